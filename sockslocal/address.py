@@ -1,0 +1,167 @@
+"""Addresses as people write them: `host:port`, `[IPv6]:port`, `unix:/path`, port ranges.
+
+Nothing here resolves a name: what goes through the tunnel is resolved by its far side.
+"""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+MAX_NAME_OCTETS = 253
+"""RFC 1035 §2.3.4: 255 octets on the wire are 253 as text without the final dot."""
+
+MAX_RANGE = 1_000
+"""Ports in one range: each is a listener with a descriptor of its own."""
+
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+
+
+class AddressError(ValueError):
+    """An address that cannot be used; its text says what was read and what would be right."""
+
+
+class Endpoint(NamedTuple):
+    """A host, as an IP literal or as a name in lower-case A-labels, and a port (0 to 65535)."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnixPath:
+    """A Unix stream socket to listen on."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+ListenAddress = Endpoint | UnixPath
+
+
+def ip_of(host: str) -> IPAddress | None:
+    """The IP address that `host` spells, or None where it is a name."""
+    if ":" not in host and not host[-1:].isdigit():
+        return None
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def unmapped(address: IPAddress) -> IPAddress:
+    """`::ffff:192.0.2.1` as the IPv4 address it stands for; any other address as it is."""
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is an IP literal that only this machine can reach."""
+    address = ip_of(host)
+    return address is not None and unmapped(address).is_loopback
+
+
+def normalise_host(text: str) -> str:
+    """An IP literal in canonical form, or a name in lower-case A-labels (IDNA 2008) without final dot.
+
+    Raises AddressError for what is neither, and for IPv6 zones, which mean nothing to a far side.
+    """
+    if "%" in text:
+        raise AddressError(f"{text!r} has a zone, which means nothing beyond this machine")
+    address = ip_of(text)
+    if address is not None:
+        return str(unmapped(address))
+    return _normalise_name(text)
+
+
+def _normalise_name(text: str) -> str:
+    name = text.removesuffix(".").lower()
+    if not name.isascii():
+        name = _to_a_labels(text.removesuffix("."))
+    labels = name.split(".")
+    if len(name) > MAX_NAME_OCTETS or not all(_LABEL.fullmatch(label) for label in labels):
+        raise AddressError(f"{text!r} is neither an IP address nor a host name")
+    if labels[-1].isdigit():
+        raise AddressError(f"{text!r} looks like an IP address but is not one")
+    return name
+
+
+def _to_a_labels(name: str) -> str:
+    import idna  # 2 MB of tables that only international names need
+
+    try:
+        return idna.encode(name, uts46=True).decode("ascii")
+    except idna.IDNAError as error:
+        raise AddressError(f"{name!r} is not a valid international name: {error}") from None
+
+
+def _split(text: str) -> tuple[str, str]:
+    """`host:ports` as its two parts, still as text."""
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket or not rest.startswith(":"):
+            raise AddressError(f"{text!r} should be like [::1]:5432")
+        if ":" not in host:
+            raise AddressError(f"{text!r} has brackets round what is not an IPv6 address")
+        return host, rest[1:]
+    host, colon, ports = text.rpartition(":")
+    if ":" in host:
+        raise AddressError(f"{text!r} has an IPv6 address that needs brackets, like [::1]:5432")
+    if not colon or not host:
+        raise AddressError(f"{text!r} should be a host and a port, like db.internal:5432")
+    return host, ports
+
+
+def _port(text: str, whole: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65536):
+        raise AddressError(f"{whole!r} has port {text!r}; a port is a number from 1 to 65535")
+    return int(text)
+
+
+def parse_endpoint(text: str, *, default_port: int | None = None) -> Endpoint:
+    """`db.internal:5432`, `192.0.2.1:80` or `[2001:db8::1]:80`; with `default_port` the port may be absent."""
+    if default_port is not None:
+        if ip_of(text) is not None or ":" not in text:
+            return Endpoint(normalise_host(text), default_port)
+        if text.startswith("[") and text.endswith("]"):
+            return Endpoint(normalise_host(text[1:-1]), default_port)
+    host, port = _split(text)
+    return Endpoint(normalise_host(host), _port(port, text))
+
+
+def parse_endpoints(text: str) -> tuple[Endpoint, ...]:
+    """As `parse_endpoint`, but the port may be a range such as `6000-6010`, both ends included."""
+    host, ports = _split(text)
+    first, dash, last = ports.partition("-")
+    low = _port(first, text)
+    high = _port(last, text) if dash else low
+    if high < low:
+        raise AddressError(f"{text!r} has a range that ends before it starts")
+    if high - low >= MAX_RANGE:
+        raise AddressError(f"{text!r} has a range of more than {MAX_RANGE} ports")
+    name = normalise_host(host)
+    return tuple(Endpoint(name, port) for port in range(low, high + 1))
+
+
+def parse_listen(text: str) -> tuple[ListenAddress, ...]:
+    """Where to listen: `127.0.0.1:5432`, `[::1]:5432`, a range, or `unix:/path`. Names are refused."""
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        if not path.startswith("/"):
+            raise AddressError(f"{text!r} should name an absolute path, like unix:/run/user/1000/db.sock")
+        if len(path.encode()) > 107:  # sun_path with its final NUL, unix(7)
+            raise AddressError(f"{text!r} is longer than the 107 bytes a socket path may have")
+        return (UnixPath(path),)
+    text = re.sub(r"^localhost:", "127.0.0.1:", text)
+    endpoints = parse_endpoints(text)
+    if ip_of(endpoints[0].host) is None:
+        raise AddressError(f"{text!r} should start with an address of this machine, like 127.0.0.1:5432")
+    return endpoints

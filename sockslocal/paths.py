@@ -1,0 +1,60 @@
+"""Where the configuration, the run-time files and the state live.
+
+Each can be moved by an environment variable; otherwise it is the place the platform has for it.
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+APPLICATION = "sockslocal"
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The three places of one installation."""
+
+    config: Path
+    runtime: Path
+    state: Path
+
+    @property
+    def control_socket(self) -> Path:
+        return self.runtime / "control.sock"
+
+    @property
+    def lock(self) -> Path:
+        return self.runtime / "lock"
+
+    @property
+    def log(self) -> Path:
+        return self.state / "sockslocal.log"
+
+    @property
+    def switches(self) -> Path:
+        """What the user switched off, kept across restarts."""
+        return self.state / "switches.json"
+
+
+def find(config: str | None = None) -> Paths:
+    """The places in force; `config` is what the user gave with `--config`."""
+    environment = os.environ
+    chosen = config or environment.get("SOCKSLOCAL_CONFIG")
+    runtime = environment.get("SOCKSLOCAL_RUNTIME_DIR")
+    state = environment.get("SOCKSLOCAL_STATE_DIR")
+    state_path = Path(state) if state else platformdirs.user_state_path(APPLICATION, appauthor=False)
+    return Paths(
+        config=Path(chosen) if chosen else platformdirs.user_config_path(APPLICATION, appauthor=False) / "config.toml",
+        runtime=Path(runtime) if runtime else _runtime_path(state_path),
+        state=state_path,
+    )
+
+
+def _runtime_path(state: Path) -> Path:
+    """The user's runtime folder; without one, a folder of the state, never one in a shared /tmp."""
+    if sys.platform == "linux" and not os.environ.get("XDG_RUNTIME_DIR"):
+        return state / "run"
+    return platformdirs.user_runtime_path(APPLICATION, appauthor=False)

@@ -1,0 +1,134 @@
+"""Everything that can be wrong, in one registry.
+
+The CLI, the status, the tray, the dashboard, `doctor` and notifications all show a `Problem` made from it, so
+the same trouble has the same name and the same remedy everywhere.
+"""
+
+from enum import IntEnum
+
+import msgspec
+
+
+class ExitCode(IntEnum):
+    """What the process answers to a shell."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_RUNNING = 3
+    CONFIG = 4
+    CREDENTIALS = 5
+    SERVER = 6
+    PERMISSION = 7
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One thing that is wrong: a stable code, a headline, what happened, and what mends it.
+
+    `remedy` is a command where one exists, else a sentence.
+    """
+
+    code: str
+    title: str
+    text: str
+    remedy: str
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """A row of the registry; `text` and `remedy` are templates for `str.format`."""
+
+    title: str
+    text: str
+    remedy: str
+    exit_code: ExitCode = ExitCode.FAILED
+
+
+_C, _K, _S, _P = ExitCode.CONFIG, ExitCode.CREDENTIALS, ExitCode.SERVER, ExitCode.PERMISSION
+
+REGISTRY: dict[str, Kind] = {
+    # configuration
+    "config-missing": Kind("No configuration", "there is no {path}", "sockslocal setup", _C),
+    "config-unreadable": Kind("Configuration unreadable", "{path} cannot be read: {reason}", "sockslocal config path", _C),
+    "config-invalid": Kind("Configuration invalid", "{text}", "{remedy}", _C),
+    "config-unwritable": Kind("Configuration not writable", "{path} cannot be written: {reason}", "ls -l {path}", _P),
+    # listening
+    "port-in-use": Kind(
+        "Port in use",
+        "{kind} {name!r} cannot listen on {listen}: the port is in use by {holder}",
+        "{remedy}",
+    ),
+    "listen-denied": Kind(
+        "Not allowed to listen",
+        "{kind} {name!r} cannot listen on {listen}: ports below 1024 need a privilege this user lacks",
+        "{remedy}",
+        _P,
+    ),
+    "listen-failed": Kind(
+        "Cannot listen", "{kind} {name!r} cannot listen on {listen}: {reason}", "{remedy}"
+    ),
+    "descriptors-exhausted": Kind(
+        "Out of file descriptors",
+        "new connections wait until some of the {limit} descriptors are free again",
+        "raise the limit with `ulimit -n`, or close connections",
+    ),
+    # the server, or the way to it
+    "server-unresolvable": Kind(
+        "Server name unknown", "the name {host!r} of the server has no address: {reason}", "check [server.{server}] address", _S
+    ),
+    "server-unreachable": Kind(
+        "Server unreachable", "{address} cannot be connected to: {reason}", "check that the server runs and that the network is up", _S
+    ),
+    "server-timeout": Kind(
+        "Server does not answer", "{address} did not finish the {stage} within {seconds:g} s", "check that {address} is the SOCKS5 server", _S
+    ),
+    "server-closed": Kind(
+        "Server closed the connection", "{address} closed the connection during the {stage}", "check the server's log for the reason", _S
+    ),
+    "server-not-socks5": Kind(
+        "Not a SOCKS5 server", "{address} does not speak SOCKS5: {detail}", "check [server.{server}] address", _S
+    ),
+    "server-no-method": Kind(
+        "No common way to log in", "{address} accepts none of the methods offered: {offered}", "{remedy}", _S
+    ),
+    "auth-failed": Kind(
+        "Login rejected", "{address} rejected the user name or password of {username!r}", "sockslocal login {server}", _K
+    ),
+    "target-refused": Kind(
+        "Target not reached", "{address} could not connect to {target}: {phrase}", "check the target, or the server's rules", _S
+    ),
+    "target-closed": Kind(
+        "Target closed at once",
+        "{address} reported success for {target} and closed before any data: it was rejected or is unreachable",
+        "check the target, or the server's rules",
+        _S,
+    ),
+    "udp-unsupported": Kind(
+        "No UDP through this server", "{address} does not relay UDP: {phrase}", "sockslocal forward list  (use TCP forwards, and tcp:// DNS upstreams)", _S
+    ),
+    "udp-relay-invalid": Kind(
+        "UDP relay unusable", "{address} named {relay} as its UDP relay, which cannot be used", "set udp_address in [server.{server}]", _S
+    ),
+    # credentials
+    "needs-unlock": Kind("Keyring locked", "the password of {server!r} is in a locked keyring", "unlock the keyring; it is tried again by itself", _K),
+    "password-missing": Kind("No password", "there is no password for {username!r} at {server!r} in {where}", "sockslocal login {server}", _K),
+    "password-source-failed": Kind("Password unreadable", "the password of {server!r} could not be read from {where}: {reason}", "{remedy}", _K),
+    "password-invalid": Kind("Password unusable", "the password of {server!r} cannot be sent: {reason}", "sockslocal login {server}", _K),
+    # DNS
+    "dns-no-upstream": Kind("No DNS upstream answers", "none of the upstreams answered: {reason}", "sockslocal dns status"),
+    # the daemon and its control socket
+    "not-running": Kind("Not running", "no sockslocal is running for this user", "sockslocal start", ExitCode.NOT_RUNNING),
+    "already-running": Kind("Already running", "sockslocal runs already as process {pid}", "sockslocal status"),
+    "start-failed": Kind("Did not start", "the daemon ended while starting: {reason}", "sockslocal run"),
+    "not-answering": Kind("Not answering", "process {pid} holds the lock but did not answer within {seconds:g} s", "sockslocal restart"),
+    "folder-unsafe": Kind("Unsafe folder", "{path} {reason}", "{remedy}", _P),
+    "peer-refused": Kind("Refused", "the control socket answers only to the user that started sockslocal", "run this as that user", _P),
+    "bad-request": Kind("Request not understood", "{reason}", "sockslocal --help", ExitCode.USAGE),
+    "unknown-name": Kind("Unknown name", "there is no {kind} {name!r}; {known}", "sockslocal {kind} list", ExitCode.USAGE),
+    "internal": Kind("Internal error", "{reason}", "sockslocal logs", ExitCode.FAILED),
+}
+
+
+def problem(code: str, **details: object) -> Problem:
+    """The problem `code` with its templates filled in from `details`."""
+    kind = REGISTRY[code]
+    return Problem(code, kind.title, kind.text.format(**details), kind.remedy.format(**details))

@@ -1,0 +1,1 @@
+"""The system-tray icon: a face of the daemon, in a process of its own."""

@@ -10,6 +10,7 @@
 """
 
 from pathlib import Path
+from typing import Self
 
 from sockslocal.problems import REGISTRY, ExitCode, Problem, problem
 
@@ -22,7 +23,7 @@ class SockslocalError(Exception):
         self.problem = problem
 
     @classmethod
-    def of(cls, code: str, **details: object) -> "SockslocalError":
+    def of(cls, code: str, **details: object) -> Self:
         """The error for the registry's row `code`."""
         return cls(problem(code, **details))
 

@@ -1,0 +1,135 @@
+"""Datagrams in batches: received into one buffer, sent on from where they lie.
+
+A batch is used within one call of a handler and never kept: the process has one, and the next
+`receive` overwrites it. In front of every datagram there is headroom, so that a SOCKS header is laid
+before a payload, or taken from it, without moving the payload.
+"""
+
+import socket
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+SLOTS = 64
+"""Datagrams received at once, at most."""
+
+MAX_DATAGRAM = 65_535
+
+HEADROOM = 264
+"""Octets before each slot: the longest SOCKS5 UDP header is 3 + 1 + 1 + 255 + 2 (RFC 1928 §7)."""
+
+Peer = tuple[Any, ...] | bytes
+"""Who sent a datagram; opaque, and good for sending back."""
+
+
+class Batch(ABC):
+    """What one `receive` brought; index 0 to count - 1."""
+
+    @abstractmethod
+    def receive(self, sock: socket.socket) -> int:
+        """Take what waits in the non-blocking `sock`, SLOTS at most; 0 when it is empty.
+
+        ICMP errors of earlier sends are skipped: they end nothing.
+        """
+
+    @abstractmethod
+    def peer(self, index: int) -> Peer:
+        """The sender of datagram `index`."""
+
+    @abstractmethod
+    def payload(self, index: int) -> memoryview:
+        """The octets of datagram `index`; valid until the next `receive`."""
+
+    @abstractmethod
+    def send(
+        self,
+        sock: socket.socket,
+        indices: range,
+        *,
+        skip: int = 0,
+        header: bytes = b"",
+        peer: Peer | None = None,
+    ) -> int:
+        """Send the datagrams `indices` (step 1) on: without their first `skip` octets, behind `header`.
+
+        To `peer`, or to whom `sock` is connected. Gives how many the kernel took; the others are dropped.
+        `header` is at most HEADROOM octets longer than `skip`.
+        """
+
+    @abstractmethod
+    def send_many(self, sock: socket.socket, messages: Sequence[tuple[Peer, bytes]]) -> int:
+        """Send each message to its peer; gives how many the kernel took, the others are dropped.
+
+        What was received is overwritten.
+        """
+
+
+def send_one(sock: socket.socket, data: bytes, peer: Peer | None = None) -> bool:
+    """Send one datagram; False where it was dropped.
+
+    The first error may be that of an earlier datagram (ICMP), so an error is tried again once.
+    """
+    for _ in range(2):
+        try:
+            if peer is None:
+                sock.send(data)
+            else:
+                sock.sendto(data, peer)
+        except BlockingIOError:
+            return False
+        except OSError:
+            continue
+        return True
+    return False
+
+
+class PlainBatch(Batch):
+    """The portable engine: a system call a datagram."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray(MAX_DATAGRAM)
+        self._received: list[tuple[bytes, Peer]] = []
+
+    def receive(self, sock: socket.socket) -> int:
+        received = self._received
+        received.clear()
+        for _ in range(SLOTS):
+            try:
+                size, peer = sock.recvfrom_into(self._buffer)
+            except BlockingIOError:
+                break
+            except OSError:
+                continue
+            received.append((bytes(memoryview(self._buffer)[:size]), peer))
+        return len(received)
+
+    def peer(self, index: int) -> Peer:
+        return self._received[index][1]
+
+    def payload(self, index: int) -> memoryview:
+        return memoryview(self._received[index][0])
+
+    def send(
+        self,
+        sock: socket.socket,
+        indices: range,
+        *,
+        skip: int = 0,
+        header: bytes = b"",
+        peer: Peer | None = None,
+    ) -> int:
+        received = self._received
+        return sum(send_one(sock, header + received[index][0][skip:], peer) for index in indices)
+
+    def send_many(self, sock: socket.socket, messages: Sequence[tuple[Peer, bytes]]) -> int:
+        return sum(send_one(sock, data, peer) for peer, data in messages)
+
+
+def best_batch() -> Batch:
+    """The engine for this platform."""
+    if sys.platform == "linux":
+        from sockslocal.net.mmsg import MmsgBatch
+
+        return MmsgBatch()
+    return PlainBatch()

@@ -1,0 +1,35 @@
+"""Linux: one edge-triggered epoll, its own descriptor watched by the asyncio loop."""
+
+import sys
+
+assert sys.platform == "linux"
+
+import select
+
+from sockslocal.net.poller import Poller
+
+_EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+_BATCH = 512
+
+
+class EpollPoller(Poller):
+    """One `epoll_ctl` for the whole life of a socket: closing its descriptor ends the watch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._epoll = select.epoll()
+        self._loop.add_reader(self._epoll.fileno(), self._dispatch)
+
+    def stop(self) -> None:
+        super().stop()
+        self._loop.remove_reader(self._epoll.fileno())
+        self._epoll.close()
+
+    def _watch(self, fd: int) -> None:
+        self._epoll.register(fd, _EDGES)
+
+    def _unwatch(self, fd: int) -> None:
+        pass
+
+    def _poll(self) -> list[tuple[int, int]]:
+        return self._epoll.poll(0, _BATCH)

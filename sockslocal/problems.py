@@ -82,7 +82,7 @@ REGISTRY: dict[str, Kind] = {
         "Server does not answer", "{address} did not finish the {stage} within {seconds:g} s", "check that {address} is the SOCKS5 server", _S
     ),
     "server-closed": Kind(
-        "Server closed the connection", "{address} closed the connection during the {stage}", "check the server's log for the reason", _S
+        "Server closed the connection", "{address} closed the connection during the {stage}", "{remedy}", _S
     ),
     "server-not-socks5": Kind(
         "Not a SOCKS5 server", "{address} does not speak SOCKS5: {detail}", "check [server.{server}] address", _S

@@ -18,6 +18,7 @@ from sockslocal.socks5.errors import (
 )
 from sockslocal.socks5.messages import (
     CACHED_ADDRESSES,
+    LOGIN_VERSION,
     MAX_FIELD_OCTETS,
     VERSION,
     Command,
@@ -32,8 +33,8 @@ from sockslocal.socks5.messages import (
 # Looked up several times per connection; an enum's members are slower to reach than a module's names.
 _GREETING, _AUTHENTICATION, _READY, _REPLY, _DONE = Stage
 
-_LOGIN_VERSIONS = (1, VERSION)
-"""RFC 1929 says 1; some servers answer with the version of SOCKS."""
+_LOGIN_VERSIONS = (LOGIN_VERSION, VERSION)
+"""Some servers answer to the login with the version of SOCKS."""
 
 _REPLY_ADDRESS = 3
 """VER REP RSV, then the address field."""

@@ -9,6 +9,9 @@ from sockslocal.address import AddressError, Endpoint, ip_of, normalise_host, un
 
 VERSION = 5
 
+LOGIN_VERSION = 1
+"""Of the user name and password sub-negotiation (RFC 1929 §2)."""
+
 MAX_FIELD_OCTETS = 255
 """A name, a user name and a password each have their length in one octet."""
 
@@ -62,7 +65,7 @@ class Stage(StrEnum):
     AUTHENTICATION = "authentication"
     READY = "wait for a request"
     REPLY = "reply"
-    DONE = "tunnel"
+    DONE = "transfer"
 
 
 class Request(NamedTuple):

@@ -44,8 +44,7 @@ _OTHER_PROTOCOLS = (
     (b"SSH-", "it answers as an SSH server"),
     (b"\x15\x03", "it answers as a TLS server"),
     (b"\x16\x03", "it answers as a TLS server"),
-    (b"\x00\x5a", "it answers as a SOCKS4 server"),
-    (b"\x00\x5b", "it answers as a SOCKS4 server"),
+    *((bytes((0, reply)), "it answers as a SOCKS4 server") for reply in range(0x5A, 0x5E)),
 )
 
 
@@ -182,7 +181,7 @@ class ClientHandshake:
             self._buffer = data
             return
         if data[1] != 0:
-            raise AuthenticationRejected(self._username or "", data[1])
+            raise AuthenticationRejected(self._username, data[1])
         self.stage = _READY
         self._expect_nothing(data[2:])
 

@@ -6,13 +6,14 @@ from sockslocal.address import Endpoint
 from sockslocal.socks5.errors import DatagramError, Drop
 from sockslocal.socks5.messages import CACHED_ADDRESSES, address_end, decode_address, encode_address
 
-_UNFRAGMENTED = b"\x00\x00\x00"
+_ADDRESS = 3
+"""RSV RSV FRAG, then the address field."""
 
 
 @lru_cache(CACHED_ADDRESSES)
 def encode_header(remote: Endpoint) -> bytes:
     """What precedes a payload for `remote`. Raises AddressError as `encode_address`."""
-    return _UNFRAGMENTED + encode_address(remote)
+    return bytes(_ADDRESS) + encode_address(remote)
 
 
 def parse_header(datagram: bytes | memoryview) -> tuple[Endpoint, int]:
@@ -22,11 +23,13 @@ def parse_header(datagram: bytes | memoryview) -> tuple[Endpoint, int]:
     """
     if len(datagram) < 5:
         raise DatagramError(Drop.TRUNCATED)
-    if datagram[:3] != _UNFRAGMENTED:
-        raise DatagramError(Drop.FRAGMENT if datagram[2] else Drop.RESERVED)
-    end = address_end(datagram, 3)
+    if datagram[0] or datagram[1]:
+        raise DatagramError(Drop.RESERVED)
+    if datagram[2]:
+        raise DatagramError(Drop.FRAGMENT)
+    end = address_end(datagram, _ADDRESS)
     if end is None:
         raise DatagramError(Drop.ADDRESS_TYPE)
     if len(datagram) < end:
         raise DatagramError(Drop.TRUNCATED)
-    return decode_address(bytes(datagram[3:end])), end
+    return decode_address(bytes(datagram[_ADDRESS:end])), end

@@ -26,6 +26,7 @@ raises `ServerError(error.problem_at(address, server))` from it.
 
 # ruff: noqa: N818  each is named after what happened
 
+from abc import abstractmethod
 from enum import StrEnum
 
 from sockslocal.problems import Problem, problem
@@ -39,13 +40,16 @@ class RemoteError(Exception):
         super().__init__(phrase)
         self.phrase = phrase
 
+    @abstractmethod
     def problem_at(self, address: str, server: str) -> Problem:
         """The problem for the user, where `address` is the server's and `server` its name in the config."""
-        return problem("server-not-socks5", address=address, server=server, detail=self.phrase)
 
 
 class ProtocolError(RemoteError):
     """The server sends what is not SOCKS5."""
+
+    def problem_at(self, address: str, server: str) -> Problem:
+        return problem("server-not-socks5", address=address, server=server, detail=self.phrase)
 
 
 class NotSocks5(ProtocolError):
@@ -80,7 +84,7 @@ class MethodNotOffered(NoAcceptableMethod):
 class AuthenticationRejected(RemoteError):
     """The server does not accept the user name or the password; `status` is its code for that."""
 
-    def __init__(self, username: str, status: int) -> None:
+    def __init__(self, username: str | None, status: int) -> None:
         super().__init__("it rejected the user name or password")
         self.username = username
         self.status = status

@@ -32,8 +32,8 @@ class ServerHandshake:
     """Answers a client, in whatever pieces it speaks.
 
     Feed each received piece to `receive()` and send what that returns, until there is a `request`; answer it
-    with `reply()`. What then lies in `trailing`, the client has sent ahead to its target. Once `closing` is set,
-    close after sending. A ProtocolError leaves nothing to say: close. No message it keeps exceeds 513 octets.
+    with `reply()`. What then lies in `trailing`, the client has sent ahead to its target. Once `closing` is
+    set, close after sending. A ProtocolError leaves nothing to say: close. It keeps 513 octets at most.
     """
 
     __slots__ = ("_authenticate", "_buffer", "closing", "request", "stage", "trailing")

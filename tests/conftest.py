@@ -1,0 +1,44 @@
+"""What holds for every test: none sees the user's files, keyring or network."""
+
+import ipaddress
+import os
+import sys
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile("house", deadline=None)  # no test is about the time it takes
+hypothesis.settings.load_profile("house")
+
+_FROM_THE_USER = ("SOCKSLOCAL_", "XDG_", "DBUS_", "CREDENTIALS_DIRECTORY")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+@pytest.fixture(autouse=True)
+def _own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home folder of the test's own, no keyring, and no proxy that the user may have set."""
+    for name in [*os.environ]:
+        if name.startswith(_FROM_THE_USER) or name.lower() in _PROXIES:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+
+
+def _leaves_the_machine(address: object) -> bool:
+    if not isinstance(address, tuple):
+        return False  # a Unix socket
+    try:
+        host = ipaddress.ip_address(address[0])
+    except ValueError:
+        return False  # a name, which becomes an address before it is connected to
+    return not (host.is_loopback or host.is_unspecified)
+
+
+def _watch(event: str, arguments: tuple[object, ...]) -> None:
+    if event in ("socket.connect", "socket.sendto") and _leaves_the_machine(arguments[1]):
+        raise RuntimeError(f"a test tried to reach {arguments[1]}: tests stay on loopback")
+
+
+def pytest_configure() -> None:
+    """From here on, a test that would talk to another machine fails where it tries."""
+    sys.addaudithook(_watch)

@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from sockslocal.quoting import quote
+
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 MAX_NAME_OCTETS = 253
@@ -75,7 +77,7 @@ def normalise_host(text: str) -> str:
     Raises AddressError for what is neither, and for IPv6 zones, which mean nothing to a far side.
     """
     if "%" in text:
-        raise AddressError(f"{text!r} has a zone, which means nothing beyond this machine")
+        raise AddressError(f"{quote(text)} has a zone, which means nothing beyond this machine")
     address = ip_of(text)
     if address is not None:
         return str(unmapped(address))
@@ -88,9 +90,9 @@ def _normalise_name(text: str) -> str:
         name = _to_a_labels(text.removesuffix("."))
     labels = name.split(".")
     if len(name) > MAX_NAME_OCTETS or not all(_LABEL.fullmatch(label) for label in labels):
-        raise AddressError(f"{text!r} is neither an IP address nor a host name")
+        raise AddressError(f"{quote(text)} is neither an IP address nor a host name")
     if labels[-1].isdigit():
-        raise AddressError(f"{text!r} looks like an IP address but is not one")
+        raise AddressError(f"{quote(text)} looks like an IP address but is not one")
     return name
 
 
@@ -99,8 +101,8 @@ def _to_a_labels(name: str) -> str:
 
     try:
         return idna.encode(name, uts46=True).decode("ascii")
-    except idna.IDNAError as error:
-        raise AddressError(f"{name!r} is not a valid international name: {error}") from None
+    except idna.IDNAError:  # its text would show all of the name
+        raise AddressError(f"{quote(name)} is not a valid international name") from None
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -108,26 +110,26 @@ def _split(text: str) -> tuple[str, str]:
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         if not bracket or not rest.startswith(":"):
-            raise AddressError(f"{text!r} should be like [::1]:5432")
+            raise AddressError(f"{quote(text)} should be like [::1]:5432")
         if ":" not in host:
-            raise AddressError(f"{text!r} has brackets round what is not an IPv6 address")
+            raise AddressError(f"{quote(text)} has brackets round what is not an IPv6 address")
         return host, rest[1:]
     host, colon, ports = text.rpartition(":")
     if ":" in host:
-        raise AddressError(f"{text!r} has an IPv6 address that needs brackets, like [::1]:5432")
+        raise AddressError(f"{quote(text)} has an IPv6 address that needs brackets, like [::1]:5432")
     if not colon or not host:
-        raise AddressError(f"{text!r} should be a host and a port, like db.internal:5432")
+        raise AddressError(f"{quote(text)} should be a host and a port, like db.internal:5432")
     return host, ports
 
 
 def _port(text: str, whole: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65536):
-        raise AddressError(f"{whole!r} has port {text!r}; a port is a number from 1 to 65535")
+        raise AddressError(f"{quote(whole)} has port {quote(text)}; a port is a number from 1 to 65535")
     return int(text)
 
 
 def parse_endpoint(text: str, *, default_port: int | None = None) -> Endpoint:
-    """`db.internal:5432`, `192.0.2.1:80` or `[2001:db8::1]:80`; with `default_port` the port may be absent."""
+    """`db.internal:5432`, `192.0.2.1:80` or `[2001:db8::1]:80`; without a port it is `default_port`."""
     if default_port is not None:
         if ip_of(text) is not None or ":" not in text:
             return Endpoint(normalise_host(text), default_port)
@@ -144,9 +146,9 @@ def parse_endpoints(text: str) -> tuple[Endpoint, ...]:
     low = _port(first, text)
     high = _port(last, text) if dash else low
     if high < low:
-        raise AddressError(f"{text!r} has a range that ends before it starts")
+        raise AddressError(f"{quote(text)} has a range that ends before it starts")
     if high - low >= MAX_RANGE:
-        raise AddressError(f"{text!r} has a range of more than {MAX_RANGE} ports")
+        raise AddressError(f"{quote(text)} has a range of more than {MAX_RANGE} ports")
     name = normalise_host(host)
     return tuple(Endpoint(name, port) for port in range(low, high + 1))
 
@@ -156,12 +158,12 @@ def parse_listen(text: str) -> tuple[ListenAddress, ...]:
     if text.startswith("unix:"):
         path = text.removeprefix("unix:")
         if not path.startswith("/"):
-            raise AddressError(f"{text!r} should name an absolute path, like unix:/run/user/1000/db.sock")
+            raise AddressError(f"{quote(text)} should name an absolute path, like unix:/run/db.sock")
         if len(path.encode()) > 107:  # sun_path with its final NUL, unix(7)
-            raise AddressError(f"{text!r} is longer than the 107 bytes a socket path may have")
+            raise AddressError(f"{quote(text)} is longer than the 107 bytes a socket path may have")
         return (UnixPath(path),)
     text = re.sub(r"^localhost:", "127.0.0.1:", text)
     endpoints = parse_endpoints(text)
     if ip_of(endpoints[0].host) is None:
-        raise AddressError(f"{text!r} should start with an address of this machine, like 127.0.0.1:5432")
+        raise AddressError(f"{quote(text)} should start with an address of this machine, like 127.0.0.1:5432")
     return endpoints

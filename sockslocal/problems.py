@@ -48,7 +48,7 @@ _C, _K, _S, _P = ExitCode.CONFIG, ExitCode.CREDENTIALS, ExitCode.SERVER, ExitCod
 REGISTRY: dict[str, Kind] = {
     # configuration
     "config-missing": Kind("No configuration", "there is no {path}", "sockslocal setup", _C),
-    "config-unreadable": Kind("Configuration unreadable", "{path} cannot be read: {reason}", "sockslocal config path", _C),
+    "config-unreadable": Kind("Configuration unreadable", "{path} cannot be read: {reason}", "{remedy}", _C),
     "config-invalid": Kind("Configuration invalid", "{text}", "{remedy}", _C),
     "config-unwritable": Kind("Configuration not writable", "{path} cannot be written: {reason}", "ls -l {path}", _P),
     # listening
@@ -109,8 +109,8 @@ REGISTRY: dict[str, Kind] = {
         "UDP relay unusable", "{address} named {relay} as its UDP relay, which cannot be used", "set udp_address in [server.{server}]", _S
     ),
     # credentials
-    "needs-unlock": Kind("Keyring locked", "the password of {server!r} is in a locked keyring", "unlock the keyring; it is tried again by itself", _K),
-    "password-missing": Kind("No password", "there is no password for {username!r} at {server!r} in {where}", "sockslocal login {server}", _K),
+    "needs-unlock": Kind("Keyring locked", "the password of {server!r} is in a keyring that {reason}", "unlock the keyring; it is tried again by itself", _K),
+    "password-missing": Kind("No password", "there is no password for {username!r} at {server!r} in {where}", "{remedy}", _K),
     "password-source-failed": Kind("Password unreadable", "the password of {server!r} could not be read from {where}: {reason}", "{remedy}", _K),
     "password-invalid": Kind("Password unusable", "the password of {server!r} cannot be sent: {reason}", "sockslocal login {server}", _K),
     # DNS

@@ -1,0 +1,259 @@
+"""Reads the values of one TOML table; whatever is wrong with one is one error that names its line.
+
+No error shows a value under a key that is called like a secret, nor what stands before an `@`.
+"""
+
+import difflib
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sockslocal.config.lines import Where, line_of
+from sockslocal.errors import ConfigError
+from sockslocal.problems import problem
+from sockslocal.quoting import quote
+
+KEYS: dict[str, dict[str, str]] = {
+    "server": {
+        "address": '"proxy.example.net:1080"',
+        "username": '"ana"',
+        "password_from": '"keyring"',
+        "udp": '"auto"',
+        "udp_address": '"proxy.example.net"',
+        "connect_timeout": '"10s"',
+    },
+    "tcp": {
+        "listen": '"127.0.0.1:5432"',
+        "to": '"db.internal:5432"',
+        "server": '"office"',
+        "enabled": "true",
+        "only_me": "true",
+        "allow_lan": "true",
+    },
+    "udp": {
+        "listen": '"127.0.0.1:27015"',
+        "to": '"203.0.113.9:27015"',
+        "server": '"office"',
+        "enabled": "true",
+        "idle": '"60s"',
+        "allow_lan": "true",
+    },
+    "dns": {
+        "listen": '"127.0.0.1:5399"',
+        "upstreams": '["udp://9.9.9.9"]',
+        "server": '"office"',
+        "enabled": "true",
+        "allow_lan": "true",
+    },
+}
+"""Every section, the keys it may hold, and how each is written."""
+
+_OPTIONS = {"listen": "127.0.0.1:PORT", "to": "HOST:PORT", "server": "NAME"}
+"""What `sockslocal forward set` can mend."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_PASSWORD_KEYS = frozenset({"password", "passwd", "passphrase", "pass", "pw", "pwd", "secret"})
+_SECRET_KEY = re.compile(r"pass|pwd|secret|token|credential|(?:^|[_-])(?:pw|key)(?:$|[_-])", re.IGNORECASE)
+
+_T = TypeVar("_T", str, bool, list[Any], dict[str, Any])
+
+
+def is_name(text: str) -> bool:
+    """Whether a server or a forward may be called so."""
+    return _NAME.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The text that is read, for errors to point into."""
+
+    path: Path
+    text: str
+
+    def error(self, where: Where, text: str, remedy: str) -> ConfigError:
+        """The error that `text` is wrong with what stands at `where`."""
+        found = problem("config-invalid", text=text, remedy=remedy)
+        return ConfigError(found, self.path, line_of(self.text, where))
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The table that stands at `where`, the whole file if that is empty."""
+
+    source: Source
+    where: tuple[str, ...]
+    values: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.where[-1]
+
+    @property
+    def subject(self) -> str:
+        """How an error calls what the table describes."""
+        match self.where:
+            case ("server", name):
+                return f"server {quote(name)}"
+            case (_, name):
+                return f"forward {quote(name)}"
+            case _:
+                return self.header
+
+    @property
+    def header(self) -> str:
+        """How the table is called in the file."""
+        return f"[{'.'.join(self.where)}]" if self.where else "the file"
+
+    def error(self, key: str | None, text: str, remedy: str) -> ConfigError:
+        """The error that `text` is wrong with `key`, or with the whole table if that is None."""
+        return self.source.error(self.where if key is None else (*self.where, key), text, remedy)
+
+    def called(self, key: str) -> str:
+        """How an error calls the value of `key`."""
+        return f"{quote(key)} of {self.subject}" if self.where else quote(key)
+
+    def remedy(self, key: str, right: str | None = None) -> str:
+        """What mends `key`, a command where there is one; `right` is a text that would do."""
+        if self.where[:1] in {("tcp",), ("udp",)} and key in _OPTIONS:
+            option = shlex.quote(right) if right else _OPTIONS[key]
+            return f"sockslocal forward set {self.name} --{key} {option}"
+        return f"write {key} = {quote(right) if right else KEYS[self.where[0]][key]}"
+
+    def check_keys(self, known: Iterable[str]) -> None:
+        """Raise ConfigError for a key that is not one of `known`."""
+        known = list(known)
+        for key in self.values:
+            if key.lower() in _PASSWORD_KEYS:
+                raise self._password_error(key)
+            if key not in known:
+                near = difflib.get_close_matches(key.lower(), known, n=1)
+                remedy = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+                raise self.error(key, f"unknown key {quote(key)} in {self.header}", remedy)
+
+    def _password_error(self, key: str) -> ConfigError:
+        login = f"sockslocal login {self.name}" if self.where[:1] == ("server",) else "sockslocal login"
+        text = f"{quote(key)} in {self.header}: no password is read from this file, where it could be seen"
+        return self.error(key, text, f"delete the line, then: {login}")
+
+    def tables(self, section: str) -> Iterator["Table"]:
+        """The named tables of `section`, such as `[tcp.db]` and `[tcp.web]`."""
+        group = self._typed(section, dict, f"a group of tables like [{section}.NAME]", {})
+        for name, values in group.items():
+            where = (section, name)
+            if not isinstance(values, dict):
+                text = f"{quote(name)} stands in [{section}] itself, not in a table with a name"
+                raise self.source.error(
+                    where, text, f"write [{section}.NAME] above it, with a name you choose"
+                )
+            if not is_name(name):
+                text = f"{quote(name)} is no name for a table [{section}.NAME]"
+                raise self.source.error(where, text, "use letters, digits, - and _, a letter or digit first")
+            yield Table(self.source, where, values)
+
+    def table(self, key: str) -> "Table | None":
+        """The table `key`, or None where the file has none."""
+        if key not in self.values:
+            return None
+        return Table(self.source, (*self.where, key), self._typed(key, dict, f"a table [{key}]", {}))
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        return self._typed(key, bool, "true or false", default)
+
+    def value(self, key: str) -> "Value | None":
+        """The text `key`, or None where the table has none."""
+        if key not in self.values:
+            return None
+        return Value(self, key, None, self._typed(key, str, "a text in quotes", ""))
+
+    def required(self, key: str) -> "Value":
+        """The text `key`, which has to be there."""
+        value = self.value(key)
+        if value is None:
+            raise self.missing(key)
+        return value
+
+    def value_list(self, key: str) -> "list[Value]":
+        """The texts of `key`, which may be one or a list of them; none where the table has no such key."""
+        given = self.values.get(key, [])
+        if isinstance(given, str):
+            return [Value(self, key, None, given)]
+        if not isinstance(given, list):
+            raise self._mistyped((key,), given, "a text in quotes or a list of them")
+        if key in self.values and not given:
+            raise self.error(key, f"{self.called(key)} is an empty list", self.remedy(key))
+        return [self._item(key, place, item) for place, item in enumerate(given)]
+
+    def required_list(self, key: str) -> "list[Value]":
+        """The texts of `key`, at least one."""
+        given = self.value_list(key)
+        if not given:
+            raise self.missing(key)
+        return given
+
+    def missing(self, key: str) -> ConfigError:
+        """The error that the table lacks `key`."""
+        return self.error(None, f"{self.subject} has no {quote(key)}", self.remedy(key))
+
+    def _item(self, key: str, place: int, item: object) -> "Value":
+        if not isinstance(item, str):
+            raise self._mistyped((key, place), item, "a text in quotes")
+        return Value(self, key, place, item)
+
+    def _typed(self, key: str, kind: type[_T], wanted: str, default: _T) -> _T:
+        value = self.values.get(key, default)
+        if not isinstance(value, kind):
+            raise self._mistyped((key,), value, wanted)
+        return value
+
+    def _mistyped(self, where: tuple[str, *tuple[int, ...]], value: object, wanted: str) -> ConfigError:
+        key = where[0]
+        remedy = self.remedy(key) if self.where else f"write {wanted}"
+        text = f"{'an item in ' if where[1:] else ''}{self.called(key)} is {_shown(key, value)}, not {wanted}"
+        return self.source.error((*self.where, *where), text, remedy)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A text under `key`, at `place` of the list if it is in one; it can be complained about."""
+
+    table: Table
+    key: str
+    place: int | None
+    text: str
+
+    @property
+    def where(self) -> Where:
+        return (*self.table.where, self.key, *(() if self.place is None else (self.place,)))
+
+    @property
+    def called(self) -> str:
+        """How an error calls it."""
+        return self.table.called(self.key)
+
+    def error(self, text: str, remedy: str | None = None) -> ConfigError:
+        """The error that `text` is wrong with this value; by default the remedy is the key's."""
+        return self.table.source.error(self.where, text, remedy or self.remedy())
+
+    def remedy(self, right: str | None = None) -> str:
+        """What mends it; `right` is a text that would do."""
+        if right and self.place is not None:
+            return f"write {quote(right)} there"
+        return self.table.remedy(self.key, right)
+
+
+def _shown(key: str, value: object) -> str:
+    """What was read, unless it may be a secret."""
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "a table"
+    if _SECRET_KEY.search(key):
+        return "something else"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return quote(value)
+    if isinstance(value, int):
+        return f"the number {value}" if abs(value) < 10**15 else "a huge number"
+    return f"the number {value}" if isinstance(value, float) else f"the date {value}"

@@ -1,0 +1,191 @@
+"""What single texts of the configuration mean: durations, addresses, password sources, upstreams.
+
+Every function raises ConfigError for a text that it cannot use.
+"""
+
+import re
+import shlex
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar, get_args
+
+from sockslocal.address import (
+    AddressError,
+    Endpoint,
+    ListenAddress,
+    is_loopback,
+    normalise_host,
+    parse_endpoint,
+    parse_endpoints,
+    parse_listen,
+)
+from sockslocal.config.model import PasswordKind, PasswordSource, Upstream, UpstreamScheme
+from sockslocal.config.table import Value
+from sockslocal.quoting import quote
+
+LONGEST_DURATION = 24 * 3600.0
+"""Seconds; whoever writes more than a day meant something else."""
+
+DNS_PORT = 53
+
+MAX_USERNAME_OCTETS = 255
+"""RFC 1929 §2: the length of the user name is one octet."""
+
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_CREDENTIAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+_T = TypeVar("_T", bound=str)
+
+
+def seconds(value: Value) -> float:
+    """`10s`, `500ms`, `1.5m` or `1h` in seconds."""
+    matched = _DURATION.fullmatch(value.text)
+    if matched is None:
+        raise value.error(f"{value.called} is {quote(value.text)}, not a duration like 500ms, 10s or 2m")
+    duration = float(matched[1]) * _UNITS[matched[2]]
+    if not 0 < duration <= LONGEST_DURATION:
+        raise value.error(f"{value.called} is {quote(value.text)}; it has to be more than 0 and at most 24h")
+    return duration
+
+
+def one_of(value: Value, choices: tuple[_T, ...]) -> _T:
+    """The one of `choices` that the text is."""
+    for choice in choices:
+        if value.text == choice:
+            return choice
+    raise value.error(f"{value.called} is {quote(value.text)}, not one of {', '.join(choices)}")
+
+
+def username(value: Value) -> str:
+    """A user name of at most 255 octets."""
+    octets = len(value.text.encode(errors="surrogatepass"))
+    if octets > MAX_USERNAME_OCTETS:
+        raise value.error(
+            f"{value.called} has {octets} octets; SOCKS5 carries at most {MAX_USERNAME_OCTETS}",
+            "use a shorter user name",
+        )
+    return value.text
+
+
+def password_source(value: Value) -> PasswordSource:
+    """`keyring`, `prompt`, `file:/path`, `command:pass show proxy` or `systemd:NAME`.
+
+    Errors do not show the text: it may be the password itself, written here by mistake.
+    """
+    kind, colon, argument = value.text.partition(":")
+    for known, complaint_about in _PASSWORD_SOURCES.items():
+        if kind == known and bool(colon) == (known not in {"keyring", "prompt"}):
+            complaint = "has control characters" if _CONTROL.search(argument) else complaint_about(argument)
+            if complaint:
+                raise value.error(f"{value.called} {complaint}", _SOURCE_REMEDY)
+            return PasswordSource(known, argument)
+    raise value.error(f"{value.called} is none of the known sources of a password", _SOURCE_REMEDY)
+
+
+def host(value: Value) -> str:
+    """An IP address or a host name, without a port."""
+    try:
+        return normalise_host(value.text)
+    except AddressError as error:
+        raise value.error(f"{value.called}: {error}") from None
+
+
+def endpoint(value: Value) -> Endpoint:
+    """A host and a port."""
+    try:
+        return parse_endpoint(value.text)
+    except AddressError as error:
+        raise value.error(f"{value.called}: {error}") from None
+
+
+def upstream(value: Value) -> Upstream:
+    """`udp://9.9.9.9`, `tcp://[2620:fe::fe]:53` or `udp://dns.internal`; port 53 where none is given."""
+    scheme, colon, rest = value.text.partition("://")
+    for known in get_args(UpstreamScheme):
+        if colon and scheme.lower() == known:
+            try:
+                return Upstream(known, parse_endpoint(rest, default_port=DNS_PORT))
+            except AddressError as error:
+                raise value.error(f"{value.called}: {error}", _UPSTREAM_REMEDY) from None
+    fault = "has a scheme that is not supported" if colon else "has no scheme"
+    raise value.error(f"{value.called}: {quote(value.text)} {fault}; udp:// and tcp:// are", _UPSTREAM_REMEDY)
+
+
+def listen(value: Value, *, allow_lan: bool) -> tuple[ListenAddress, ...]:
+    """One address to listen on, or as many as its range of ports has."""
+    try:
+        addresses = parse_listen(value.text)
+    except AddressError as error:
+        raise value.error(f"{value.called}: {error}") from None
+    first = addresses[0]
+    if isinstance(first, Endpoint) and not allow_lan and not is_loopback(first.host):
+        loopback = "[::1]" if ":" in first.host else "127.0.0.1"
+        raise value.error(
+            f"{value.called} is {quote(value.text)}, which other machines reach, without allow_lan = true",
+            value.remedy(f"{loopback}:{value.text.rpartition(':')[2]}"),
+        )
+    return addresses
+
+
+def listen_datagrams(value: Value, *, allow_lan: bool) -> tuple[Endpoint, ...]:
+    """As `listen`, but for what carries datagrams too, which a Unix path does not here."""
+    addresses = listen(value, allow_lan=allow_lan)
+    endpoints = tuple(address for address in addresses if isinstance(address, Endpoint))
+    if len(endpoints) < len(addresses):
+        raise value.error(f"{value.called} is {quote(value.text)}; only TCP forwards listen on Unix paths")
+    return endpoints
+
+
+def targets(value: Value, lengths: Iterable[int]) -> tuple[Endpoint, ...]:
+    """The target of each listener, where each text of `listen` gave so many of them as `lengths` says."""
+    try:
+        endpoints = parse_endpoints(value.text)
+    except AddressError as error:
+        raise value.error(f"{value.called}: {error}") from None
+    result: list[Endpoint] = []
+    for length in lengths:
+        if len(endpoints) not in {1, length}:
+            raise value.error(
+                f"{value.called} has {len(endpoints)} ports for the {length} it listens on",
+                value.remedy(_range(endpoints[0], length)),
+            )
+        result += endpoints if len(endpoints) == length else endpoints * length
+    return tuple(result)
+
+
+def _range(first: Endpoint, length: int) -> str:
+    """`length` ports from `first` on; just that one where there are not so many, or no more are needed."""
+    last = first.port + length - 1
+    return str(first) if length == 1 or last >= 65536 else f"{first}-{last}"
+
+
+def _about_nothing(_argument: str) -> str:
+    return ""
+
+
+def _about_path(argument: str) -> str:
+    return "" if Path(argument).is_absolute() else "needs an absolute path after file:"
+
+
+def _about_command(argument: str) -> str:
+    try:
+        return "" if shlex.split(argument) else "needs a command after command:"
+    except ValueError:
+        return "has a command with a quote that is not closed"
+
+
+def _about_credential(argument: str) -> str:
+    return "" if _CREDENTIAL.fullmatch(argument) else "needs the name of a credential after systemd:"
+
+
+_SOURCE_REMEDY = 'write "keyring", "prompt", "file:/path", "command:pass show proxy" or "systemd:NAME"'
+_UPSTREAM_REMEDY = 'write it like "udp://9.9.9.9" or "tcp://9.9.9.9:53"'
+_PASSWORD_SOURCES: dict[PasswordKind, Callable[[str], str]] = {
+    "keyring": _about_nothing,
+    "prompt": _about_nothing,
+    "file": _about_path,
+    "command": _about_command,
+    "systemd": _about_credential,
+}

@@ -1,0 +1,27 @@
+"""How an error shows what it read: on one line, of bounded length, without what may be a password."""
+
+import re
+
+from sockslocal.log import escape
+
+MAX_SHOWN = 80
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def quote(text: str) -> str:
+    """`text` in double quotes, cut after `MAX_SHOWN` characters, with what stands before an `@` hidden.
+
+    A password typed into an address may hold any character, `@` and `/` too, so all before the last `@` goes.
+    """
+    hidden = hide_userinfo(text)
+    return f'"{escape(hidden)}"' if len(hidden) <= MAX_SHOWN else f'"{escape(hidden[:MAX_SHOWN])}…"'
+
+
+def hide_userinfo(text: str) -> str:
+    """`socks5://ana:pw@proxy:1080` as `socks5://•••@proxy:1080`; a path such as `unix:/run/a@b` as it is."""
+    before, at, after = text.rpartition("@")
+    if not at or text.startswith("unix:"):
+        return text
+    scheme = _SCHEME.match(before)
+    return f"{scheme[0] if scheme else ''}•••@{after}"

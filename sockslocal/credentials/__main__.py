@@ -1,0 +1,5 @@
+"""The child that `sockslocal.credentials.process` starts."""
+
+from sockslocal.credentials.child import main
+
+main()

@@ -1,0 +1,41 @@
+"""What user/password authentication can carry (RFC 1929 §2)."""
+
+import os
+
+from sockslocal.errors import CredentialsError
+from sockslocal.secret import Secret
+
+MAX_OCTETS = 255
+"""One octet holds the length."""
+
+
+def check(secret: Secret, *, server: str) -> Secret:
+    """`secret` itself, where it can be sent: at most 255 octets of UTF-8.
+
+    The empty one passes, though RFC 1929 wants one octet at least: some servers take it, others refuse it, so
+    the caller warns. Raises CredentialsError `password-invalid`.
+    """
+    try:
+        octets = len(secret.reveal().encode())
+    except UnicodeEncodeError:  # a lone surrogate, from a terminal that is not UTF-8
+        octets = None
+    if octets is None:  # raised out here: an exception being handled would go along, with the text in it
+        raise unusable(server, "it is not UTF-8 text")
+    if octets > MAX_OCTETS:
+        raise unusable(server, f"it has {octets} octets as UTF-8, and SOCKS5 can send {MAX_OCTETS}")
+    return secret
+
+
+def decode(content: bytes, *, server: str) -> Secret:
+    """The password in `content`, which is what a file or a command gives: less one newline at its end.
+
+    Raises CredentialsError `password-invalid` where it cannot be sent.
+    """
+    native = os.linesep.encode()
+    text = content.removesuffix(native if content.endswith(native) else b"\n")
+    return check(Secret(text.decode(errors="surrogateescape")), server=server)
+
+
+def unusable(server: str, reason: str) -> CredentialsError:
+    """The error for a password that exists but cannot be sent."""
+    return CredentialsError.of("password-invalid", server=server, reason=reason)

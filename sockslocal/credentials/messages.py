@@ -1,0 +1,70 @@
+"""What the child is asked and what it answers: one JSON object each way, ended by the end of the stream."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from sockslocal.problems import Problem
+from sockslocal.secret import Secret
+
+MAX_ANSWER = 64 * 1024
+"""Bytes; a password has at most 255 octets, so this is only ever reached by a child gone wrong."""
+
+Action = Literal["read", "store", "delete"]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What to do with the password of `username` at `server`; `password` is the one to store.
+
+    `source` and `argument` are those of `PasswordSource`; `deadline` is in seconds.
+    """
+
+    action: Action
+    server: str
+    username: str
+    source: str = "keyring"
+    argument: str = ""
+    deadline: float
+    password: Secret | None = None
+
+    @property
+    def service(self) -> str:
+        """What the keyring knows the server as; the account is `username`."""
+        return f"sockslocal:{self.server}"
+
+    @property
+    def place(self) -> str:
+        """Where the password is, in words. Of a command only its name: people put secrets into arguments."""
+        if self.source == "file":
+            return self.argument
+        if self.source == "command":
+            name = self.argument.partition(" ")[0]
+            return f"the command {name!r}"
+        if self.source == "systemd":
+            return f"the systemd credential {self.argument!r}"
+        return "the keyring" if self.source == "keyring" else "memory"
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A password, or what went wrong; neither where something was stored or deleted."""
+
+    password: Secret | None = None
+    problem: Problem | None = None
+
+
+def _reveal(value: Any) -> str:
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise NotImplementedError
+
+
+def _conceal(_type: type, value: Any) -> Secret:
+    if isinstance(value, str):
+        return Secret(value)
+    raise TypeError("a secret is a string")  # without the value
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_reveal)
+encode = _encoder.encode
+decode_request = msgspec.json.Decoder(Request, dec_hook=_conceal).decode
+decode_answer = msgspec.json.Decoder(Answer, dec_hook=_conceal).decode

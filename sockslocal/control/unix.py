@@ -1,0 +1,85 @@
+"""The control connection over a Unix socket: the kernel says which user is at the other end."""
+
+import os
+import socket
+import stat
+import struct
+import sys
+
+from sockslocal.control.endpoint import BACKLOG
+from sockslocal.control.folder import Folder, only_for_me, unsafe
+
+NAME = "control.sock"
+
+_SOL_LOCAL = 0  # macOS's unix(4); the socket module does not name it
+_PATH_OCTETS = 107 if sys.platform == "linux" else 103  # sun_path without its final NUL
+
+
+def _stream_socket() -> socket.socket:
+    if sys.platform == "win32":
+        raise NotImplementedError("Python has no Unix sockets on Windows")
+    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+
+
+def peer_uid(connection: socket.socket) -> int:
+    """The user at the other end: of a client the one that connected, of a daemon the one that listens."""
+    if sys.platform == "linux":
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("=iII"))
+        _pid, uid, _gid = struct.unpack("=iII", credentials)  # struct ucred, unix(7)
+        return int(uid)
+    if sys.platform == "darwin":
+        credentials = connection.getsockopt(_SOL_LOCAL, socket.LOCAL_PEERCRED, 76)
+        _version, uid = struct.unpack_from("=II", credentials)  # struct xucred, <sys/ucred.h>
+        return int(uid)
+    raise NotImplementedError(f"{sys.platform} does not say who is at the other end of a socket")
+
+
+def _is_me(connection: socket.socket) -> bool:
+    try:
+        return sys.platform != "win32" and peer_uid(connection) == os.geteuid()
+    except OSError:
+        return False  # it left before it could be asked
+
+
+class UnixTransport:
+    """A socket file in the run-time folder."""
+
+    opening = b""
+
+    def bind(self, folder: Folder) -> socket.socket:
+        self._remove_stale(folder)
+        listener = _stream_socket()
+        try:
+            with only_for_me():
+                listener.bind(folder.short_path(NAME, _PATH_OCTETS))
+            listener.listen(BACKLOG)
+        except BaseException:
+            listener.close()
+            raise
+        return listener
+
+    def _remove_stale(self, folder: Folder) -> None:
+        """The lock is held, so a socket that is there belongs to nobody; anything else was planted."""
+        mode = folder.mode_of(NAME)
+        if mode is not None and not stat.S_ISSOCK(mode):
+            path = folder.path / NAME
+            raise unsafe(path, "is in the way: it is not a socket", f"rm {path}")
+        folder.remove(NAME)
+
+    def admits(self, peer: socket.socket) -> bool:
+        return _is_me(peer)
+
+    def unbind(self, folder: Folder) -> None:
+        folder.remove(NAME)
+
+    def connect(self, folder: Folder, timeout: float) -> socket.socket:
+        connection = _stream_socket()
+        try:
+            connection.settimeout(timeout)
+            connection.connect(folder.short_path(NAME, _PATH_OCTETS))
+            if not _is_me(connection):
+                raise unsafe(folder.path / NAME, "is served by another user")  # noqa: TRY301  closed below
+        except BaseException:
+            connection.close()
+            raise
+        return connection

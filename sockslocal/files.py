@@ -15,8 +15,8 @@ class FileError(OSError):
 def read_bounded(path: Path, limit: int) -> bytes:
     """The content of a regular file of at most `limit` bytes.
 
-    Raises OSError, which is FileError for a folder, a pipe, a device or too large a file. It does not wait for
-    the writer of a pipe.
+    Raises OSError, which is FileError for a folder, a pipe, a device or too large a file. It never waits, not
+    even for the writer of a pipe.
     """
     descriptor = _open(path, os.O_RDONLY)
     with os.fdopen(descriptor, "rb") as file:

@@ -4,9 +4,13 @@ The CLI, the status, the tray, the dashboard, `doctor` and notifications all sho
 the same trouble has the same name and the same remedy everywhere.
 """
 
+import string
 from enum import IntEnum
+from typing import Any
 
 import msgspec
+
+from sockslocal.quoting import quote
 
 
 class ExitCode(IntEnum):
@@ -35,7 +39,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """A row of the registry; `text` and `remedy` are templates for `str.format`."""
+    """A row of the registry; `text` and `remedy` are templates as for `str.format`."""
 
     title: str
     text: str
@@ -50,22 +54,22 @@ REGISTRY: dict[str, Kind] = {
     "config-missing": Kind("No configuration", "there is no {path}", "sockslocal setup", _C),
     "config-unreadable": Kind("Configuration unreadable", "{path} cannot be read: {reason}", "{remedy}", _C),
     "config-invalid": Kind("Configuration invalid", "{text}", "{remedy}", _C),
-    "config-unwritable": Kind("Configuration not writable", "{path} cannot be written: {reason}", "ls -l {path}", _P),
+    "config-unwritable": Kind(
+        "Configuration not writable", "{path} cannot be written: {reason}", "{remedy}", _P
+    ),
     # listening
     "port-in-use": Kind(
         "Port in use",
-        "{kind} {name!r} cannot listen on {listen}: the port is in use by {holder}",
+        "{kind} {name!q} cannot listen on {listen}: the port is in use by {holder}",
         "{remedy}",
     ),
     "listen-denied": Kind(
         "Not allowed to listen",
-        "{kind} {name!r} cannot listen on {listen}: ports below 1024 need a privilege this user lacks",
+        "{kind} {name!q} cannot listen on {listen}: ports below 1024 need a privilege this user lacks",
         "{remedy}",
         _P,
     ),
-    "listen-failed": Kind(
-        "Cannot listen", "{kind} {name!r} cannot listen on {listen}: {reason}", "{remedy}"
-    ),
+    "listen-failed": Kind("Cannot listen", "{kind} {name!q} cannot listen on {listen}: {reason}", "{remedy}"),
     "descriptors-exhausted": Kind(
         "Out of file descriptors",
         "new connections wait until some of the {limit} descriptors are free again",
@@ -73,65 +77,139 @@ REGISTRY: dict[str, Kind] = {
     ),
     # the server, or the way to it
     "server-unresolvable": Kind(
-        "Server name unknown", "the name {host!r} of the server has no address: {reason}", "check [server.{server}] address", _S
+        "Server name unknown",
+        "the name {host!q} of the server has no address: {reason}",
+        "check [server.{server}] address",
+        _S,
     ),
     "server-unreachable": Kind(
-        "Server unreachable", "{address} cannot be connected to: {reason}", "check that the server runs and that the network is up", _S
+        "Server unreachable",
+        "{address} cannot be connected to: {reason}",
+        "check that the server runs and that the network is up",
+        _S,
     ),
     "server-timeout": Kind(
-        "Server does not answer", "{address} did not finish the {stage} within {seconds:g} s", "check that {address} is the SOCKS5 server", _S
+        "Server does not answer",
+        "{address} did not finish the {stage} within {seconds:g} s",
+        "check that {address} is the SOCKS5 server",
+        _S,
     ),
     "server-closed": Kind(
         "Server closed the connection", "{address} closed the connection during the {stage}", "{remedy}", _S
     ),
     "server-not-socks5": Kind(
-        "Not a SOCKS5 server", "{address} does not speak SOCKS5: {detail}", "check [server.{server}] address", _S
+        "Not a SOCKS5 server",
+        "{address} does not speak SOCKS5: {detail}",
+        "check [server.{server}] address",
+        _S,
     ),
     "server-no-method": Kind(
         "No common way to log in", "{address} accepts none of the methods offered: {offered}", "{remedy}", _S
     ),
     "auth-failed": Kind(
-        "Login rejected", "{address} rejected the user name or password of {username!r}", "sockslocal login {server}", _K
+        "Login rejected",
+        "{address} rejected the user name or password of {username!q}",
+        "sockslocal login {server}",
+        _K,
     ),
     "target-refused": Kind(
-        "Target not reached", "{address} could not connect to {target}: {phrase}", "check the target, or the server's rules", _S
+        "Target not reached",
+        "{address} could not connect to {target}: {phrase}",
+        "check the target, or the server's rules",
+        _S,
     ),
     "target-closed": Kind(
         "Target closed at once",
-        "{address} reported success for {target} and closed before any data: it was rejected or is unreachable",
+        "{address} reported success for {target} and closed before any data: it is rejected or unreachable",
         "check the target, or the server's rules",
         _S,
     ),
     "udp-unsupported": Kind(
-        "No UDP through this server", "{address} does not relay UDP: {phrase}", "sockslocal forward list  (use TCP forwards, and tcp:// DNS upstreams)", _S
+        "No UDP through this server",
+        "{address} does not relay UDP: {phrase}",
+        "sockslocal forward list  (use TCP forwards, and tcp:// DNS upstreams)",
+        _S,
     ),
     "udp-relay-invalid": Kind(
-        "UDP relay unusable", "{address} named {relay} as its UDP relay, which cannot be used", "set udp_address in [server.{server}]", _S
+        "UDP relay unusable",
+        "{address} named {relay} as its UDP relay, which cannot be used",
+        "set udp_address in [server.{server}]",
+        _S,
     ),
     # credentials
-    "needs-unlock": Kind("Keyring locked", "the password of {server!r} is in a keyring that {reason}", "unlock the keyring; it is tried again by itself", _K),
-    "password-missing": Kind("No password", "there is no password for {username!r} at {server!r} in {where}", "{remedy}", _K),
-    "password-source-failed": Kind("Password unreadable", "the password of {server!r} could not be read from {where}: {reason}", "{remedy}", _K),
-    "password-invalid": Kind("Password unusable", "the password of {server!r} cannot be sent: {reason}", "sockslocal login {server}", _K),
+    "needs-unlock": Kind(
+        "Keyring locked",
+        "the password of {server!q} is in a keyring that {reason}",
+        "unlock the keyring; it is tried again by itself",
+        _K,
+    ),
+    "password-missing": Kind(
+        "No password", "there is no password for {username!q} at {server!q} in {where}", "{remedy}", _K
+    ),
+    "password-source-failed": Kind(
+        "Password unreadable",
+        "the password of {server!q} could not be read from {where}: {reason}",
+        "{remedy}",
+        _K,
+    ),
+    "password-invalid": Kind(
+        "Password unusable",
+        "the password of {server!q} cannot be sent: {reason}",
+        "sockslocal login {server}",
+        _K,
+    ),
     # DNS
-    "dns-no-upstream": Kind("No DNS upstream answers", "none of the upstreams answered: {reason}", "sockslocal dns status"),
+    "dns-no-upstream": Kind(
+        "No DNS upstream answers", "none of the upstreams answered: {reason}", "sockslocal dns status"
+    ),
     # the daemon and its control socket
-    "not-running": Kind("Not running", "no sockslocal is running for this user", "sockslocal start", ExitCode.NOT_RUNNING),
-    "already-running": Kind("Already running", "sockslocal runs already as process {pid}", "sockslocal status"),
+    "not-running": Kind(
+        "Not running", "no sockslocal is running for this user", "sockslocal start", ExitCode.NOT_RUNNING
+    ),
+    "already-running": Kind(
+        "Already running", "sockslocal runs already as process {pid}", "sockslocal status"
+    ),
     "start-failed": Kind("Did not start", "the daemon ended while starting: {reason}", "sockslocal run"),
-    "not-answering": Kind("Not answering", "process {pid} holds the lock but did not answer within {seconds:g} s", "sockslocal restart"),
+    "not-answering": Kind(
+        "Not answering",
+        "process {pid} holds the lock but did not answer within {seconds:g} s",
+        "sockslocal restart",
+    ),
     "folder-unsafe": Kind("Unsafe folder", "{path} {reason}", "{remedy}", _P),
-    "peer-refused": Kind("Refused", "the control socket answers only to the user that started sockslocal", "run this as that user", _P),
-    "control-busy": Kind("Too many clients", "the daemon serves {limit} clients already", "end some, such as `sockslocal status --watch`"),
-    "control-closed": Kind("Connection lost", "the daemon closed the control connection before it answered", "sockslocal logs"),
+    "peer-refused": Kind(
+        "Refused",
+        "the control socket answers only to the user that started sockslocal",
+        "run this as that user",
+        _P,
+    ),
+    "control-busy": Kind(
+        "Too many clients",
+        "the daemon serves {limit} clients already",
+        "end some, such as `sockslocal status --watch`",
+    ),
+    "control-closed": Kind(
+        "Connection lost", "the daemon closed the control connection before it answered", "sockslocal logs"
+    ),
     "usage": Kind("Wrong usage", "{reason}", "{remedy}", ExitCode.USAGE),
     "bad-request": Kind("Request not understood", "{reason}", "sockslocal --help", ExitCode.USAGE),
-    "unknown-name": Kind("Unknown name", "there is no {kind} {name!r}; {known}", "sockslocal {kind} list", ExitCode.USAGE),
+    "unknown-name": Kind(
+        "Unknown name", "there is no {kind} {name!q}; {known}", "sockslocal {kind} list", ExitCode.USAGE
+    ),
     "internal": Kind("Internal error", "{reason}", "sockslocal logs", ExitCode.FAILED),
 }
+
+
+class _Formatter(string.Formatter):
+    """As `str.format`, and `{name!q}` is the name in quotes, made safe to show."""
+
+    def convert_field(self, value: object, conversion: Any) -> object:
+        return quote(str(value)) if conversion == "q" else super().convert_field(value, conversion)
+
+
+_fill = _Formatter().format
 
 
 def problem(code: str, **details: object) -> Problem:
     """The problem `code` with its templates filled in from `details`."""
     kind = REGISTRY[code]
-    return Problem(code, kind.title, kind.text.format(**details), kind.remedy.format(**details))
+    return Problem(code, kind.title, _fill(kind.text, **details), _fill(kind.remedy, **details))

@@ -1,4 +1,4 @@
-"""Reads the configuration file into a `Config`, or raises one ConfigError: what is wrong, where, and the remedy."""
+"""Reads the file into a `Config`, or raises one ConfigError: what is wrong, where, and what mends it."""
 
 import re
 import shlex

@@ -1,0 +1,71 @@
+"""unbound with a zone of its own, as the name server behind the SOCKS5 server."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from integration.servers.process import LOOPBACK, Process, free_port, program
+
+BIG_TXT = [f"{number:03d}" * 80 for number in range(12)]
+"""One record of 12 strings of 240 octets: too large for a UDP answer, so that TC and TCP come in."""
+
+ZONE = f"""\
+$ORIGIN example.
+@      3600 SOA   ns root 1 7200 900 1209600 60
+@      3600 NS    ns
+ns     3600 A     192.0.2.53
+www     300 A     192.0.2.80
+www     300 AAAA  2001:db8::80
+alias   300 CNAME www
+short     1 A     192.0.2.1
+big     300 TXT   {" ".join(BIG_TXT)}
+"""
+
+CONFIG = """\
+server:
+interface: {host}
+port: {port}
+access-control: 127.0.0.0/8 allow
+do-daemonize: no
+use-syslog: no
+logfile: ""
+username: ""
+chroot: ""
+directory: "{folder}"
+pidfile: ""
+module-config: "iterator"
+num-threads: 1
+auth-zone:
+name: "example."
+zonefile: "{zone}"
+for-upstream: no
+remote-control:
+control-enable: no
+"""
+
+
+class Unbound:
+    """`unbound` on one port for UDP and TCP, running from entry to exit."""
+
+    programs = ("unbound",)
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._folder = folder
+
+    def __enter__(self) -> Self:
+        path, zone = self._folder / "unbound.conf", self._folder / "example.zone"
+        path.write_text(CONFIG.format(host=LOOPBACK, port=self.port, folder=self._folder, zone=zone))
+        zone.write_text(ZONE)
+        self._process = Process([program("unbound") or "unbound", "-d", "-c", str(path)], self._folder)
+        self._process.wait_for_port(self.port)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.stop()
+
+    @property
+    def address(self) -> str:
+        return f"{LOOPBACK}:{self.port}"

@@ -21,7 +21,7 @@
     InvalidCredentials (ValueError)    our doing: they do not fit into the message
 
 The codec does not know whom it talks to, so these carry no problem of their own: who catches a RemoteError
-raises `ServerError(error.problem_at(address, server))` from it.
+raises `ServerError(error.problem_at(address, server))` from it. The server's half raises only ProtocolError.
 """
 
 # ruff: noqa: N818  each is named after what happened

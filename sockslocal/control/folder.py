@@ -6,7 +6,9 @@ list of that user alone (since Python 3.11.10 and 3.12.4).
 """
 
 import contextlib
+import errno
 import os
+import shlex
 import stat
 import sys
 from collections.abc import Iterator
@@ -19,8 +21,9 @@ from sockslocal.errors import ControlError
 _ELSEWHERE = "point SOCKSLOCAL_RUNTIME_DIR at a folder of your own"
 
 
-def unsafe(path: Path, reason: str, remedy: str = _ELSEWHERE) -> ControlError:
-    """The error for a folder, or something in it, that will not be used."""
+def unsafe(path: Path, reason: str, mend: str | None = None) -> ControlError:
+    """The error for a path that will not be used as it is; the command `mend`, run on it, would help."""
+    remedy = f"{mend} {shlex.quote(str(path))}" if mend else _ELSEWHERE
     return ControlError.of("folder-unsafe", path=path, reason=reason, remedy=remedy)
 
 
@@ -65,7 +68,7 @@ class Folder:
                 raise unsafe(path, "vanished while it was made") from None
             raise
         except FileExistsError:
-            raise unsafe(path, "is in the way: it is not a folder", f"rm {path}") from None
+            raise unsafe(path, "is in the way: it is not a folder", "rm") from None
         except OSError as error:
             raise unsafe(path, self._why_not(error)) from None
 
@@ -78,11 +81,11 @@ class Folder:
         reason = _denied(os.fstat(descriptor))
         if reason is not None:
             os.close(descriptor)
-            raise unsafe(self.path, reason, f"chmod 700 {self.path}" if "mode" in reason else _ELSEWHERE)
+            raise unsafe(self.path, reason, "chmod 700" if "mode" in reason else None)
         self._descriptor = descriptor
 
     def _why_not(self, error: OSError) -> str:
-        if self.path.is_symlink():
+        if os.path.islink(self.path):  # noqa: PTH114  Path's own raises what it is asked about
             return "is a symbolic link, which anyone may have planted"
         if isinstance(error, NotADirectoryError):
             return "is not a folder"
@@ -102,12 +105,14 @@ class Folder:
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise unsafe(path, f"cannot be opened: {error.strerror}", f"rm {path}") from None
+            if error.errno == errno.ELOOP:
+                raise unsafe(path, "is a symbolic link", "rm") from None
+            raise unsafe(path, f"cannot be opened: {error.strerror}") from None
         status = os.fstat(descriptor)
         # a second name would be some other file of this user, about to be overwritten
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or _denied(status):
             os.close(descriptor)
-            raise unsafe(path, "is not a plain file of this user alone", f"rm {path}")
+            raise unsafe(path, "is not a plain file of this user alone", "rm")
         return descriptor
 
     def write_file(self, name: str, content: bytes) -> None:

@@ -14,8 +14,9 @@ from typing import Annotated
 import msgspec
 
 from sockslocal.control.endpoint import BACKLOG
-from sockslocal.control.folder import Folder, unsafe
+from sockslocal.control.folder import Folder
 from sockslocal.control.lock import holder
+from sockslocal.errors import ControlError
 from sockslocal.secret import Secret
 
 NAME = "control.json"
@@ -82,7 +83,11 @@ class LoopbackTransport:
         try:
             return msgspec.json.decode(os.read(descriptor, 1024), type=_Way)
         except msgspec.DecodeError:
-            path = folder.path / NAME
-            raise unsafe(path, "does not say where the daemon is", "sockslocal restart") from None
+            raise ControlError.of(
+                "folder-unsafe",
+                path=folder.path / NAME,
+                reason="does not say where the daemon is",
+                remedy="sockslocal restart",
+            ) from None
         finally:
             os.close(descriptor)

@@ -63,7 +63,7 @@ class UnixTransport:
         mode = folder.mode_of(NAME)
         if mode is not None and not stat.S_ISSOCK(mode):
             path = folder.path / NAME
-            raise unsafe(path, "is in the way: it is not a socket", f"rm {path}")
+            raise unsafe(path, "is in the way: it is not a socket", "rm")
         folder.remove(NAME)
 
     def admits(self, peer: socket.socket) -> bool:

@@ -136,6 +136,12 @@ REGISTRY: dict[str, Kind] = {
         "set udp_address in [server.{server}]",
         _S,
     ),
+    "udp-association-ended": Kind(
+        "UDP association ended", "{address} ended the UDP association", "a new one is made when it is needed", _S
+    ),
+    "udp-flows-exhausted": Kind(
+        "Too many UDP flows", "all UDP flows through {address} are in use", "wait until some are idle", _S
+    ),
     # credentials
     "needs-unlock": Kind(
         "Keyring locked",

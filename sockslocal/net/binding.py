@@ -6,6 +6,7 @@ import socket
 import stat
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Literal
 
 from sockslocal.address import Endpoint, ListenAddress, UnixPath
@@ -88,14 +89,14 @@ def _bind_unix(address: UnixPath, kind: Kind, name: str) -> socket.socket:
 def _remove_stale(path: str) -> None:
     """Remove a socket that nobody listens on any more; anything else at `path` stays."""
     with suppress(FileNotFoundError):
-        if sys.platform == "win32" or not stat.S_ISSOCK(os.lstat(path).st_mode):
+        if sys.platform == "win32" or not stat.S_ISSOCK(Path(path).lstat().st_mode):
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.settimeout(1)
             try:
                 probe.connect(path)
             except ConnectionRefusedError:
-                os.unlink(path)
+                Path(path).unlink()
 
 
 def _listen_error(error: OSError, address: ListenAddress, kind: Kind, name: str) -> ListenError:

@@ -1,5 +1,7 @@
 """Linux: one edge-triggered epoll, its own descriptor watched by the asyncio loop."""
 
+# ruff: noqa: E402, S101  the assertion tells mypy on which platform this file is read
+
 import sys
 
 assert sys.platform == "linux"
@@ -29,6 +31,9 @@ class EpollPoller(Poller):
         self._epoll.register(fd, _EDGES)
 
     def _unwatch(self, fd: int) -> None:
+        self._epoll.unregister(fd)
+
+    def _unwatch_closing(self, fd: int) -> None:
         pass
 
     def _poll(self) -> list[tuple[int, int]]:

@@ -1,12 +1,14 @@
 """macOS: a kqueue with EV_CLEAR, which is an edge, its own descriptor watched by the asyncio loop."""
 
+# ruff: noqa: E402, S101  the assertion tells mypy on which platform this file is read
+
 import sys
 
 assert sys.platform == "darwin"
 
 import select
 
-from sockslocal.net.poller import Poller
+from sockslocal.net.poller import ERROR, PEER_FIN, Poller
 
 _BATCH = 512
 
@@ -25,12 +27,17 @@ class KqueuePoller(Poller):
         self._kqueue.close()
 
     def _watch(self, fd: int) -> None:
-        flags = select.KQ_EV_ADD | select.KQ_EV_CLEAR
-        filters = (select.KQ_FILTER_READ, select.KQ_FILTER_WRITE)
-        self._kqueue.control([select.kevent(fd, kind, flags) for kind in filters], 0)
+        self._change(fd, select.KQ_EV_ADD | select.KQ_EV_CLEAR)
 
     def _unwatch(self, fd: int) -> None:
+        self._change(fd, select.KQ_EV_DELETE)
+
+    def _unwatch_closing(self, fd: int) -> None:
         pass
+
+    def _change(self, fd: int, flags: int) -> None:
+        filters = (select.KQ_FILTER_READ, select.KQ_FILTER_WRITE)
+        self._kqueue.control([select.kevent(fd, kind, flags) for kind in filters], 0)
 
     def _poll(self) -> list[tuple[int, int]]:
         events = self._kqueue.control(None, _BATCH, 0)
@@ -38,7 +45,8 @@ class KqueuePoller(Poller):
 
 
 def _bits(event: select.kevent) -> int:
-    """The event in the bits of epoll; EV_EOF of the write filter is the peer's RST."""
+    """The event in the bits of epoll: EV_EOF is the peer's FIN when reading, its RST when writing."""
+    ended = event.flags & select.KQ_EV_EOF
     if event.filter == select.KQ_FILTER_READ:
-        return 0x0001
-    return 0x0004 | (0x0008 if event.flags & select.KQ_EV_EOF else 0)
+        return 0x0001 | (PEER_FIN if ended else 0)
+    return 0x0004 | (ERROR if ended else 0)

@@ -40,7 +40,7 @@ def descriptor_limit() -> int:
 class DescriptorBudget:
     """Keeps listeners from taking the last descriptors; one for the process.
 
-    The kernel gives out the lowest free number, so the number of a new descriptor tells how full the table is.
+    The kernel gives out the lowest free number, so that of a new descriptor tells how full the table is.
     """
 
     def __init__(self, limit: int) -> None:

@@ -4,6 +4,8 @@ The structures are declared, not counted: 32-bit and Arm lay them out differentl
 each datagram goes through memoryviews over them, at a tenth of the cost of ctypes' attributes.
 """
 
+# ruff: noqa: E402, S101  the assertion tells mypy on which platform this file is read
+
 import sys
 
 assert sys.platform == "linux"
@@ -48,7 +50,7 @@ _recvmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int
 _sendmmsg = _libc.sendmmsg
 _sendmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int]
 
-_WORD: Literal["Q", "I"] = "Q" if ctypes.sizeof(ctypes.c_size_t) == 8 else "I"  # noqa: PLR2004 (octets)
+_WORD: Literal["Q", "I"] = "Q" if ctypes.sizeof(ctypes.c_size_t) == 8 else "I"
 
 
 def _column(table: ctypes.Array[Any], offset: int, code: Literal["Q", "I"]) -> memoryview:

@@ -1,16 +1,12 @@
 """Pipes for splicing: bytes pass from socket to socket inside the kernel.
 
-A direction of a relay borrows a pipe while bytes move and gives it back empty, so idle connections hold none. Where
-no pipe is to be had, or only small ones (an unprivileged user's pipes share /proc/sys/fs/pipe-user-pages-soft), a
-relay is slower, never broken.
+A direction of a relay borrows a pipe while bytes move and gives it back empty, so idle connections hold
+none. Where no pipe is to be had, or only small ones (an unprivileged user's pipes share
+/proc/sys/fs/pipe-user-pages-soft), a relay is slower, never broken. Only Linux can splice sockets.
 """
 
-import sys
-
-assert sys.platform == "linux"
-
-import fcntl
 import os
+import sys
 from contextlib import suppress
 
 CAPACITY = 512 * 1024
@@ -26,15 +22,24 @@ class Pipe:
     __slots__ = ("capacity", "held", "reader", "writer")
 
     def __init__(self) -> None:
-        self.reader, self.writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        with suppress(OSError):  # over the user's share of pipe memory: the pipe stays small
-            fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, CAPACITY)
-        self.capacity = fcntl.fcntl(self.writer, fcntl.F_GETPIPE_SZ)
+        self.reader, self.writer = os.pipe()
+        self.capacity = _enlarged(self.writer)
         self.held = 0
 
     def close(self) -> None:
         os.close(self.reader)
         os.close(self.writer)
+
+
+def _enlarged(fd: int) -> int:
+    """The capacity of the pipe `fd` after asking for more."""
+    if sys.platform != "linux":
+        return 65_536
+    import fcntl
+
+    with suppress(OSError):  # over the user's share of pipe memory: the pipe stays small
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, CAPACITY)
+    return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
 
 
 class PipePool:

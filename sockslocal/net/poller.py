@@ -24,6 +24,9 @@ READABLE = 0x0001 | 0x2000 | 0x0010 | 0x0008
 WRITABLE = 0x0004 | 0x0010 | 0x0008
 """Bits that ask for a write: room, hang-up, error."""
 
+PEER_FIN = 0x2000 | 0x0010
+"""Bits that announce the end of what can be read: after a short read there is that still to be read."""
+
 ERROR = 0x0008
 """The bit that tells of a pending socket error, such as the peer's RST."""
 
@@ -79,11 +82,16 @@ class Poller(ABC):
         old socket reaches a new one with the same number.
         """
         if self._handlers.pop(sock.fileno(), None) is not None:
-            self._unwatch(sock.fileno())
+            self._unwatch_closing(sock.fileno())
         if self._dispatching:
             self._closing.append(sock)
         else:
             sock.close()
+
+    def release(self, sock: socket.socket) -> None:
+        """Forget `sock`, which stays open."""
+        if self._handlers.pop(sock.fileno(), None) is not None:
+            self._unwatch(sock.fileno())
 
     def stop(self) -> None:
         """End watching; the sockets belong to whoever registered them."""
@@ -97,6 +105,10 @@ class Poller(ABC):
 
     @abstractmethod
     def _unwatch(self, fd: int) -> None: ...
+
+    def _unwatch_closing(self, fd: int) -> None:
+        """As `_unwatch`, for a descriptor that is closed next, which by itself ends a kernel's watch."""
+        self._unwatch(fd)
 
     def _poll(self) -> list[tuple[int, int]]:
         """The (descriptor, bits) that are ready now."""

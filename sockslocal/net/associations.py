@@ -1,0 +1,269 @@
+"""One UDP association with the server (RFC 1928 §7): a control connection, and a socket to the relay.
+
+It lives as long as its control connection. Nothing is ever written on that one after the request: some
+servers end the association at any octet.
+"""
+
+import socket
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from sockslocal.address import Endpoint, ip_of
+from sockslocal.errors import ServerError
+from sockslocal.net.addresses import ServerAddresses
+from sockslocal.net.binding import DATAGRAM_BUFFER
+from sockslocal.net.connecting import SocketAddress
+from sockslocal.net.datagrams import SLOTS, Batch, send_one
+from sockslocal.net.dialer import Dial, DialError
+from sockslocal.net.engine import Engine
+from sockslocal.net.poller import READABLE
+from sockslocal.net.relay_address import relay_address
+from sockslocal.net.way import Way
+from sockslocal.socks5.datagram import encode_header, parse_header
+from sockslocal.socks5.errors import DatagramError
+from sockslocal.socks5.messages import Command, Request
+
+ASSOCIATE = Request(Command.UDP_ASSOCIATE, Endpoint("0.0.0.0", 0))  # noqa: S104  asks, binds nothing
+"""Zeros: which address the datagrams will come from is not known, and a wrong guess is dropped in silence."""
+
+MAX_WAITING = 16
+"""Datagrams that wait while an association is made; the oldest are dropped first."""
+
+BRIEF_S = 2.0
+"""A server that closes an association within these seconds, before any datagram came, does so every time."""
+
+ROUNDS = 4
+"""Batches received before the other sockets have their turn."""
+
+
+class Receiver(Protocol):
+    """Who a flow belongs to."""
+
+    def received(self, batch: Batch, indices: range, skip: int) -> None:
+        """Datagrams came, with payloads behind `skip` octets; the batch is good only during the call."""
+
+    def lost(self, error: ServerError | None) -> None:
+        """The flow is over; without an error it was idle, or its association ended, and a new one may do."""
+
+
+class Flow:
+    """Datagrams between one local program and one remote, on an association."""
+
+    __slots__ = ("_association", "by_name", "header", "idle_s", "receiver", "remote")
+
+    def __init__(
+        self, association: "Association", remote: Endpoint, receiver: Receiver, idle_s: float
+    ) -> None:
+        self._association = association
+        self.remote = remote
+        self.receiver = receiver
+        self.idle_s = idle_s
+        self.header = encode_header(remote)
+        self.by_name = ip_of(remote.host) is None
+
+    def send(self, batch: Batch, indices: range) -> int:
+        """Send payloads on; gives how many were taken (or wait), the others are dropped."""
+        return self._association.send(self, batch, indices)
+
+    def send_payload(self, payload: bytes) -> bool:
+        """Send one payload; False where it was dropped."""
+        return self._association.send_payload(self, payload)
+
+    def close(self) -> None:
+        """End the flow; its receiver hears nothing more."""
+        self._association.detach(self)
+
+
+class Association:
+    """At first it waits for its dial.
+
+    `opened` is called when datagrams can pass; `ended` once, with the flow it had and the reason, where there
+    is one, after everything was closed.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        way: Way,
+        override: ServerAddresses | None,
+        opened: Callable[[], None],
+        ended: "Callable[[Association, Flow | None, ServerError | None], None]",
+    ) -> None:
+        self._engine = engine
+        self._way = way
+        self._override = override
+        self._opened = opened
+        self._ended: Callable[[Association, Flow | None, ServerError | None], None] | None = ended
+        self._dial: Dial | None = None
+        self._control: socket.socket | None = None
+        self._sock: socket.socket | None = None
+        self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
+        self._opened_at = 0.0
+        self._useful = False
+        self.flow: Flow | None = None
+        self.dropped = 0
+        """Datagrams that came and could not be used."""
+
+    def start(self, dial: Dial) -> None:
+        """Begin with `dial`, whose outcome is told to `dialled` or `failed`."""
+        self._dial = dial
+        dial.start()
+
+    def attach(self, remote: Endpoint, receiver: Receiver, idle_s: float) -> Flow:
+        """The association's flow."""
+        self.flow = Flow(self, remote, receiver, idle_s)
+        return self.flow
+
+    def detach(self, flow: Flow) -> None:
+        """`flow` is not used any more; without it the association has no purpose."""
+        if self.flow is flow:
+            self.end(None, tell=False)
+
+    def send(self, flow: Flow, batch: Batch, indices: range) -> int:
+        """Send the payloads of `batch` in the name of `flow`."""
+        if self._sock is not None:
+            return batch.send(self._sock, indices, header=flow.header)
+        for index in indices:
+            self._waiting.append(flow.header + batch.payload(index))
+        return min(len(indices), MAX_WAITING)
+
+    def send_payload(self, flow: Flow, payload: bytes) -> bool:
+        """Send one payload in the name of `flow`."""
+        if self._sock is not None:
+            return send_one(self._sock, flow.header + payload)
+        self._waiting.append(flow.header + payload)
+        return True
+
+    def end(self, error: ServerError | None, *, tell: bool = True) -> None:
+        """Close everything and `tell` the flow's receiver."""
+        ended, self._ended = self._ended, None
+        if ended is None:
+            return
+        if self._dial is not None:
+            self._dial.cancel()
+        for sock in (self._control, self._sock):
+            if sock is not None:
+                self._engine.poller.close(sock)
+        flow, self.flow = self.flow, None
+        ended(self, flow, error)
+        if flow is not None and tell:
+            flow.receiver.lost(error)
+
+    def failed(self, error: DialError) -> None:
+        """The dial failed."""
+        self._dial = None
+        self.end(error)
+
+    def dialled(self, dial: Dial) -> None:
+        """The server has made the association; what it named as its relay may need looking up."""
+        self._dial = None
+        self._control = dial.sock
+        self._opened_at = self._engine.clock()
+        self._engine.poller.replace(dial.sock, self._control_ready)
+        self._control_ready(dial.edges)
+        if self._override is not None:
+            self._override.find(partial(self._located, dial))
+        else:
+            self._located(dial, [])
+
+    def _located(self, dial: Dial, found: list[SocketAddress] | OSError) -> None:
+        if self._ended is None:
+            return
+        override = found[0][1][0] if isinstance(found, list) and found else None
+        bound = dial.bound or Endpoint("", 0)
+        server, here = dial.sock.getpeername()[0], dial.sock.getsockname()[0]
+        self._sock = _relay_socket(relay_address(bound, server, override), server, here)
+        if self._sock is None:
+            self.end(ServerError(self._way.problem("udp-relay-invalid", relay=bound)))
+            return
+        self._engine.poller.register(self._sock, self._relay_ready)
+        self._opened()
+        while self._waiting:
+            send_one(self._sock, self._waiting.popleft())
+
+    def _control_ready(self, events: int) -> None:
+        """Octets on the control connection mean nothing; its end is the association's."""
+        if not events & READABLE or self._control is None:
+            return
+        try:
+            while self._control.recv(4096):
+                pass
+        except BlockingIOError:
+            self._engine.poller.wait_readable(self._control)
+        except OSError:
+            self._closed_by_server()
+        else:
+            self._closed_by_server()
+
+    def _closed_by_server(self) -> None:
+        """The end that RFC 1928 knows; at once and for nothing, it is a server that does not relay."""
+        brief = not self._useful and self._engine.clock() - self._opened_at < BRIEF_S
+        phrase = "it closes each association at once"
+        self.end(ServerError(self._way.problem("udp-unsupported", phrase=phrase)) if brief else None)
+
+    def _relay_ready(self, events: int = READABLE) -> None:
+        if not events & READABLE:
+            return
+        batch = self._engine.batch
+        for _ in range(ROUNDS):
+            if self._sock is None or self._ended is None:
+                return
+            count = batch.receive(self._sock)
+            self._deliver(batch, count)
+            if count < SLOTS:
+                self._engine.poller.wait_readable(self._sock)
+                return
+        self._engine.poller.soon(self._relay_ready)
+
+    def _deliver(self, batch: Batch, count: int) -> None:
+        """Hand each run of datagrams with one header to the flow."""
+        start = 0
+        while start < count and self.flow is not None:
+            skip = self._accepted_header(batch.payload(start), self.flow)
+            stop = start + 1
+            if skip:
+                header = batch.payload(start)[:skip]
+                while stop < count and batch.payload(stop)[:skip] == header:
+                    stop += 1
+                self._useful = True
+                self.flow.receiver.received(batch, range(start, stop), skip)
+            else:
+                self.dropped += 1
+            start = stop
+
+    def _accepted_header(self, datagram: memoryview, flow: Flow) -> int:
+        """The length of the datagram's header, 0 where it is not to be delivered.
+
+        A name comes back as the address that the server found for it, so there only the port must be right.
+        """
+        if datagram[: len(flow.header)] == flow.header:
+            return len(flow.header)
+        try:
+            remote, length = parse_header(datagram)
+        except DatagramError:
+            return 0
+        return length if flow.by_name and remote.port == flow.remote.port else 0
+
+
+def _relay_socket(relay: Endpoint | None, server: str, here: str) -> socket.socket | None:
+    """A socket that hears nobody but `relay`, None where that cannot be.
+
+    It speaks from `here`, as the control connection does, because servers know their client by that address.
+    """
+    if relay is None:
+        return None
+    family = socket.AF_INET6 if ":" in relay.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DATAGRAM_BUFFER)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, DATAGRAM_BUFFER)
+        if relay.host == server:
+            sock.bind((here, 0))
+        sock.connect((relay.host, relay.port))
+    except OSError:
+        sock.close()
+        return None
+    return sock

@@ -1,0 +1,244 @@
+"""One connection on its way through a SOCKS5 server: address, connect, greeting, login, request, reply.
+
+Each stage has a deadline of its own, and a message that has begun must soon be complete, so neither
+silence nor a server that drips octets holds a local connection for long.
+"""
+
+import os
+import socket
+from collections.abc import Callable
+from functools import partial
+
+from sockslocal.address import Endpoint
+from sockslocal.errors import ServerError, SockslocalError
+from sockslocal.net.connecting import Connecting, SocketAddress
+from sockslocal.net.engine import Engine
+from sockslocal.net.login import Answer
+from sockslocal.net.poller import ERROR, PEER_FIN, READABLE
+from sockslocal.net.relay import abort
+from sockslocal.net.way import Way
+from sockslocal.problems import Problem
+from sockslocal.socks5.client import ClientHandshake
+from sockslocal.socks5.errors import ConnectionClosed, RemoteError, RequestRefused
+from sockslocal.socks5.messages import Request, Stage
+
+STAGE_S = {Stage.GREETING: 5.0, Stage.AUTHENTICATION: 5.0, Stage.REPLY: 10.0}
+"""Seconds; before its reply the server connects to the target, and Tor may never reply while it starts."""
+
+PASSWORD_S = 35.0
+"""Reading the password has a deadline of its own, which comes first."""
+
+MESSAGE_S = 2.0
+"""Seconds from a message's first octet to its last: each fits into one segment."""
+
+_READ = 4096
+
+
+class DialError(ServerError):
+    """Why a dial failed; `server_answers` where the server works and only this request did not."""
+
+    def __init__(self, problem: Problem, *, server_answers: bool) -> None:
+        super().__init__(problem)
+        self.server_answers = server_answers
+
+
+class Dial:
+    """One attempt: calls `done` with itself, or `failed` with the reason; once, and not after `cancel`.
+
+    When done, `sock` is the receiver's, watched by the poller; `leftover` was received behind the reply,
+    `edges` are what the poller told since, `bound` is what the reply names. Without a `request` the dial is
+    done when the server has accepted the login.
+    """
+
+    __slots__ = (
+        "_connecting",
+        "_done",
+        "_engine",
+        "_failed",
+        "_handshake",
+        "_request",
+        "_sock",
+        "_way",
+        "address",
+        "deadline",
+        "edges",
+        "logged_in",
+        "started",
+    )
+
+    def __init__(
+        self,
+        engine: Engine,
+        way: Way,
+        request: Request | None,
+        done: "Callable[[Dial], None]",
+        failed: Callable[[DialError], None],
+    ) -> None:
+        self._engine = engine
+        self._way = way
+        self._request = request
+        self._done: Callable[[Dial], None] | None = done
+        self._failed = failed
+        self._connecting: Connecting | None = None
+        self._handshake = ClientHandshake(None)
+        self._sock: socket.socket | None = None
+        self.address: SocketAddress | None = None
+        self.deadline = 0.0
+        self.started = 0.0
+        self.logged_in = 0.0
+        self.edges = 0
+
+    @property
+    def sock(self) -> socket.socket:
+        """The connection, once there is one."""
+        assert self._sock is not None  # noqa: S101  a dial that is done has one
+        return self._sock
+
+    @property
+    def leftover(self) -> bytes:
+        """What came behind the reply; it belongs to the tunnel."""
+        return self._handshake.trailing
+
+    @property
+    def bound(self) -> Endpoint | None:
+        """What the reply names as BND (RFC 1928 §6)."""
+        return self._handshake.bound
+
+    def start(self) -> None:
+        """Begin, with the password, which may have to be read first."""
+        self.deadline = self._engine.clock() + PASSWORD_S
+        self._engine.deadlines.add(self)
+        self._way.login.find(self._answered)
+
+    def cancel(self) -> None:
+        """End the attempt; nothing is called any more."""
+        if self._done is not None:
+            self._retire()
+            if self._sock is not None:
+                abort(self._engine.poller, self._sock)
+
+    def release(self) -> None:
+        """Take the socket of a finished dial from the poller, for other hands."""
+        self._engine.poller.release(self.sock)
+
+    def expire(self) -> None:
+        """The stage's deadline has passed."""
+        if self._sock is None:
+            self._fail(self._unreachable("it does not answer"))
+            return
+        stage = self._handshake.stage
+        why = self._way.problem("server-timeout", stage=stage, seconds=STAGE_S[stage])
+        self._fail(why, server_answers=stage is Stage.REPLY)
+
+    def _retire(self) -> None:
+        self._done = None
+        self._engine.deadlines.discard(self)
+        if self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = None
+
+    def _fail(self, why: Problem, *, server_answers: bool = False) -> None:
+        if self._done is not None:
+            self.cancel()
+            self._failed(DialError(why, server_answers=server_answers))
+
+    def _unreachable(self, reason: str) -> Problem:
+        return self._way.problem("server-unreachable", reason=reason)
+
+    def _answered(self, answer: Answer) -> None:
+        if self._done is None:
+            return
+        if isinstance(answer, SockslocalError):
+            self._fail(answer.problem)
+            return
+        self._handshake = ClientHandshake(answer)
+        self.started = self._engine.clock()
+        self.deadline = self.started + self._way.connect_timeout
+        self._way.addresses.find(self._found)
+
+    def _found(self, addresses: list[SocketAddress] | OSError) -> None:
+        if self._done is None:
+            return
+        if isinstance(addresses, OSError):
+            reason = addresses.strerror or "no answer in time"
+            self._fail(
+                self._way.problem("server-unresolvable", host=self._way.endpoint.host, reason=reason)
+            )
+            return
+        self._connecting = Connecting(self._engine.poller, addresses, self._connected, self._refused)
+        self._connecting.start()
+
+    def _refused(self, error: OSError) -> None:
+        self._fail(self._unreachable(os.strerror(error.errno or 0).lower()))
+
+    def _connected(self, sock: socket.socket, address: SocketAddress, edges: int) -> None:
+        self._connecting = None
+        self._sock = sock
+        self.address = address
+        self._engine.poller.replace(sock, partial(self._ready, sock))
+        self._send(sock, self._handshake.start())
+        self._ready(sock, edges)
+
+    def _ready(self, sock: socket.socket, events: int) -> None:
+        self.edges = events
+        if not events & READABLE or self._done is None:
+            return
+        try:
+            data = sock.recv(_READ)
+            if not data:
+                raise self._handshake.eof()
+            answer = self._handshake.receive(data)
+        except BlockingIOError:
+            self._engine.poller.wait_readable(sock)
+        except OSError:
+            self._rejected(self._handshake.eof())  # a reset; to a user the same as closed
+        except RemoteError as error:
+            self._rejected(error)
+        else:
+            self._advance(sock, answer, drained=len(data) < _READ)
+
+    def _advance(self, sock: socket.socket, answer: bytes, *, drained: bool) -> None:
+        """The server's octets were understood; `answer` is what to send next, if anything."""
+        stage = self._handshake.stage
+        if stage is Stage.READY:
+            self.logged_in = self._engine.clock()
+            if self._request is not None:
+                answer += self._handshake.request(self._request.command, self._target(self._request))
+        if answer:
+            self._send(sock, answer)
+        elif stage in (Stage.READY, Stage.DONE):
+            self._finish(drained=drained)
+            return
+        elif self._handshake.partial:
+            self.deadline = min(self.deadline, self._engine.clock() + MESSAGE_S)
+        self._engine.poller.wait_readable(sock)
+        if self.edges & PEER_FIN:  # no further edge will come, but what is there may complete the message
+            self._ready(sock, self.edges)
+
+    def _target(self, request: Request) -> Endpoint:
+        """The request's target; the zeros of an association in the family of the control connection."""
+        if request.target.host == "0.0.0.0" and ":" in self.sock.getpeername()[0]:  # noqa: S104
+            return Endpoint("::", request.target.port)
+        return request.target
+
+    def _send(self, sock: socket.socket, message: bytes) -> None:
+        """Send one whole message and start the next stage's deadline."""
+        self.deadline = self._engine.clock() + STAGE_S[self._handshake.stage]
+        try:
+            sock.send(message)  # whole: the send buffer was empty
+        except OSError:
+            self._rejected(self._handshake.eof())
+
+    def _finish(self, *, drained: bool) -> None:
+        done = self._done
+        if drained:
+            self.edges &= PEER_FIN | ERROR
+        self._retire()
+        if done is not None:
+            done(self)
+
+    def _rejected(self, error: RemoteError) -> None:
+        answers = isinstance(error, RequestRefused) or (
+            isinstance(error, ConnectionClosed) and error.stage is Stage.REPLY
+        )
+        self._fail(error.problem_at(str(self._way.endpoint), self._way.name), server_answers=answers)

@@ -1,0 +1,45 @@
+"""What all sockets of the process share."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from sockslocal.net.datagrams import Batch, best_batch
+from sockslocal.net.deadlines import Deadlines
+from sockslocal.net.listener import DescriptorBudget, descriptor_limit
+from sockslocal.net.pipes import PipePool
+from sockslocal.net.poller import Poller, best_poller
+
+Clock = Callable[[], float]
+"""Seconds that never go back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The poller and what goes with it; one for the process, made inside the running loop."""
+
+    poller: Poller
+    deadlines: Deadlines
+    batch: Batch
+    pipes: PipePool
+    budget: DescriptorBudget
+    clock: Clock
+
+    @classmethod
+    def make(cls, clock: Clock = time.monotonic) -> Self:
+        """The engine for this platform."""
+        return cls(
+            poller=best_poller(),
+            deadlines=Deadlines(clock),
+            batch=best_batch(),
+            pipes=PipePool(),
+            budget=DescriptorBudget(descriptor_limit()),
+            clock=clock,
+        )
+
+    def stop(self) -> None:
+        """Release what is shared; all sockets were closed before."""
+        self.deadlines.stop()
+        self.pipes.close()
+        self.poller.stop()

@@ -1,0 +1,172 @@
+"""A SOCKS5 server as the data plane knows it: how to reach it, and how it fares."""
+
+import random
+from asyncio import TimerHandle
+from collections.abc import Callable
+
+from sockslocal import status
+from sockslocal.address import Endpoint
+from sockslocal.config.model import ServerConfig
+from sockslocal.errors import ServerError, SockslocalError
+from sockslocal.net.addresses import ServerAddresses
+from sockslocal.net.broker import Broker
+from sockslocal.net.dialer import Dial, DialError
+from sockslocal.net.engine import Engine
+from sockslocal.net.login import Answer, Login
+from sockslocal.net.way import Way
+from sockslocal.problems import Problem
+from sockslocal.socks5.messages import Request
+
+FIRST_RETRY_S, LAST_RETRY_S = 1.0, 30.0
+"""A server that is down is probed after these seconds, doubling; local connections try at once."""
+
+Done = Callable[[Dial], None]
+Failed = Callable[[DialError], None]
+
+
+class Server:
+    """Dials, associations and the state of one server; `changed` is called when what is shown of it changes.
+
+    `wanted` is called when a dial needs a password that could not be read; it says whether that is
+    tried anew.
+    """
+
+    def __init__(
+        self, engine: Engine, config: ServerConfig, changed: Callable[[], None], wanted: Callable[[], bool]
+    ) -> None:
+        self.config = config
+        self.state: status.ServerState = "unknown"
+        self.problem: Problem | None = None
+        self.latency_ms: float | None = None
+        self.udp: status.UdpRung = "unknown"
+        self.udp_problem: Problem | None = None
+        self._engine = engine
+        self._changed = changed
+        self._retry_s = 0.0
+        self._retry: TimerHandle | None = None
+        self._probe: Dial | None = None
+        self.way = Way(
+            name=config.name,
+            endpoint=config.address,
+            addresses=ServerAddresses(config.address, engine.clock),
+            login=Login(engine.clock, wanted),
+            connect_timeout=config.connect_timeout,
+        )
+        self.broker = Broker(engine, self.way, self.dial, self._note_udp, self._relay_override())
+
+    @property
+    def usable(self) -> bool:
+        """Whether nothing speaks against dialling it."""
+        return self.state in ("up", "unknown", "connecting")
+
+    def snapshot(self) -> status.Server:
+        return status.Server(
+            address=str(self.config.address),
+            state=self.state,
+            latency_ms=self.latency_ms,
+            udp="none" if self.config.udp == "off" else self.udp,
+            problem=self.problem,
+        )
+
+    def dial(self, request: Request | None, done: Done, failed: Failed) -> Dial:
+        """A dial, not yet started, whose outcome is noted here before it is told."""
+
+        def note_done(dial: Dial) -> None:
+            self._note_up(dial)
+            done(dial)
+
+        def note_failed(error: DialError) -> None:
+            self._note_failed(error)
+            failed(error)
+
+        return Dial(self._engine, self.way, request, note_done, note_failed)
+
+    def settle_login(self, answer: Answer) -> None:
+        """The password was read, or could not be; None: the server wants no login."""
+        if isinstance(answer, SockslocalError):
+            locked = answer.problem.code == "needs-unlock"
+            self._set("needs-unlock" if locked else "auth-failed", answer.problem)
+            self.way.login.settle(answer)
+        else:
+            self.way.login.settle(answer)
+            self.probe()
+
+    def forget_login(self) -> None:
+        """The password is about to be read again."""
+        self.way.login.forget()
+        self._set("connecting", None)
+
+    def probe(self) -> None:
+        """See whether the server can be reached and accepts the login."""
+        self._stop_retrying()
+        if self._probe is None:
+            if self.state != "up":
+                self._set("connecting", self.problem)
+            self._probe = self.dial(None, self._probed, self._probe_failed)
+            self._probe.start()
+
+    def close(self) -> None:
+        """Stop all that goes on of itself; connections that are open stay open."""
+        self._stop_retrying()
+        if self._probe is not None:
+            self._probe.cancel()
+        self.broker.close()
+        self.way.login.close()
+        self.way.addresses.close()
+
+    def _relay_override(self) -> ServerAddresses | None:
+        host = self.config.udp_address
+        return ServerAddresses(Endpoint(host, 1), self._engine.clock) if host else None
+
+    def _probed(self, dial: Dial) -> None:
+        self._probe = None
+        self._engine.poller.close(dial.sock)
+
+    def _probe_failed(self, _error: ServerError) -> None:
+        self._probe = None
+
+    def _note_up(self, dial: Dial) -> None:
+        self.latency_ms = 1000 * (dial.logged_in - dial.started)
+        if dial.address is not None:
+            self.way.addresses.prefer(dial.address)
+        if self.state != "up":
+            self._stop_retrying()
+            self._retry_s = 0.0
+            self._set("up", None)
+
+    def _note_failed(self, error: DialError) -> None:
+        code = error.problem.code
+        if error.server_answers:
+            if self.state != "up":
+                self._set("up", None)
+        elif code == "auth-failed":
+            self.way.login.reject(error)
+            self._set("auth-failed", error.problem)
+        elif code.startswith("server-"):
+            self._set("down", error.problem)
+            self._retry_later()
+
+    def _note_udp(self, error: ServerError | None) -> None:
+        self.udp_problem = error.problem if error else None
+        if isinstance(error, DialError) and not error.server_answers:
+            return  # the server is down, which says nothing of its UDP
+        rung: status.UdpRung = "none" if error else "associate"
+        if rung != self.udp:
+            self.udp = rung
+            self._changed()
+
+    def _set(self, state: status.ServerState, problem: Problem | None) -> None:
+        if (state, problem) != (self.state, self.problem):
+            self.state, self.problem = state, problem
+            self._changed()
+
+    def _retry_later(self) -> None:
+        if self._retry is None:
+            self._retry_s = min(max(FIRST_RETRY_S, 2 * self._retry_s), LAST_RETRY_S)
+            jitter = random.uniform(0.8, 1.2)  # noqa: S311  spreads load, guards nothing
+            self._retry = self._engine.poller.later(self._retry_s * jitter, self.probe)
+
+    def _stop_retrying(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None

@@ -1,0 +1,226 @@
+"""The private DNS resolver: all it asks goes through the tunnel, and where that fails the answer is SERVFAIL.
+
+    client ─► server, streamserver ─► cache ─► pipeline ─► upstreams ─► datagrams, streams ─► Tunnel
+                    (wire)           (answer)               (digest)
+
+A query that the cache knows is answered from its octets within the listener; any other runs through the
+pipeline.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from sockslocal.address import Endpoint
+from sockslocal.config.model import DnsConfig
+from sockslocal.errors import SockslocalError
+from sockslocal.net.binding import bind_datagram, bind_stream
+from sockslocal.net.engine import Engine
+from sockslocal.problems import Problem
+from sockslocal.resolver import text
+from sockslocal.resolver.cache import Cache
+from sockslocal.resolver.pipeline import (
+    Backend,
+    Coalesce,
+    Pipeline,
+    ask,
+    recall,
+    refuse,
+    require_recursion,
+    store,
+)
+from sockslocal.resolver.server import DatagramServer
+from sockslocal.resolver.statistics import Statistics
+from sockslocal.resolver.streamserver import StreamServer
+from sockslocal.resolver.tunnel import Tunnel
+from sockslocal.resolver.upstreams import Upstreams
+from sockslocal.status import Dns, ForwardState
+
+TOP_FAILURES = 10
+
+
+def steady() -> float:
+    """Seconds that go on while the machine sleeps, as TTLs do."""
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    if sys.platform == "darwin":
+        return time.clock_gettime(time.CLOCK_MONOTONIC)  # there it counts sleep, unlike time.monotonic
+    return time.monotonic()
+
+
+class UpstreamDetails(msgspec.Struct, frozen=True):
+    """How one upstream has been doing; `mismatched` counts messages that answered nothing we asked."""
+
+    name: str
+    answered: int
+    failed: int
+    mismatched: int
+    latency_ms: float | None
+    resting: bool
+    last_error: str | None
+
+
+class NameFailures(msgspec.Struct, frozen=True):
+    """A name and how often it could not be answered."""
+
+    name: str
+    count: int
+
+
+class Details(msgspec.Struct, frozen=True):
+    """What `sockslocal dns status` shows; `hit_rate` is 0 to 1."""
+
+    queries: int
+    cache_hits: int
+    hit_rate: float
+    failed: int
+    cache_entries: int
+    cache_bytes: int
+    upstreams: tuple[UpstreamDetails, ...]
+    top_failures: tuple[NameFailures, ...]
+
+
+class QueryResult(msgspec.Struct, frozen=True):
+    """What `sockslocal dns query` shows; `answer` holds a line for each record."""
+
+    rcode: str
+    answer: tuple[str, ...]
+    upstream: str
+    path: str
+    time_ms: float
+    cached: bool
+    error: str | None = None
+
+
+class Resolver:
+    """DNS on UDP and TCP; made inside the running loop, which also runs all of it."""
+
+    def __init__(
+        self, config: DnsConfig, tunnel: Tunnel, engine: Engine, *, clock: Callable[[], float] = steady
+    ) -> None:
+        self._config = config
+        self._engine = engine
+        self._clock = clock
+        self._state: ForwardState = "off"
+        self._problem: Problem | None = None
+        self._statistics = Statistics()
+        self._cache = Cache()
+        self._upstreams = Upstreams(config.upstreams, tunnel)
+        self._coalesce = Coalesce()
+        self._pipeline = Pipeline(
+            (
+                refuse,
+                recall(self._cache, self._now),
+                require_recursion,
+                self._coalesce,
+                store(self._cache, self._now),
+                ask(self._upstreams, self._statistics),
+            )
+        )
+        self._backend = Backend(self._cache, self._pipeline, self._statistics, self._now)
+        self._datagrams: list[DatagramServer] = []
+        self._streams: list[StreamServer] = []
+        self.endpoints: list[Endpoint] = []
+        """Where it listens, with the ports that were given where 0 was asked for."""
+
+    def open(self) -> None:
+        """Listen on every address, or on none; raises ListenError."""
+        try:
+            for endpoint in self._config.listen:
+                self._listen(endpoint)
+        except SockslocalError as error:
+            self._stop_listening()
+            self._state, self._problem = "error", error.problem
+            raise
+        self._state, self._problem = "listening", None
+
+    async def close(self, grace: float) -> None:
+        """Take no more queries, and let those that wait finish within `grace` seconds."""
+        self._stop_listening()
+        self._state = "off"
+        await self._pipeline.close(grace)
+        await self._coalesce.close()
+        for server in self._streams:
+            await server.close()
+        await self._upstreams.close()
+
+    def status(self) -> Dns:
+        """What `status` shows of it."""
+        return Dns(
+            listen=", ".join(str(endpoint) for endpoint in self.endpoints or self._config.listen),
+            server=self._config.servers[0] if self._config.servers else "",
+            state=self._state,
+            queries=self._statistics.queries,
+            cache_hits=self._statistics.hits,
+            failed=self._statistics.failed,
+            problem=self._problem or self._upstreams.problem,
+        )
+
+    def flush(self) -> int:
+        """Forget every answer; gives how many there were."""
+        return self._cache.flush()
+
+    async def query(self, name: str, rdtype: str) -> QueryResult:
+        """One question through cache and upstreams; raises ControlError for what cannot be asked."""
+        query = text.parse(name, rdtype)
+        started = time.perf_counter()
+        found = await self._pipeline.find(query)
+        answer = found.answer
+        return QueryResult(
+            rcode=text.rcode(answer),
+            answer=text.records(query, found.answer, found.age),
+            upstream=answer.upstream,
+            path=answer.path,
+            time_ms=(time.perf_counter() - started) * 1000,
+            cached=found.cached,
+            error=answer.error[1] if answer.error else None,
+        )
+
+    def details(self) -> Details:
+        """Hit rate, upstreams and the names that fail."""
+        counted = self._statistics
+        return Details(
+            queries=counted.queries,
+            cache_hits=counted.hits,
+            hit_rate=counted.hits / counted.queries if counted.queries else 0.0,
+            failed=counted.failed,
+            cache_entries=len(self._cache),
+            cache_bytes=self._cache.bytes,
+            upstreams=tuple(
+                UpstreamDetails(
+                    name=upstream.name,
+                    answered=upstream.answered,
+                    failed=upstream.failed,
+                    mismatched=upstream.mismatches,
+                    latency_ms=None if upstream.latency_s is None else upstream.latency_s * 1000,
+                    resting=upstream.resting,
+                    last_error=upstream.last_error,
+                )
+                for upstream in self._upstreams.all
+            ),
+            top_failures=tuple(
+                NameFailures(text.name(name), count) for name, count in counted.top_failures(TOP_FAILURES)
+            ),
+        )
+
+    def _now(self) -> int:
+        return int(self._clock())
+
+    def _listen(self, endpoint: Endpoint) -> None:
+        """UDP and TCP on the same port (RFC 7766 §5)."""
+        poller = self._engine.poller
+        stream = bind_stream(endpoint, "dns", "dns")
+        self._streams.append(StreamServer(poller, stream, self._engine.budget, self._backend))
+        bound = Endpoint(endpoint.host, stream.getsockname()[1])
+        self._datagrams.append(
+            DatagramServer(poller, bind_datagram(bound, "dns", "dns"), self._engine.batch, self._backend)
+        )
+        self.endpoints.append(bound)
+
+    def _stop_listening(self) -> None:
+        for datagrams in self._datagrams:
+            datagrams.close()
+        for streams in self._streams:
+            streams.stop_accepting()

@@ -1,0 +1,40 @@
+"""Why an upstream did not answer. None of these reaches a user: the reply says SERVFAIL, `details` says why.
+
+UnansweredError
+├── UnusableError      its message does not answer the question
+├── LostError          the flow or connection ended with the query outstanding
+├── ForgeryError       messages came that answer nothing we asked
+├── OverloadedError    too much is being waited for already
+└── NoUpstreamError    none of the upstreams answered
+"""
+
+from sockslocal.problems import Problem
+
+
+class UnansweredError(Exception):
+    """The base of all; its text says what happened."""
+
+
+class UnusableError(UnansweredError):
+    """A message that does not answer the question it was sent for."""
+
+
+class LostError(UnansweredError):
+    """The flow or the connection ended with the query outstanding; a new one may carry it."""
+
+
+class ForgeryError(UnansweredError):
+    """So many messages did not match any query that datagrams are not to be trusted for now."""
+
+
+class OverloadedError(UnansweredError):
+    """A bound of ours is reached; says nothing about the upstream or the name."""
+
+
+class NoUpstreamError(UnansweredError):
+    """None of them answered; `transient` where the way to them is to blame and not they or the name."""
+
+    def __init__(self, problem: Problem, *, transient: bool) -> None:
+        super().__init__(problem.text)
+        self.problem = problem
+        self.transient = transient

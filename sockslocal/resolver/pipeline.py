@@ -1,0 +1,194 @@
+"""What happens to a query that is no plain cache hit: steps, each asking the rest where it has no answer.
+
+`Pipeline` reads the message and writes the reply; the list itself is written down in `Resolver`.
+"""
+
+import asyncio
+import functools
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sockslocal.resolver.answer import Answer, failure
+from sockslocal.resolver.cache import Cache
+from sockslocal.resolver.errors import NoUpstreamError
+from sockslocal.resolver.statistics import Statistics
+from sockslocal.resolver.upstreams import Upstreams
+from sockslocal.resolver.wire import FORMERR, OPT, REFUSED, SERVFAIL, Query, Refused, parse_query
+
+MAX_PENDING = 4096
+"""Queries that wait for an answer; further ones are told SERVFAIL at once."""
+
+OTHER, NOT_READY, NOT_AUTHORITATIVE, NOT_SUPPORTED, UNREACHABLE, NETWORK = 0, 14, 20, 21, 22, 23
+"""Codes of extended errors (RFC 8914 §4)."""
+
+_TKEY, _TSIG, _IXFR, _AXFR, _MAILB, _MAILA = range(249, 255)
+
+_log = logging.getLogger(__name__)
+
+
+class Found(NamedTuple):
+    """An answer, and its age in seconds."""
+
+    answer: Answer
+    age: int = 0
+    cached: bool = False
+
+
+Seconds = Callable[[], int]
+Rest = Callable[[Query], Awaitable[Found]]
+Step = Callable[[Query, Rest], Awaitable[Found]]
+
+
+async def refuse(query: Query, rest: Rest) -> Found:
+    """Types that are no questions (RFC 6895 §3.1), and transfers, are not passed on."""
+    if query.rdtype in (OPT, _TKEY, _TSIG):
+        return Found(failure(FORMERR, OTHER, "not a type that can be asked for"))
+    if query.rdtype in (_IXFR, _AXFR, _MAILB, _MAILA):
+        return Found(failure(REFUSED, NOT_SUPPORTED, "no transfers here"))
+    return await rest(query)
+
+
+def recall(cache: Cache, now: Seconds) -> Step:
+    """Answer from the cache, failures too; what comes of asking is kept there."""
+
+    async def step(query: Query, rest: Rest) -> Found:
+        found = cache.find(query, now())
+        if found is not None:
+            return Found(*found, cached=True)
+        failed = cache.failed(query, now())
+        return await rest(query) if failed is None else Found(failed, cached=True)
+
+    return step
+
+
+async def require_recursion(query: Query, rest: Rest) -> Found:
+    """Who does not want recursion gets only what is known already (RFC 1034 §4.3.1)."""
+    if not query.profile.recursion:
+        return Found(failure(REFUSED, NOT_AUTHORITATIVE, "recursion was not desired"))
+    return await rest(query)
+
+
+class Coalesce:
+    """Who asks what is being asked already waits for that answer (RFC 5452 §5)."""
+
+    def __init__(self) -> None:
+        self._asking: dict[bytes, asyncio.Task[Found]] = {}
+
+    async def __call__(self, query: Query, rest: Rest) -> Found:
+        key = query.key
+        task = self._asking.get(key)
+        if task is None:
+            task = asyncio.ensure_future(_run(rest, query))
+            self._asking[key] = task
+            task.add_done_callback(lambda _: self._asking.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Stop asking; who waits is cancelled."""
+        await cancelled(self._asking.values())
+
+
+async def _run(rest: Rest, query: Query) -> Found:
+    return await rest(query)
+
+
+def store(cache: Cache, now: Seconds) -> Step:
+    """Keep what the rest finds, failures briefly (RFC 9520); our own troubles are not the name's."""
+
+    async def step(query: Query, rest: Rest) -> Found:
+        found = await rest(query)
+        if found.answer.definitive:
+            cache.store(query, found.answer, now())
+        elif not found.answer.transient:
+            cache.store_failure(query, found.answer, now())
+        return found
+
+    return step
+
+
+def ask(upstreams: Upstreams, statistics: Statistics) -> Step:
+    """The last step: the upstreams, or SERVFAIL with the reason. Nothing else is ever asked."""
+
+    async def step(query: Query, _rest: Rest) -> Found:
+        try:
+            answer = await upstreams.ask(query)
+        except NoUpstreamError as error:
+            statistics.fail(query)
+            code = NETWORK if error.transient else UNREACHABLE
+            return Found(failure(SERVFAIL, code, str(error), transient=error.transient))
+        if not answer.definitive:
+            statistics.fail(query)
+        return Found(answer)
+
+    return step
+
+
+def composed(steps: Sequence[Step]) -> Rest:
+    """The steps as one; the last of them never asks the rest."""
+    rest: Rest = _nothing
+    for step in reversed(steps):
+        rest = functools.partial(_apply, step, rest)
+    return rest
+
+
+async def _apply(step: Step, rest: Rest, query: Query) -> Found:
+    return await step(query, rest)
+
+
+async def _nothing(query: Query) -> Found:
+    raise AssertionError(f"no step answered {query.question!r}")
+
+
+async def cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """End `tasks` and wait until they are."""
+    ending = list(tasks)
+    for task in ending:
+        task.cancel()
+    await asyncio.gather(*ending, return_exceptions=True)
+
+
+class Pipeline:
+    """Runs each query through the steps in a task of its own, and hands the reply to whoever sent it."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self.find = composed(steps)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def submit(self, message: bytes, respond: Callable[[bytes], None], *, stream: bool) -> bytes | None:
+        """The reply if known at once, empty where none is due; else None, and `respond` gets it later."""
+        try:
+            query = parse_query(message)
+        except Refused as refused:
+            return refused.reply or b""
+        if len(self._tasks) >= MAX_PENDING:
+            return failure(SERVFAIL, NOT_READY, "too many queries wait").reply(query, stream=stream)
+        task = asyncio.create_task(self._answer(query, respond, stream=stream))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return None
+
+    async def close(self, grace: float) -> None:
+        """Let what waits finish within `grace` seconds."""
+        if self._tasks and grace > 0:
+            await asyncio.wait(self._tasks, timeout=grace)
+        await cancelled(self._tasks)
+
+    async def _answer(self, query: Query, respond: Callable[[bytes], None], *, stream: bool) -> None:
+        try:
+            found = await self.find(query)
+        except Exception:  # noqa: BLE001 (a bug in one query's way must not leave its client waiting)
+            _log.exception("! a query failed")
+            found = Found(failure(SERVFAIL, OTHER, "internal error"))
+        respond(found.answer.reply(query, stream=stream, age=found.age))
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What the listeners answer from."""
+
+    cache: Cache
+    pipeline: Pipeline
+    statistics: Statistics
+    now: Seconds

@@ -1,0 +1,177 @@
+"""The TCP listener: pipelined queries, answers as they come, bounds on all a client may hold (RFC 7766)."""
+
+import asyncio
+import socket
+from collections.abc import Iterable
+from functools import partial
+from typing import cast
+
+from sockslocal.net.listener import DescriptorBudget, Listener
+from sockslocal.net.poller import Poller
+from sockslocal.resolver.pipeline import Backend, cancelled
+from sockslocal.resolver.wire import HEADER
+
+MAX_CONNECTIONS = 256
+IDLE_S = 10.0
+BUSY_IDLE_S = 2.0
+"""Seconds without a whole query that end a connection; the second when half of the connections are taken."""
+
+MAX_OUTSTANDING = 128
+"""Queries of one connection that wait for answers before no more are read from it."""
+
+MAX_UNSENT = 256 << 10
+"""Octets of answers a client may leave unread before its connection is aborted."""
+
+
+class StreamServer:
+    """Serves one listening TCP socket."""
+
+    def __init__(
+        self,
+        poller: Poller,
+        sock: socket.socket,
+        budget: DescriptorBudget,
+        backend: Backend,
+    ) -> None:
+        self.backend = backend
+        self.connections: set[StreamConnection] = set()
+        self._adopting: set[asyncio.Task[None]] = set()
+        self._listener = Listener(poller, sock, self._accepted, budget)
+
+    @property
+    def idle_s(self) -> float:
+        return IDLE_S if len(self.connections) <= MAX_CONNECTIONS // 2 else BUSY_IDLE_S
+
+    def stop_accepting(self) -> None:
+        """Connections live on, for what they wait for."""
+        self._listener.close()
+
+    async def close(self) -> None:
+        """Close the listener and its connections."""
+        self._listener.close()
+        await cancelled(self._adopting)
+        for connection in tuple(self.connections):
+            connection.abort()
+
+    def _accepted(self, sock: socket.socket) -> None:
+        if len(self.connections) + len(self._adopting) >= MAX_CONNECTIONS and not self._close_most_idle():
+            sock.close()
+            return
+        task = asyncio.ensure_future(self._adopt(sock))
+        self._adopting.add(task)
+        task.add_done_callback(self._adopting.discard)
+
+    async def _adopt(self, sock: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.connect_accepted_socket(partial(StreamConnection, self), sock)
+        except (OSError, asyncio.CancelledError):
+            sock.close()
+
+    def _close_most_idle(self) -> bool:
+        """Make room; False where every connection waits for an answer."""
+        idle = [connection for connection in self.connections if not connection.outstanding]
+        if not idle:
+            return False
+        min(idle, key=lambda connection: connection.used).abort()
+        return True
+
+
+class StreamConnection(asyncio.Protocol):
+    """One client."""
+
+    def __init__(self, server: StreamServer) -> None:
+        self.outstanding = 0
+        self._server = server
+        self._loop = asyncio.get_running_loop()
+        self.used = self._loop.time()
+        self._buffer = bytearray()
+        self._ended = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._idle = self._loop.call_later(self._server.idle_s, self._close_if_idle)
+        self._server.connections.add(self)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._idle.cancel()
+        self._server.connections.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        self._read()
+
+    def eof_received(self) -> bool:
+        """A client that has asked all it wants still gets its answers (RFC 7766 §6.2.3)."""
+        self._ended = True
+        self._close_if_done()
+        return True
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._transport.abort()
+
+    def _read(self) -> None:
+        """Take whole messages from the buffer; those answered at once share one write."""
+        replies: list[bytes] = []
+        start, buffer = 0, self._buffer
+        while self.outstanding < MAX_OUTSTANDING and len(buffer) - start >= 2:
+            length = buffer[start] << 8 | buffer[start + 1]
+            if length < HEADER:
+                self.abort()
+                return
+            end = start + 2 + length
+            if len(buffer) < end:
+                break
+            replies.append(self._serve(bytes(buffer[start + 2 : end])))
+            start = end
+        del buffer[:start]
+        self._write(replies)
+        if self.outstanding >= MAX_OUTSTANDING:
+            self._transport.pause_reading()
+        self._close_if_done()
+
+    def _serve(self, message: bytes) -> bytes:
+        """The reply, or nothing yet."""
+        backend = self._server.backend
+        self.used = self._loop.time()
+        backend.statistics.queries += 1
+        reply = backend.cache.hit(message, backend.now(), stream=True)
+        if reply is not None:
+            backend.statistics.hits += 1
+            return reply
+        reply = backend.pipeline.submit(message, self._respond, stream=True)
+        if reply is None:
+            self.outstanding += 1
+            return b""
+        return reply
+
+    def _respond(self, reply: bytes) -> None:
+        self.outstanding -= 1
+        if self._transport.is_closing():
+            return
+        self._write((reply,))
+        if self.outstanding == MAX_OUTSTANDING - 1:
+            self._transport.resume_reading()
+            self._read()
+        else:
+            self._close_if_done()
+
+    def _write(self, replies: Iterable[bytes]) -> None:
+        """Each with its length before it, all in one write (RFC 7766 §8)."""
+        octets = b"".join(len(reply).to_bytes(2, "big") + reply for reply in replies if reply)
+        if octets:
+            self._transport.write(octets)
+        if self._transport.get_write_buffer_size() > MAX_UNSENT:
+            self.abort()
+
+    def _close_if_done(self) -> None:
+        if self._ended and not self.outstanding:
+            self._transport.close()
+
+    def _close_if_idle(self) -> None:
+        left = self.used + self._server.idle_s - self._loop.time()
+        if left > 0 or self.outstanding:
+            self._idle = self._loop.call_later(max(left, 1.0), self._close_if_idle)
+        else:
+            self._transport.close()

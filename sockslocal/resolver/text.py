@@ -1,0 +1,49 @@
+"""Names, types and records as a person reads and types them."""
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
+
+from sockslocal.address import AddressError, normalise_host
+from sockslocal.errors import ControlError
+from sockslocal.resolver.answer import Answer
+from sockslocal.resolver.wire import Query, parse_query
+
+
+def parse(name: str, rdtype: str) -> Query:
+    """A question as a client would send it, with EDNS; raises ControlError."""
+    try:
+        message = dns.message.make_query(_name(name), rdtype, use_edns=0, payload=1232)
+        return parse_query(message.to_wire())
+    except (dns.exception.DNSException, ValueError) as error:
+        reason = f"{name} {rdtype} cannot be asked: {error}"
+        raise ControlError.of("bad-request", reason=reason) from None
+
+
+def _name(name: str) -> dns.name.Name:
+    """International names go by IDNA 2008; what is no host name (`_dmarc.example`) goes as it stands."""
+    if not name.isascii():
+        try:
+            name = normalise_host(name)
+        except AddressError as error:
+            raise ValueError(str(error)) from None
+    return dns.name.from_text(name)
+
+
+def name(wire: bytes) -> str:
+    """A name in wire format as text."""
+    return dns.name.from_wire(wire, 0)[0].to_text()
+
+
+def rcode(answer: Answer) -> str:
+    """`NOERROR`, `NXDOMAIN` and so on."""
+    return dns.rcode.to_text(dns.rcode.Rcode(answer.rcode))
+
+
+def records(query: Query, answer: Answer, age: int) -> tuple[str, ...]:
+    """The records of the answer section, a line each."""
+    message = dns.message.from_wire(answer.reply(query, stream=True, age=age))
+    return tuple(line for rrset in message.answer for line in rrset.to_text().splitlines())

@@ -1,11 +1,9 @@
 """No two forwards listen on one port, and no file asks for more listeners than a process can have."""
 
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from sockslocal.address import Endpoint, ListenAddress, UnixPath
-from sockslocal.config.lines import line_of
 from sockslocal.config.table import Value
 from sockslocal.errors import ConfigError
 
@@ -47,9 +45,14 @@ class Listeners:
         self._claims += [_Claim(protocol, address, value, enabled) for address in addresses]
 
     def check(self) -> None:
-        """Raise ConfigError for the first address that something else has already."""
+        """Raise ConfigError for the first address that something else has already.
+
+        What a command is about to change comes last, so that it is to blame.
+        """
         taken: dict[tuple[str, str | int], dict[str, _Claim]] = {}
-        for claim in filter(attrgetter("enabled"), self._claims):
+        for claim in sorted(self._claims, key=lambda claim: claim.value.table.is_edited):
+            if not claim.enabled:
+                continue
             if isinstance(claim.address, UnixPath):
                 hosts, host = taken.setdefault(("unix", claim.address.path), {}), ""
             else:
@@ -65,7 +68,7 @@ class Listeners:
             text = f"{subject} listens twice on {claim.address}"
         else:
             place = "" if claim.address == holder.address else f" on {holder.address}"
-            line = line_of(claim.value.table.source.text, holder.value.where)
+            line = claim.value.table.source.line(holder.value.where)
             text = f"{subject} cannot listen on {claim.address}: {other} (line {line}) listens there{place}"
         return claim.value.error(text, claim.value.remedy(self._proposal(claim)))
 

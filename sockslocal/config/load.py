@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from sockslocal.config.keys import KEYS
 from sockslocal.config.model import Config
 from sockslocal.config.sections import Reader, server
-from sockslocal.config.table import KEYS, Source, Table
+from sockslocal.config.table import Source, Table
 from sockslocal.errors import ConfigError
 from sockslocal.files import read_bounded
 from sockslocal.problems import problem
@@ -55,14 +56,19 @@ def read_text(path: Path) -> str:
 def parse(text: str, path: Path) -> Config:
     """The configuration that `text` spells; `path` is for the errors. Raises ConfigError."""
     source = Source(path, text)
-    root = Table(source, (), _document(source))
+    return build(source, read_toml(source))
+
+
+def build(source: Source, document: dict[str, Any]) -> Config:
+    """The configuration that `document` holds. Raises ConfigError, which points into `source`."""
+    root = Table(source, (), document)
     root.check_keys(KEYS)
     servers = {table.name: server(table) for table in root.tables("server")}
     reader = Reader(servers)
     tcp = {table.name: reader.tcp(table) for table in _forwards(root, "tcp")}
     udp = {table.name: reader.udp(table) for table in _forwards(root, "udp", tcp)}
     dns = root.table("dns")
-    config = Config(path, servers, tcp, udp, None if dns is None else reader.dns(dns))
+    config = Config(source.path, servers, tcp, udp, None if dns is None else reader.dns(dns))
     reader.listeners.check()
     return config
 
@@ -79,8 +85,8 @@ def _forwards(root: Table, section: str, taken: Iterable[str] = ()) -> Iterator[
         yield table
 
 
-def _document(source: Source) -> dict[str, Any]:
-    """The text as TOML."""
+def read_toml(source: Source) -> dict[str, Any]:
+    """What the text says, as it stands there. Raises ConfigError where it is not TOML."""
     try:
         return tomllib.loads(source.text)
     except RecursionError:

@@ -7,6 +7,7 @@ from typing import TypeVar, get_args
 
 from sockslocal.address import Endpoint, ListenAddress
 from sockslocal.config import values
+from sockslocal.config.keys import KEYS
 from sockslocal.config.listeners import Listeners, Protocol
 from sockslocal.config.model import (
     DEFAULT_CONNECT_TIMEOUT,
@@ -18,7 +19,7 @@ from sockslocal.config.model import (
     TcpForwardConfig,
     UdpForwardConfig,
 )
-from sockslocal.config.table import KEYS, Table, Value, is_name
+from sockslocal.config.table import Table, Value, is_name
 from sockslocal.errors import ConfigError
 from sockslocal.quoting import quote
 
@@ -114,10 +115,13 @@ class Reader:
         return tuple(value.text for value in named) or self._servers[:1]
 
     def _unknown_server(self, value: Value) -> ConfigError:
+        goes = f"{value.table.subject} goes through server {quote(value.text)}"
+        if value.table.source.edited == ("server", value.text):
+            return value.error(f"{goes}, so that cannot be removed")
         known = f"known are {', '.join(self._servers)}" if self._servers else "the file has no [server.NAME]"
         near = difflib.get_close_matches(value.text, self._servers, n=1)
         name = value.text if is_name(value.text) else "office"
         return value.error(
-            f"{value.table.subject} goes through server {quote(value.text)}, which is not there; {known}",
+            f"{goes}, which is not there; {known}",
             value.remedy(near[0]) if near else f"sockslocal server add {name} ADDRESS",
         )

@@ -11,45 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sockslocal.config.keys import KEYS
 from sockslocal.config.lines import Where, line_of
 from sockslocal.errors import ConfigError
 from sockslocal.problems import problem
 from sockslocal.quoting import quote
-
-KEYS: dict[str, dict[str, str]] = {
-    "server": {
-        "address": '"proxy.example.net:1080"',
-        "username": '"ana"',
-        "password_from": '"keyring"',
-        "udp": '"auto"',
-        "udp_address": '"proxy.example.net"',
-        "connect_timeout": '"10s"',
-    },
-    "tcp": {
-        "listen": '"127.0.0.1:5432"',
-        "to": '"db.internal:5432"',
-        "server": '"office"',
-        "enabled": "true",
-        "only_me": "true",
-        "allow_lan": "true",
-    },
-    "udp": {
-        "listen": '"127.0.0.1:27015"',
-        "to": '"203.0.113.9:27015"',
-        "server": '"office"',
-        "enabled": "true",
-        "idle": '"60s"',
-        "allow_lan": "true",
-    },
-    "dns": {
-        "listen": '"127.0.0.1:5399"',
-        "upstreams": '["udp://9.9.9.9"]',
-        "server": '"office"',
-        "enabled": "true",
-        "allow_lan": "true",
-    },
-}
-"""Every section, the keys it may hold, and how each is written."""
 
 _OPTIONS = {"listen": "127.0.0.1:PORT", "to": "HOST:PORT", "server": "NAME"}
 """What `sockslocal forward set` can mend."""
@@ -68,15 +34,23 @@ def is_name(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The text that is read, for errors to point into."""
+    """The text of the file, for errors to point into.
+
+    Where a command edits the table `edited`, the text is the one before the edit: that is what the user sees.
+    """
 
     path: Path
     text: str
+    edited: tuple[str, str] | None = None
+    adds: bool = False
+
+    def line(self, where: Where) -> int | None:
+        """The line of `where`; None where that is not in the text yet."""
+        return None if self.adds and where[:2] == self.edited else line_of(self.text, where)
 
     def error(self, where: Where, text: str, remedy: str) -> ConfigError:
         """The error that `text` is wrong with what stands at `where`."""
-        found = problem("config-invalid", text=text, remedy=remedy)
-        return ConfigError(found, self.path, line_of(self.text, where))
+        return ConfigError(problem("config-invalid", text=text, remedy=remedy), self.path, self.line(where))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +89,34 @@ class Table:
         """How an error calls the value of `key`."""
         return f"{quote(key)} of {self.subject}" if self.where else quote(key)
 
+    @property
+    def is_edited(self) -> bool:
+        """Whether a command is about to change or add this table."""
+        return self.where == self.source.edited
+
     def remedy(self, key: str, right: str | None = None) -> str:
         """What mends `key`, a command where there is one; `right` is a text that would do."""
-        if self.where[:1] in {("tcp",), ("udp",)} and key in _OPTIONS:
+        section = self.where[0]
+        if section in {"tcp", "udp"} and key in _OPTIONS:
             option = shlex.quote(right) if right else _OPTIONS[key]
-            return f"sockslocal forward set {self.name} --{key} {option}"
-        return f"write {key} = {quote(right) if right else KEYS[self.where[0]][key]}"
+            return (
+                self._adding(key, option)
+                if self.source.adds and self.is_edited
+                else f"sockslocal forward set {self.name} --{key} {option}"
+            )
+        if section == "server" and key == "address" and self.source.adds and self.is_edited:
+            return f"sockslocal server add {self.name} {right or 'HOST:1080'}"
+        return f"write {key} = {quote(right) if right else KEYS[section][key]}"
+
+    def _adding(self, key: str, option: str) -> str:
+        """The command that adds this forward, with `option` for `key`."""
+        given = {"listen": "LISTEN", "to": "TO"}
+        for other, text in self.values.items():
+            if isinstance(text, str) and text.isprintable() and "@" not in text:
+                given[other] = shlex.quote(text)
+        given[key] = option
+        server = f" --server {given['server']}" if "server" in given else ""
+        return f"sockslocal forward add {self.where[0]} {self.name} {given['listen']} {given['to']}{server}"
 
     def check_keys(self, known: Iterable[str]) -> None:
         """Raise ConfigError for a key that is not one of `known`."""

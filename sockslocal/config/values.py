@@ -34,7 +34,7 @@ MAX_USERNAME_OCTETS = 255
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _CREDENTIAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 _T = TypeVar("_T", bound=str)
 
@@ -59,8 +59,11 @@ def one_of(value: Value, choices: tuple[_T, ...]) -> _T:
 
 
 def username(value: Value) -> str:
-    """A user name of at most 255 octets."""
-    octets = len(value.text.encode(errors="surrogatepass"))
+    """A user name of at most 255 octets of UTF-8."""
+    try:
+        octets = len(value.text.encode())
+    except UnicodeEncodeError:  # an argument of the command line that was not UTF-8
+        raise value.error(f"{value.called} is not UTF-8") from None
     if octets > MAX_USERNAME_OCTETS:
         raise value.error(
             f"{value.called} has {octets} octets; SOCKS5 carries at most {MAX_USERNAME_OCTETS}",

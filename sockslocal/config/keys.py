@@ -1,0 +1,36 @@
+"""The keys that the configuration may have."""
+
+KEYS: dict[str, dict[str, str]] = {
+    "server": {
+        "address": '"proxy.example.net:1080"',
+        "username": '"ana"',
+        "password_from": '"keyring"',
+        "udp": '"auto"',
+        "udp_address": '"proxy.example.net"',
+        "connect_timeout": '"10s"',
+    },
+    "tcp": {
+        "listen": '"127.0.0.1:5432"',
+        "to": '"db.internal:5432"',
+        "server": '"office"',
+        "enabled": "true",
+        "only_me": "true",
+        "allow_lan": "true",
+    },
+    "udp": {
+        "listen": '"127.0.0.1:27015"',
+        "to": '"203.0.113.9:27015"',
+        "server": '"office"',
+        "enabled": "true",
+        "idle": '"60s"',
+        "allow_lan": "true",
+    },
+    "dns": {
+        "listen": '"127.0.0.1:5399"',
+        "upstreams": '["udp://9.9.9.9"]',
+        "server": '"office"',
+        "enabled": "true",
+        "allow_lan": "true",
+    },
+}
+"""Every section, the keys it may hold, and how each is written."""

@@ -6,7 +6,6 @@ servers end the association at any octet.
 
 import socket
 from collections import deque
-from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -48,6 +47,19 @@ class Receiver(Protocol):
         """The flow is over; without an error it was idle, or its association ended, and a new one may do."""
 
 
+class Owner(Protocol):
+    """Who made an association."""
+
+    def used(self, flow: "Flow") -> None:
+        """`flow` is in use."""
+
+    def opened(self) -> None:
+        """Datagrams can pass."""
+
+    def ended(self, association: "Association", flow: "Flow | None", error: ServerError | None) -> None:
+        """All of it was closed; `flow` is what it carried. Called once."""
+
+
 class Flow:
     """Datagrams between one local program and one remote, on an association."""
 
@@ -71,31 +83,30 @@ class Flow:
         """Send one payload; False where it was dropped."""
         return self._association.send_payload(self, payload)
 
+    def touch(self) -> None:
+        """The flow is in use: it is neither idle nor to be evicted."""
+        self._association.owner.used(self)
+
     def close(self) -> None:
         """End the flow; its receiver hears nothing more."""
         self._association.detach(self)
 
 
 class Association:
-    """At first it waits for its dial.
-
-    `opened` is called when datagrams can pass; `ended` once, with the flow it had and the reason, where there
-    is one, after everything was closed.
-    """
+    """At first it waits for its dial; `start` begins it."""
 
     def __init__(
         self,
         engine: Engine,
         way: Way,
         override: ServerAddresses | None,
-        opened: Callable[[], None],
-        ended: "Callable[[Association, Flow | None, ServerError | None], None]",
+        owner: "Owner",
     ) -> None:
         self._engine = engine
         self._way = way
         self._override = override
-        self._opened = opened
-        self._ended: Callable[[Association, Flow | None, ServerError | None], None] | None = ended
+        self.owner = owner
+        self._ended = False
         self._dial: Dial | None = None
         self._control: socket.socket | None = None
         self._sock: socket.socket | None = None
@@ -138,16 +149,16 @@ class Association:
 
     def end(self, error: ServerError | None, *, tell: bool = True) -> None:
         """Close everything and `tell` the flow's receiver."""
-        ended, self._ended = self._ended, None
-        if ended is None:
+        if self._ended:
             return
+        self._ended = True
         if self._dial is not None:
             self._dial.cancel()
         for sock in (self._control, self._sock):
             if sock is not None:
                 self._engine.poller.close(sock)
         flow, self.flow = self.flow, None
-        ended(self, flow, error)
+        self.owner.ended(self, flow, error)
         if flow is not None and tell:
             flow.receiver.lost(error)
 
@@ -169,7 +180,7 @@ class Association:
             self._located(dial, [])
 
     def _located(self, dial: Dial, found: list[SocketAddress] | OSError) -> None:
-        if self._ended is None:
+        if self._ended:
             return
         override = found[0][1][0] if isinstance(found, list) and found else None
         bound = dial.bound or Endpoint("", 0)
@@ -179,7 +190,7 @@ class Association:
             self.end(ServerError(self._way.problem("udp-relay-invalid", relay=bound)))
             return
         self._engine.poller.register(self._sock, self._relay_ready)
-        self._opened()
+        self.owner.opened()
         while self._waiting:
             send_one(self._sock, self._waiting.popleft())
 
@@ -208,7 +219,7 @@ class Association:
             return
         batch = self._engine.batch
         for _ in range(ROUNDS):
-            if self._sock is None or self._ended is None:
+            if self._sock is None or self._ended:
                 return
             count = batch.receive(self._sock)
             self._deliver(batch, count)

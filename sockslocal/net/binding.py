@@ -5,9 +5,10 @@ import os
 import socket
 import stat
 import sys
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from sockslocal.address import Endpoint, ListenAddress, UnixPath
 from sockslocal.errors import ListenError
@@ -37,6 +38,24 @@ def bind_datagram(address: Endpoint, kind: Kind, name: str) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DATAGRAM_BUFFER)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, DATAGRAM_BUFFER)
     return sock
+
+
+A = TypeVar("A")
+
+
+def bind_all(
+    bind: Callable[[A, Kind, str], socket.socket], addresses: Iterable[A], kind: Kind, name: str
+) -> list[socket.socket]:
+    """`bind` every address, or none and raise ListenError."""
+    sockets: list[socket.socket] = []
+    try:
+        for address in addresses:
+            sockets.append(bind(address, kind, name))  # noqa: PERF401  those bound before an error are closed
+    except ListenError:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
 
 
 def _bind(address: Endpoint, type_: socket.SocketKind, kind: Kind, name: str) -> socket.socket:

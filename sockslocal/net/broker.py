@@ -59,7 +59,7 @@ class Broker:
         if now < self._retry_at or not self._make_room(now):
             self.refused += 1
             return None
-        association = Association(self._engine, self._way, self._override, self._opened, self._ended)
+        association = Association(self._engine, self._way, self._override, self)
         self._associations.add(association)
         flow = association.attach(remote, receiver, idle_s)
         self._flows.touch(flow, now)
@@ -67,8 +67,7 @@ class Broker:
         self._sweep_later()
         return flow
 
-    def touch(self, flow: Flow) -> None:
-        """`flow` is in use."""
+    def used(self, flow: Flow) -> None:
         if flow in self._flows:
             self._flows.touch(flow, self._engine.clock())
 
@@ -89,11 +88,11 @@ class Broker:
         flow.close()
         flow.receiver.lost(None)
 
-    def _opened(self) -> None:
+    def opened(self) -> None:
         self._retry_s = self._retry_at = 0.0
         self._noted(None)
 
-    def _ended(self, association: Association, flow: Flow | None, error: ServerError | None) -> None:
+    def ended(self, association: Association, flow: Flow | None, error: ServerError | None) -> None:
         self._associations.discard(association)
         if flow is not None:
             self._flows.discard(flow)

@@ -42,6 +42,10 @@ class Batch(ABC):
         """The octets of datagram `index`; valid until the next `receive`."""
 
     @abstractmethod
+    def octets(self, indices: range) -> int:
+        """How long the datagrams `indices` are together."""
+
+    @abstractmethod
     def send(
         self,
         sock: socket.socket,
@@ -109,6 +113,9 @@ class PlainBatch(Batch):
 
     def payload(self, index: int) -> memoryview:
         return memoryview(self._received[index][0])
+
+    def octets(self, indices: range) -> int:
+        return sum(len(self._received[index][0]) for index in indices)
 
     def send(
         self,

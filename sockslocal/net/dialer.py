@@ -58,12 +58,12 @@ class Dial:
         "_handshake",
         "_request",
         "_sock",
-        "_way",
         "address",
         "deadline",
         "edges",
         "logged_in",
         "started",
+        "way",
     )
 
     def __init__(
@@ -75,7 +75,7 @@ class Dial:
         failed: Callable[[DialError], None],
     ) -> None:
         self._engine = engine
-        self._way = way
+        self.way = way
         self._request = request
         self._done: Callable[[Dial], None] | None = done
         self._failed = failed
@@ -108,7 +108,7 @@ class Dial:
         """Begin, with the password, which may have to be read first."""
         self.deadline = self._engine.clock() + PASSWORD_S
         self._engine.deadlines.add(self)
-        self._way.login.find(self._answered)
+        self.way.login.find(self._answered)
 
     def cancel(self) -> None:
         """End the attempt; nothing is called any more."""
@@ -127,7 +127,7 @@ class Dial:
             self._fail(self._unreachable("it does not answer"))
             return
         stage = self._handshake.stage
-        why = self._way.problem("server-timeout", stage=stage, seconds=STAGE_S[stage])
+        why = self.way.problem("server-timeout", stage=stage, seconds=STAGE_S[stage])
         self._fail(why, server_answers=stage is Stage.REPLY)
 
     def _retire(self) -> None:
@@ -143,7 +143,7 @@ class Dial:
             self._failed(DialError(why, server_answers=server_answers))
 
     def _unreachable(self, reason: str) -> Problem:
-        return self._way.problem("server-unreachable", reason=reason)
+        return self.way.problem("server-unreachable", reason=reason)
 
     def _answered(self, answer: Answer) -> None:
         if self._done is None:
@@ -153,17 +153,15 @@ class Dial:
             return
         self._handshake = ClientHandshake(answer)
         self.started = self._engine.clock()
-        self.deadline = self.started + self._way.connect_timeout
-        self._way.addresses.find(self._found)
+        self.deadline = self.started + self.way.connect_timeout
+        self.way.addresses.find(self._found)
 
     def _found(self, addresses: list[SocketAddress] | OSError) -> None:
         if self._done is None:
             return
         if isinstance(addresses, OSError):
             reason = addresses.strerror or "no answer in time"
-            self._fail(
-                self._way.problem("server-unresolvable", host=self._way.endpoint.host, reason=reason)
-            )
+            self._fail(self.way.problem("server-unresolvable", host=self.way.endpoint.host, reason=reason))
             return
         self._connecting = Connecting(self._engine.poller, addresses, self._connected, self._refused)
         self._connecting.start()
@@ -241,4 +239,4 @@ class Dial:
         answers = isinstance(error, RequestRefused) or (
             isinstance(error, ConnectionClosed) and error.stage is Stage.REPLY
         )
-        self._fail(error.problem_at(str(self._way.endpoint), self._way.name), server_answers=answers)
+        self._fail(error.problem_at(str(self.way.endpoint), self.way.name), server_answers=answers)

@@ -126,6 +126,9 @@ class MmsgBatch(Batch):
         start = index * _SLOT + HEADROOM
         return self._bytes[start : start + self._sizes[index]]
 
+    def octets(self, indices: range) -> int:
+        return sum(self._sizes[indices.start : indices.stop])
+
     def send(
         self,
         sock: socket.socket,

@@ -96,7 +96,7 @@ class Poller(ABC):
     def stop(self) -> None:
         """End watching; the sockets belong to whoever registered them."""
         for fd in list(self._handlers):
-            self._unwatch(fd)
+            self._unwatch_closing(fd)
         self._handlers.clear()
         self._soon.clear()
 

@@ -29,6 +29,8 @@ class End(Enum):
     """One side was reset, or the relay was ended from here."""
     REJECTED = auto()
     """The server reported success and closed before any octet passed: some do for a refused target."""
+    UNANSWERED = auto()
+    """As REJECTED, but the local program had spoken; to it the end was clean."""
 
 
 def abort(poller: Poller, sock: socket.socket) -> None:
@@ -44,7 +46,7 @@ class Relay:
     `ended` is called once, with the relay, after both were closed.
     """
 
-    __slots__ = ("_down", "_ended", "_poller", "_up", "end")
+    __slots__ = ("_down", "_ended", "_poller", "_unanswered", "_up", "end")
 
     def __init__(
         self,
@@ -58,6 +60,7 @@ class Relay:
         self._up = Pump(local, remote, pipes)
         self._down = Pump(remote, local, pipes)
         self._ended = ended
+        self._unanswered = False
         self.end: End | None = None
 
     @property
@@ -128,12 +131,14 @@ class Relay:
 
     def _pass_end(self, pump: Pump) -> None:
         up, down = self._up, self._down
-        if pump is down and not (down.moved or up.moved) and up.last is not Turn.ENDED:
-            self._close(End.REJECTED)
-            return
+        if pump is down and not down.moved and up.last is not Turn.ENDED:
+            if not up.moved:
+                self._close(End.REJECTED)
+                return
+            self._unanswered = True
         pump.pass_end()
         if up.last is Turn.ENDED and down.last is Turn.ENDED:
-            self._close(End.FINISHED)
+            self._close(End.UNANSWERED if self._unanswered else End.FINISHED)
 
     def _close(self, end: End) -> None:
         if self.end is not None:
@@ -141,8 +146,8 @@ class Relay:
         self.end = end
         for pump in (self._up, self._down):
             pump.release()
-            if end is End.FINISHED:
-                self._poller.close(pump.source)
-            else:
+            if end in (End.ABORTED, End.REJECTED):
                 abort(self._poller, pump.source)
+            else:
+                self._poller.close(pump.source)
         self._ended(self)

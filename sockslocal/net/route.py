@@ -70,6 +70,11 @@ class Route:
         """The one in use: the first that is usable, or else the first."""
         return next(self._in_order())
 
+    @property
+    def name(self) -> str:
+        """What the server in use is called."""
+        return self.server.config.name
+
     def connect(
         self, target: Endpoint, done: Callable[[Dial], None], failed: Callable[[ServerError], None]
     ) -> Crossing:
@@ -128,7 +133,7 @@ class PayloadFlow:
     def send(self, payload: bytes) -> None:
         """Send one datagram, or drop it."""
         if self._flow is not None:
-            self._server.broker.touch(self._flow)
+            self._flow.touch()
             self._flow.send_payload(payload)
 
     def close(self) -> None:

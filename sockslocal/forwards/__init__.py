@@ -1,0 +1,1 @@
+"""Local listeners whose traffic is carried to a target behind the server."""

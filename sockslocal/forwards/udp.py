@@ -1,0 +1,160 @@
+"""UDP forwards: each local program that sends has a flow of its own."""
+
+import socket
+
+from sockslocal import status
+from sockslocal.address import Endpoint
+from sockslocal.config.model import UdpForwardConfig
+from sockslocal.errors import ServerError
+from sockslocal.forwards.naming import joined
+from sockslocal.net.associations import Flow
+from sockslocal.net.binding import bind_all, bind_datagram
+from sockslocal.net.datagrams import SLOTS, Batch, Peer
+from sockslocal.net.engine import Engine
+from sockslocal.net.poller import READABLE
+from sockslocal.net.route import Route
+from sockslocal.problems import Problem
+
+ROUNDS = 4
+"""Batches received before the other sockets have their turn."""
+
+
+class UdpForward:
+    """Listens as configured; counts what passes and what had to be dropped."""
+
+    def __init__(self, engine: Engine, config: UdpForwardConfig, route: Route) -> None:
+        self.engine = engine
+        self.config = config
+        self.route = route
+        self.total = 0
+        self.failed = 0
+        self.sent = 0
+        self.received = 0
+        self.dropped = 0
+        self.problem: Problem | None = None
+        self._listeners: list[_Listener] = []
+
+    def open(self) -> None:
+        """Listen on every address, or on none and raise ListenError."""
+        sockets = bind_all(bind_datagram, self.config.listen, "udp", self.config.name)
+        self._listeners = [
+            _Listener(self, sock, target) for sock, target in zip(sockets, self.config.to, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Stop listening and end all flows."""
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+
+    def snapshot(self, state: status.ForwardState, problem: Problem | None) -> status.Forward:
+        """What to show, where the supervisor knows `state` and the `problem` with it."""
+        flows = sum(len(listener.sessions) for listener in self._listeners)
+        return status.Forward(
+            kind="udp",
+            listen=joined(self.config.listen),
+            to=joined(self.config.to),
+            server=self.route.name,
+            state=state,
+            problem=problem or self.problem,
+            connections=status.Connections(flows, self.total, self.failed),
+            bytes=status.Bytes(self.sent, self.received),
+            dropped=self.dropped,
+        )
+
+
+class _Listener:
+    """One local socket; a session for each local program that sent to it lately."""
+
+    def __init__(self, forward: UdpForward, sock: socket.socket, target: Endpoint) -> None:
+        self.forward = forward
+        self.sock = sock
+        self.target = target
+        self.sessions: dict[Peer, _Session] = {}
+        forward.engine.poller.register(sock, self._ready)
+
+    def close(self) -> None:
+        for session in list(self.sessions.values()):
+            session.close()
+        self.forward.engine.poller.close(self.sock)
+
+    def _ready(self, events: int = READABLE) -> None:
+        if not events & READABLE:
+            return
+        batch, poller = self.forward.engine.batch, self.forward.engine.poller
+        for _ in range(ROUNDS):
+            if self.sock.fileno() < 0:
+                return
+            count = batch.receive(self.sock)
+            self._pass_on(batch, count)
+            if count < SLOTS:
+                poller.wait_readable(self.sock)
+                return
+        poller.soon(self._ready)
+
+    def _pass_on(self, batch: Batch, count: int) -> None:
+        """Send each run of datagrams of one program through its session."""
+        start = 0
+        while start < count:
+            peer = batch.peer(start)
+            stop = start + 1
+            while stop < count and batch.peer(stop) == peer:
+                stop += 1
+            session = self.sessions.get(peer) or self._open(peer)
+            taken = session.send(batch, range(start, stop)) if session else 0
+            self.forward.dropped += stop - start - taken
+            start = stop
+
+    def _open(self, peer: Peer) -> "_Session | None":
+        session = _Session(self, peer)
+        forward = self.forward
+        forward.total += 1
+        session.flow = forward.route.open(self.target, session, forward.config.idle)
+        if session.flow is None:
+            forward.failed += 1
+            forward.problem = forward.route.server.udp_problem
+            return None
+        self.sessions[peer] = session
+        return session
+
+
+class _Session:
+    """The datagrams between one local program and the target."""
+
+    __slots__ = ("_listener", "_peer", "flow")
+
+    def __init__(self, listener: _Listener, peer: Peer) -> None:
+        self._listener = listener
+        self._peer = peer
+        self.flow: Flow | None = None
+
+    def send(self, batch: Batch, indices: range) -> int:
+        """Send to the target; gives how many datagrams were taken."""
+        if self.flow is None:
+            return 0
+        forward = self._listener.forward
+        forward.sent += batch.octets(indices)
+        self.flow.touch()
+        return self.flow.send(batch, indices)
+
+    def received(self, batch: Batch, indices: range, skip: int) -> None:
+        forward = self._listener.forward
+        forward.received += batch.octets(indices) - skip * len(indices)
+        forward.problem = None
+        if self.flow is not None:
+            self.flow.touch()
+        taken = batch.send(self._listener.sock, indices, skip=skip, peer=self._peer)
+        forward.dropped += len(indices) - taken
+
+    def lost(self, error: ServerError | None) -> None:
+        self.flow = None
+        self._listener.sessions.pop(self._peer, None)
+        if error is not None:
+            self._listener.forward.failed += 1
+            self._listener.forward.problem = error.problem
+
+    def close(self) -> None:
+        if self.flow is not None:
+            self.flow.close()
+            self.flow = None
+        self._listener.sessions.pop(self._peer, None)

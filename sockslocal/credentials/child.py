@@ -1,7 +1,6 @@
 """The child's side: one request from stdin, one answer to stdout, the end.
 
-This is the one place where anything may be raised by anybody's library: of what is not foreseen only the
-class is told, since the text of an exception may hold the secret. stderr is /dev/null.
+This is the one place where anything may be raised, by anybody's library. stderr is /dev/null.
 """
 
 import os
@@ -37,8 +36,7 @@ def answer(request: Request) -> Answer:
     except CredentialsError as error:
         return Answer(problem=error.problem)
     except Exception as error:  # noqa: BLE001  see above
-        error = failures.failed(request, f"{type(error).__name__} was raised", "sockslocal logs")
-        return Answer(problem=error.problem)
+        return Answer(problem=failures.unforeseen(request, error).problem)
 
 
 def _read(request: Request) -> Secret:

@@ -2,13 +2,31 @@
 
 from sockslocal.credentials.messages import Request
 from sockslocal.errors import CredentialsError
+from sockslocal.log import escape
 
 
 def failed(request: Request, reason: str, remedy: str) -> CredentialsError:
     """The place cannot be asked, or answers with something else than a password."""
     return CredentialsError.of(
-        "password-source-failed", server=request.server, where=request.place, reason=reason, remedy=remedy
+        "password-source-failed",
+        server=request.server,
+        where=escape(request.place),
+        reason=reason,
+        remedy=escape(remedy),
     )
+
+
+def elsewhere(request: Request) -> str:
+    """The remedy where a keyring does not work."""
+    return (
+        f"start the desktop's keyring, or keep the password elsewhere: in [server.{request.server}] set "
+        f'password_from = "file:/path" or "command:pass show {request.server}"'
+    )
+
+
+def unforeseen(request: Request, error: Exception) -> CredentialsError:
+    """A library raised what it does not document. Only the class is told: the text may hold the secret."""
+    return failed(request, f"{type(error).__name__} was raised", elsewhere(request))
 
 
 def locked(request: Request, reason: str = "is locked") -> CredentialsError:

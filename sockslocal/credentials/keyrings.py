@@ -14,7 +14,7 @@ from keyring import errors
 from keyring.backend import KeyringBackend
 
 from sockslocal.credentials import prompting
-from sockslocal.credentials.failures import failed, locked, missing
+from sockslocal.credentials.failures import elsewhere, failed, locked, missing
 from sockslocal.credentials.messages import Request
 from sockslocal.secret import Secret
 
@@ -53,7 +53,7 @@ def put(request: Request) -> None:
     except errors.KeyringLocked:
         raise locked(request) from None
     except (errors.InitError, errors.PasswordSetError):
-        raise failed(request, "it cannot be opened, or takes no passwords", _remedy(request)) from None
+        raise failed(request, "it cannot be opened, or takes no passwords", elsewhere(request)) from None
 
 
 def remove(request: Request) -> None:
@@ -74,11 +74,4 @@ def _pick(request: Request) -> tuple[str, KeyringBackend]:
         backend = getattr(importlib.import_module(f"keyring.backends.{module}"), kind)
         if backend.viable:
             return name, backend()
-    raise failed(request, "no keyring can be reached", _remedy(request))
-
-
-def _remedy(request: Request) -> str:
-    return (
-        "run it where a desktop's keyring runs, or keep the password elsewhere: "
-        f'password_from = "file:/path" or "command:pass show {request.server}" in [server.{request.server}]'
-    )
+    raise failed(request, "no keyring can be reached", elsewhere(request))

@@ -39,9 +39,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
             return self.argument
         if self.source == "command":
             name = self.argument.partition(" ")[0]
-            return f"the command {name!r}"
+            return f'the command "{name}"'
         if self.source == "systemd":
-            return f"the systemd credential {self.argument!r}"
+            return f'the systemd credential "{self.argument}"'
         return "the keyring" if self.source == "keyring" else "memory"
 
 

@@ -38,13 +38,14 @@ def guard_kwallet(request: Request, backend: KeyringBackend) -> None:
     """Raise `needs-unlock` where the wallet is closed."""
     import jeepney
     from jeepney.io.blocking import open_dbus_connection
+    from jeepney.wrappers import unwrap_msg
 
     names = {"object_path": backend.object_path, "bus_name": backend.bus_name}  # type: ignore[attr-defined]
     wallets = jeepney.DBusAddress(**names, interface="org.kde.KWallet")
     with open_dbus_connection() as bus:
         call = jeepney.new_method_call(wallets, "networkWallet")
-        (wallet,) = bus.send_and_get_reply(call, unwrap=True)
+        (wallet,) = unwrap_msg(bus.send_and_get_reply(call))
         call = jeepney.new_method_call(wallets, "isOpen", "s", (wallet,))
-        (is_open,) = bus.send_and_get_reply(call, unwrap=True)
+        (is_open,) = unwrap_msg(bus.send_and_get_reply(call))
     if not is_open:
         raise locked(request)

@@ -71,14 +71,14 @@ async def _converse(request: Request) -> Secret | None:
         )
     except OSError as error:
         reason = f"no process can be started: {error.strerror}"
-        raise failures.failed(request, reason, "sockslocal logs") from None
+        raise failures.failed(request, reason, "sockslocal restart") from None
     if reply is None:
         raise failures.late(request)
     try:
         answer = messages.decode_answer(reply.content)
     except msgspec.MsgspecError:
         reason = f"the process that asks there ended with status {reply.status} and no answer"
-        raise failures.failed(request, reason, "sockslocal logs") from None
+        raise failures.failed(request, reason, "sockslocal restart") from None
     if answer.problem is not None:
         raise CredentialsError(answer.problem)
     return answer.password

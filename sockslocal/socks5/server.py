@@ -60,9 +60,10 @@ class ServerHandshake:
         """The answer to the request; all but SUCCEEDED end the connection."""
         if self.stage is not Stage.REPLY:
             raise RuntimeError("there is no request to reply to")
+        message = bytes((VERSION, reply, 0)) + encode_address(bound)
         self.stage = Stage.DONE
         self.closing = reply is not Reply.SUCCEEDED
-        return bytes((VERSION, reply, 0)) + encode_address(bound)
+        return message
 
     def _answer(self) -> bytes | None:
         """Take one message out of the buffer and answer it; None where none is complete or expected."""

@@ -42,7 +42,7 @@ def fed(handshake: ClientHandshake, pieces: list[bytes]) -> bytes:
 def test_a_login_and_a_connection() -> None:
     """The whole conversation: what the client says, one message a send (H4), and where it is then."""
     handshake = ClientHandshake(ANA)
-    assert handshake.bound is None
+    assert (handshake.bound, handshake.trailing) == (None, b"")
     assert [
         (handshake.start(), handshake.stage),
         (handshake.receive(b"\x05\x02"), handshake.stage),
@@ -188,7 +188,8 @@ def test_a_method_that_was_not_offered(credentials: Credentials | None, method: 
         (b"\x15\x03\x01\x00\x02\x02\x46", "it answers as a TLS server"),
         (b"\x16\x03\x03\x00\x7a", "it answers as a TLS server"),
         (b"\x00\x5a\x00\x00\x00\x00\x00\x00", "it answers as a SOCKS4 server"),
-        (b"\x00\x5b\x00\x00\x00\x00\x00\x00", "it answers as a SOCKS4 server"),
+        (b"\x00\x5d\x00\x00\x00\x00\x00\x00", "it answers as a SOCKS4 server"),
+        (b"\x00\x5e\x00\x00\x00\x00\x00\x00", "its answer begins with 0, not 5"),
         (b"220 mail.example ESMTP\r\n", "its answer begins with 50, not 5"),
         (b"Hello", "its answer begins with 72, not 5"),
         (b"\x00\x00", "its answer begins with 0, not 5"),

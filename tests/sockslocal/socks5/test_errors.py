@@ -47,6 +47,20 @@ def test_no_common_method_says_what_was_offered_and_what_else_to_offer() -> None
         assert_problem(error, "server-no-method", offered="user name and password", remedy=REMOVE_USERNAME)
 
 
+@pytest.mark.parametrize(
+    ("error", "phrase"),
+    [
+        (NoAcceptableMethod("ana"), "it accepts no method that was offered"),
+        (MethodNotOffered("ana", 0), "it chose method 0, which was not offered"),
+        (AuthenticationRejected("ana", 1), "it rejected the user name or password"),
+        (ConnectionClosed(Stage.REPLY, None, CONNECT), "it closed the connection during the reply"),
+    ],
+)
+def test_each_says_in_a_phrase_what_the_server_did(error: RemoteError, phrase: str) -> None:
+    """For the log, where the server's address stands before it."""
+    assert error.phrase == str(error) == phrase
+
+
 def test_a_rejected_login_says_whose() -> None:
     """The remedy is a new login."""
     assert_problem(AuthenticationRejected("ana", 1), "auth-failed", username="ana")
@@ -111,6 +125,12 @@ def test_no_udp_in_its_shapes(error: RequestRefused | ConnectionClosed) -> None:
         (8, errors.AddressTypeNotSupported, "the server does not support this kind of address"),
         (9, errors.UnassignedReply, "the server answered with the unknown code 9"),
         (0xF0, errors.UnassignedReply, "the onion service was not found"),
+        (0xF1, errors.UnassignedReply, "the onion service's descriptor is invalid"),
+        (0xF2, errors.UnassignedReply, "the introduction to the onion service failed"),
+        (0xF3, errors.UnassignedReply, "the rendezvous with the onion service failed"),
+        (0xF4, errors.UnassignedReply, "the onion service wants a client authorisation"),
+        (0xF5, errors.UnassignedReply, "the onion service rejected the client authorisation"),
+        (0xF6, errors.UnassignedReply, "the onion address is invalid"),
         (0xF7, errors.UnassignedReply, "the introduction to the onion service timed out"),
         (0xFF, errors.UnassignedReply, "the server answered with the unknown code 255"),
     ],

@@ -1,7 +1,15 @@
 import pytest
 
 from sockslocal.address import AddressError, Endpoint
-from sockslocal.socks5.messages import address_end, decode_address, encode_address
+from sockslocal.socks5.messages import (
+    AddressType,
+    Command,
+    Method,
+    Reply,
+    address_end,
+    decode_address,
+    encode_address,
+)
 
 FIELDS = [
     (Endpoint("192.0.2.1", 80), b"\x01\xc0\x00\x02\x01\x00\x50"),
@@ -10,6 +18,14 @@ FIELDS = [
     (Endpoint("_x.xn--bcher-kva.example", 65535), b"\x03\x18_x.xn--bcher-kva.example\xff\xff"),
     (Endpoint("0.0.0.0", 0), b"\x01" + bytes(6)),
 ]
+
+
+def test_the_numbers_are_those_of_the_rfc() -> None:
+    """RFC 1928 §3 to §6; they come over the network."""
+    assert list(Method) == [0, 1, 2, 0xFF]
+    assert list(Command) == [1, 2, 3]
+    assert list(AddressType) == [1, 3, 4]
+    assert list(Reply) == [0, 1, 2, 3, 4, 5, 6, 7, 8]
 
 
 @pytest.mark.parametrize(("endpoint", "field"), FIELDS)

@@ -26,6 +26,7 @@ def after(sent: bytes, *, login: bool = True) -> ServerHandshake:
 def test_a_login_and_a_connection() -> None:
     """The whole conversation: what the server says, and where it is then."""
     handshake = ServerHandshake(is_ana)
+    assert (handshake.request, handshake.trailing, handshake.closing) == (None, b"", False)
     assert [
         (handshake.receive(b"\x05\x01\x02"), handshake.stage),
         (handshake.receive(LOGIN), handshake.stage),

@@ -8,20 +8,20 @@ import ctypes
 import os
 from collections.abc import Mapping
 
-from integration.servers.process import LOOPBACK
-from integration.servers.socks import PASSWORD, USERNAME, SocksServer, which
+from integration.servers.process import which
+from integration.servers.socks import PASSWORD, USERNAME, SocksServer
 
 WRAPPER = "libnss_wrapper.so"
 
 CONFIG = """\
 logoutput: stderr
 internal: {host} port = {port}
-external: {host}
+external: 127.0.0.1
 clientmethod: none
 socksmethod: username
 user.privileged: {privileged}
 user.unprivileged: nobody
-client pass {{ from: 127.0.0.0/8 to: 0.0.0.0/0 }}
+client pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 }}
 socks pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 command: connect udpassociate }}
 socks pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 command: bindreply udpreply }}
 """
@@ -43,7 +43,7 @@ class Dante(SocksServer):
         self.write("passwd", "".join(f"{name}:x:{number}:65534:::\n" for name, number in users.items()))
         self.write("shadow", f"{USERNAME}:{_crypt(PASSWORD)}:19000:0:99999:7:::\n")
         self.write("group", "nogroup:x:65534:\n")
-        self.write("danted.conf", CONFIG.format(host=LOOPBACK, port=self.port, privileged=me))
+        self.write("danted.conf", CONFIG.format(host=self.host, port=self.port, privileged=me))
 
     def environment(self) -> Mapping[str, str]:
         files = {kind: str(self.folder / kind) for kind in ("passwd", "shadow", "group")}

@@ -1,7 +1,7 @@
 """microsocks: user and password, no UDP. It cuts half-closed connections and needs a segment a message."""
 
-from integration.servers.process import LOOPBACK
-from integration.servers.socks import PASSWORD, USERNAME, SocksServer, which
+from integration.servers.process import which
+from integration.servers.socks import PASSWORD, USERNAME, SocksServer
 
 
 class Microsocks(SocksServer):
@@ -11,4 +11,4 @@ class Microsocks(SocksServer):
     relays_udp = False
 
     def command(self) -> list[str]:
-        return [which("microsocks"), "-i", LOOPBACK, "-p", str(self.port), "-u", USERNAME, "-P", PASSWORD]
+        return [which("microsocks"), "-i", self.host, "-p", str(self.port), "-u", USERNAME, "-P", PASSWORD]

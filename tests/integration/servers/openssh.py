@@ -4,8 +4,8 @@ import os
 import subprocess
 from pathlib import Path
 
-from integration.servers.process import LOOPBACK, Process, free_port
-from integration.servers.socks import SocksServer, which
+from integration.servers.process import LOOPBACK, Process, free_port, which
+from integration.servers.socks import SocksServer
 
 SSHD_CONFIG = """\
 Port {port}

@@ -23,6 +23,13 @@ def program(name: str) -> str | None:
     return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
 
 
+def which(name: str) -> str:
+    """The path of a program that is known to be installed."""
+    path = program(name)
+    assert path is not None, f"{name} is not installed"
+    return path
+
+
 def free_port() -> int:
     """A port free for TCP and UDP on loopback, below those that the kernel gives to outgoing connections."""
     while True:
@@ -42,11 +49,11 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def accepts(port: int) -> bool:
-    """Whether something on loopback accepts connections to `port`."""
+def accepts(port: int, host: str = LOOPBACK) -> bool:
+    """Whether something accepts connections to `port`."""
     with socket.socket() as sock:
         sock.settimeout(1)
-        return sock.connect_ex((LOOPBACK, port)) == 0
+        return sock.connect_ex((host, port)) == 0
 
 
 class Process:
@@ -80,13 +87,13 @@ class Process:
         """What it has written so far, its last 4 kB."""
         return self.output_path.read_text(errors="replace")[-4_000:]
 
-    def wait_for_port(self, port: int) -> None:
+    def wait_for_port(self, port: int, host: str = LOOPBACK) -> None:
         """Return when it accepts connections on `port`; fail when it ends before, or never does."""
 
         def is_ready() -> bool:
             if self.exit_code is not None:
                 raise AssertionError(f"{self.command[0]} ended with {self.exit_code}: {self.output()}")
-            return accepts(port)
+            return accepts(port, host)
 
         wait_until(is_ready, seconds=READY_S, what=f"{self.command[0]} listens on {port}")
 

@@ -1,7 +1,7 @@
 """shadowsocks-libev: `ss-local`, which speaks SOCKS5 without a login, before `ss-server`. UDP."""
 
-from integration.servers.process import LOOPBACK, Process, free_port
-from integration.servers.socks import SocksServer, which
+from integration.servers.process import LOOPBACK, Process, free_port, which
+from integration.servers.socks import SocksServer
 
 KEY = "shared by both ends"
 METHOD = "chacha20-ietf-poly1305"

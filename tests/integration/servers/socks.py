@@ -1,7 +1,7 @@
 """What all real SOCKS5 servers of the tests have in common."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
@@ -23,9 +23,12 @@ class SocksServer(ABC):
     """None where the server knows no login."""
     relays_udp: ClassVar[bool]
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, host: str = LOOPBACK, inside: Sequence[str] = ()) -> None:
+        """`inside` is a command that runs another one, in a network namespace say."""
         self.folder = folder
+        self.host = host
         self.port = free_port()
+        self._inside = inside
         self.process: Process | None = None
 
     def __enter__(self) -> Self:
@@ -45,7 +48,7 @@ class SocksServer(ABC):
 
     @property
     def address(self) -> str:
-        return f"{LOOPBACK}:{self.port}"
+        return f"{self.host}:{self.port}"
 
     @abstractmethod
     def command(self) -> list[str]:
@@ -67,24 +70,19 @@ class SocksServer(ABC):
 
     def start(self) -> None:
         """Start it, on the same port each time, and wait until it accepts."""
-        self.process = Process(self.command(), self.folder, environment=self.environment())
-        self.process.wait_for_port(self.port)
+        self.process = Process([*self._inside, *self.command()], self.folder, environment=self.environment())
+        self.process.wait_for_port(self.port, self.host)
 
     def kill(self) -> None:
         """`kill -9`, and wait until its port refuses."""
         assert self.process is not None
         self.process.kill()
-        wait_until(lambda: not accepts(self.port), seconds=READY_S, what="the port of the dead refuses")
+        wait_until(
+            lambda: not accepts(self.port, self.host), seconds=READY_S, what="the port of the dead refuses"
+        )
 
     def stop(self) -> None:
         """End it, if it runs."""
         if self.process is not None:
             self.process.stop()
             self.process = None
-
-
-def which(name: str) -> str:
-    """The path of a program that `SocksServer.missing` has found to be there."""
-    path = program(name)
-    assert path is not None, name
-    return path

@@ -2,8 +2,8 @@
 
 import json
 
-from integration.servers.process import LOOPBACK
-from integration.servers.socks import PASSWORD, USERNAME, SocksServer, which
+from integration.servers.process import LOOPBACK, which
+from integration.servers.socks import PASSWORD, USERNAME, SocksServer
 
 
 class V2Ray(SocksServer):

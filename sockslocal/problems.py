@@ -70,6 +70,11 @@ REGISTRY: dict[str, Kind] = {
         _P,
     ),
     "listen-failed": Kind("Cannot listen", "{kind} {name!q} cannot listen on {listen}: {reason}", "{remedy}"),
+    "only-me-unavailable": Kind(
+        "Cannot tell users apart",
+        "forward {name!r} is for this user only, but here it cannot be told who connects to {listen}",
+        "remove only_me from [tcp.{name}]",
+    ),
     "descriptors-exhausted": Kind(
         "Out of file descriptors",
         "new connections wait until some of the {limit} descriptors are free again",
@@ -142,6 +147,7 @@ REGISTRY: dict[str, Kind] = {
     "udp-flows-exhausted": Kind(
         "Too many UDP flows", "all UDP flows through {address} are in use", "wait until some are idle", _S
     ),
+    "tunnel-off": Kind("Tunnel off", "the tunnel is switched off", "sockslocal on"),
     # credentials
     "needs-unlock": Kind(
         "Keyring locked",
@@ -165,6 +171,7 @@ REGISTRY: dict[str, Kind] = {
         _K,
     ),
     # DNS
+    "dns-off": Kind("No resolver", "the resolver is switched off or not configured", "sockslocal on dns"),
     "dns-no-upstream": Kind(
         "No DNS upstream answers", "none of the upstreams answered: {reason}", "sockslocal dns status"
     ),

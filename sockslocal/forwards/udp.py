@@ -112,7 +112,7 @@ class _Listener:
         session.flow = forward.route.open(self.target, session, forward.config.idle)
         if session.flow is None:
             forward.failed += 1
-            forward.problem = forward.route.server.udp_problem
+            forward.problem = forward.route.udp_problem
             return None
         self.sessions[peer] = session
         return session

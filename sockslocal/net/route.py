@@ -9,6 +9,7 @@ from sockslocal.net.associations import Flow, Receiver
 from sockslocal.net.datagrams import Batch
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.server import Server
+from sockslocal.problems import Problem
 from sockslocal.socks5.messages import Command, Request
 
 STREAM_LIMIT = 1 << 17
@@ -66,32 +67,37 @@ class Route:
         self._names = names
 
     @property
-    def server(self) -> Server:
-        """The one in use: the first that is usable, or else the first."""
-        return next(self._in_order())
-
-    @property
     def name(self) -> str:
         """What the server in use is called."""
-        return self.server.config.name
+        server = next(self._in_order(), None)
+        return server.config.name if server else self._names[0]
+
+    @property
+    def udp_problem(self) -> Problem | None:
+        """Why the server in use relays no datagrams, where it is known not to."""
+        server = next(self._in_order(), None)
+        return server.udp_problem if server else None
 
     def connect(
         self, target: Endpoint, done: Callable[[Dial], None], failed: Callable[[ServerError], None]
     ) -> Crossing:
         """Begin to connect to `target`; one of the two is called once, maybe before this returns."""
         crossing = Crossing(self._in_order(), Request(Command.CONNECT, target), done, failed)
-        crossing.start(ServerError.of("unknown-name", kind="server", name=self._names, known=""))
+        crossing.start(ServerError.of("tunnel-off"))
         return crossing
 
     def open(self, remote: Endpoint, receiver: Receiver, idle_s: float) -> Flow | None:
         """A UDP flow through the server in use, None while there can be none."""
-        return self.server.broker.open(remote, receiver, idle_s)
+        server = next(self._in_order(), None)
+        return server.broker.open(remote, receiver, idle_s) if server else None
 
     def open_flow(
         self, remote: Endpoint, received: Callable[[bytes], None], lost: Callable[[ServerError], None]
     ) -> "PayloadFlow":
         """A UDP flow of single payloads. Raises ServerError where none can be had."""
-        server = self.server
+        server = next(self._in_order(), None)
+        if server is None:
+            raise ServerError.of("tunnel-off")
         flow = PayloadFlow(server, received, lost)
         flow.open(remote)
         return flow

@@ -11,16 +11,15 @@ import sys
 import time
 from collections.abc import Callable
 
-import msgspec
-
 from sockslocal.address import Endpoint
 from sockslocal.config.model import DnsConfig
-from sockslocal.errors import SockslocalError
+from sockslocal.errors import ListenError
 from sockslocal.net.binding import bind_datagram, bind_stream
 from sockslocal.net.engine import Engine
 from sockslocal.problems import Problem
 from sockslocal.resolver import text
 from sockslocal.resolver.cache import Cache
+from sockslocal.resolver.details import Details, NameFailures, QueryResult, UpstreamDetails
 from sockslocal.resolver.pipeline import (
     Backend,
     Coalesce,
@@ -50,50 +49,6 @@ def steady() -> float:
     return time.monotonic()
 
 
-class UpstreamDetails(msgspec.Struct, frozen=True):
-    """How one upstream has been doing; `mismatched` counts messages that answered nothing we asked."""
-
-    name: str
-    answered: int
-    failed: int
-    mismatched: int
-    latency_ms: float | None
-    resting: bool
-    last_error: str | None
-
-
-class NameFailures(msgspec.Struct, frozen=True):
-    """A name and how often it could not be answered."""
-
-    name: str
-    count: int
-
-
-class Details(msgspec.Struct, frozen=True):
-    """What `sockslocal dns status` shows; `hit_rate` is 0 to 1."""
-
-    queries: int
-    cache_hits: int
-    hit_rate: float
-    failed: int
-    cache_entries: int
-    cache_bytes: int
-    upstreams: tuple[UpstreamDetails, ...]
-    top_failures: tuple[NameFailures, ...]
-
-
-class QueryResult(msgspec.Struct, frozen=True):
-    """What `sockslocal dns query` shows; `answer` holds a line for each record."""
-
-    rcode: str
-    answer: tuple[str, ...]
-    upstream: str
-    path: str
-    time_ms: float
-    cached: bool
-    error: str | None = None
-
-
 class Resolver:
     """DNS on UDP and TCP; made inside the running loop, which also runs all of it."""
 
@@ -120,8 +75,7 @@ class Resolver:
             )
         )
         self._backend = Backend(self._cache, self._pipeline, self._statistics, self._now)
-        self._datagrams: list[DatagramServer] = []
-        self._streams: list[StreamServer] = []
+        self._servers: list[DatagramServer | StreamServer] = []
         self.endpoints: list[Endpoint] = []
         """Where it listens, with the ports that were given where 0 was asked for."""
 
@@ -130,20 +84,24 @@ class Resolver:
         try:
             for endpoint in self._config.listen:
                 self._listen(endpoint)
-        except SockslocalError as error:
-            self._stop_listening()
+        except ListenError as error:
+            self._release()
             self._state, self._problem = "error", error.problem
             raise
         self._state, self._problem = "listening", None
 
+    def stop_listening(self) -> None:
+        """Take no more queries; what is waited for is still answered."""
+        self._state = "off"
+        for server in self._servers:
+            server.stop()
+
     async def close(self, grace: float) -> None:
         """Take no more queries, and let those that wait finish within `grace` seconds."""
-        self._stop_listening()
-        self._state = "off"
+        self.stop_listening()
         await self._pipeline.close(grace)
         await self._coalesce.close()
-        for server in self._streams:
-            await server.close()
+        self._release()
         await self._upstreams.close()
 
     def status(self) -> Dns:
@@ -188,18 +146,7 @@ class Resolver:
             failed=counted.failed,
             cache_entries=len(self._cache),
             cache_bytes=self._cache.bytes,
-            upstreams=tuple(
-                UpstreamDetails(
-                    name=upstream.name,
-                    answered=upstream.answered,
-                    failed=upstream.failed,
-                    mismatched=upstream.mismatches,
-                    latency_ms=None if upstream.latency_s is None else upstream.latency_s * 1000,
-                    resting=upstream.resting,
-                    last_error=upstream.last_error,
-                )
-                for upstream in self._upstreams.all
-            ),
+            upstreams=tuple(UpstreamDetails.of(upstream) for upstream in self._upstreams.all),
             top_failures=tuple(
                 NameFailures(text.name(name), count) for name, count in counted.top_failures(TOP_FAILURES)
             ),
@@ -212,15 +159,13 @@ class Resolver:
         """UDP and TCP on the same port (RFC 7766 §5)."""
         poller = self._engine.poller
         stream = bind_stream(endpoint, "dns", "dns")
-        self._streams.append(StreamServer(poller, stream, self._engine.budget, self._backend))
+        self._servers.append(StreamServer(poller, stream, self._engine.budget, self._backend))
         bound = Endpoint(endpoint.host, stream.getsockname()[1])
-        self._datagrams.append(
+        self._servers.append(
             DatagramServer(poller, bind_datagram(bound, "dns", "dns"), self._engine.batch, self._backend)
         )
         self.endpoints.append(bound)
 
-    def _stop_listening(self) -> None:
-        for datagrams in self._datagrams:
-            datagrams.close()
-        for streams in self._streams:
-            streams.stop_accepting()
+    def _release(self) -> None:
+        for server in self._servers:
+            server.close()

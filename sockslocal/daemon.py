@@ -1,0 +1,137 @@
+"""The background process: composes everything, answers signals, ends in order."""
+
+import asyncio
+import gc
+import logging
+import signal
+import sys
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from sockslocal import __version__, credentials, log
+from sockslocal.config.load import load
+from sockslocal.config.model import Config
+from sockslocal.control import endpoint
+from sockslocal.control.server import ControlServer
+from sockslocal.errors import ConfigError
+from sockslocal.net.engine import Engine
+from sockslocal.paths import Paths
+from sockslocal.problems import ExitCode
+from sockslocal.secret import Secret
+from sockslocal.supervisor import Supervisor, Switches
+from sockslocal.supervisor.requests import Requests
+
+GRACE_S = 5.0
+"""For open connections, when a signal ends the daemon."""
+
+LOOK_S = 1.0
+"""How often the configuration file is looked at."""
+
+_log = logging.getLogger(__name__)
+
+
+def run(paths: Paths, *, log_to_stderr: bool, level: str, secrets: Mapping[str, Secret]) -> ExitCode:
+    """Be the daemon until told to stop. `secrets` are the passwords that were asked for, by server.
+
+    Raises SockslocalError for what keeps it from starting.
+    """
+    credentials.harden()
+    config = load(paths.config)
+    with endpoint.claim(paths) as claimed:
+        log.set_up(None if log_to_stderr else paths.log, level)
+        with asyncio.Runner(loop_factory=_loop) as runner:
+            runner.run(_Daemon(paths, config, claimed, secrets).run())
+    return ExitCode.DONE
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    """A loop with readers and writers, which Windows' default one has not."""
+    return asyncio.SelectorEventLoop()
+
+
+class _Daemon:
+    """One run, from the first listener to the last."""
+
+    def __init__(
+        self, paths: Paths, config: Config, claimed: endpoint.Endpoint, secrets: Mapping[str, Secret]
+    ) -> None:
+        self._paths = paths
+        self._config = config
+        self._claimed = claimed
+        self._secrets = secrets
+        self._grace = GRACE_S
+        self._stopping = asyncio.Event()
+        self._at_once = asyncio.Event()
+
+    async def run(self) -> None:
+        engine = Engine.make()
+        supervisor = Supervisor(
+            engine, Switches(self._paths.switches), partial(credentials.read, prompted=self._secrets)
+        )
+        control = ControlServer(self._claimed, Requests(supervisor, self._stop).table(), supervisor.changes.after)
+        self._listen_to_signals(supervisor)
+        supervisor.apply(self._config)
+        try:
+            await control.start()
+            gc.freeze()  # what the start made stays: the collector need not look at it again
+            _log.info("= sockslocal %s is up", __version__)
+            await self._serve(supervisor)
+        finally:
+            await control.close()
+            await supervisor.close()
+            engine.stop()
+            _log.info("= sockslocal is down")
+
+    async def _serve(self, supervisor: Supervisor) -> None:
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(_watch(supervisor, self._paths.config), name="configuration")
+            await self._stopping.wait()
+            watching.cancel()
+        draining = asyncio.create_task(supervisor.drain(self._grace), name="drain")
+        at_once = asyncio.create_task(self._at_once.wait(), name="second signal")
+        await asyncio.wait({draining, at_once}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (draining, at_once):
+            task.cancel()
+
+    def _stop(self, grace: float) -> None:
+        """End in order, with `grace` seconds for what is open; asked for twice, end at once."""
+        if self._stopping.is_set():
+            self._at_once.set()
+        self._grace = grace
+        self._stopping.set()
+
+    def _listen_to_signals(self, supervisor: Supervisor) -> None:
+        loop = asyncio.get_running_loop()
+        if sys.platform == "win32":
+            signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(self._stop, GRACE_S))
+            return
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop, GRACE_S)
+        loop.add_signal_handler(signal.SIGHUP, _reload, supervisor)
+
+
+async def _watch(supervisor: Supervisor, path: Path) -> None:
+    """Apply the file whenever it changes."""
+    seen = _signature(path)
+    while True:
+        await asyncio.sleep(LOOK_S)
+        now = _signature(path)
+        if now != seen:
+            seen = now
+            _reload(supervisor)
+
+
+def _signature(path: Path) -> tuple[int, int, int] | None:
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_mtime_ns, state.st_size, state.st_ino
+
+
+def _reload(supervisor: Supervisor) -> None:
+    try:
+        supervisor.reload()
+    except ConfigError as error:
+        _log.error("! the configuration stays as it was: %s", error)

@@ -1,0 +1,62 @@
+"""The resolver as a service: made anew each time it is switched on."""
+
+import asyncio
+
+import msgspec
+
+from sockslocal import status
+from sockslocal.config.model import DnsConfig
+from sockslocal.errors import ControlError
+from sockslocal.net.engine import Engine
+from sockslocal.net.route import Route
+from sockslocal.problems import Problem
+from sockslocal.resolver import Resolver
+
+CLOSE_GRACE_S = 1.0
+"""For queries that wait when the resolver is switched off."""
+
+
+class DnsService:
+    """Openable; its closing goes on in the background and is awaited by `closed`."""
+
+    def __init__(self, engine: Engine, config: DnsConfig, route: Route) -> None:
+        self._engine = engine
+        self._config = config
+        self._route = route
+        self._resolver: Resolver | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def open(self) -> None:
+        resolver = Resolver(self._config, self._route, self._engine)
+        resolver.open()
+        self._resolver = resolver
+
+    def close(self) -> None:
+        resolver, self._resolver = self._resolver, None
+        if resolver is not None:
+            resolver.stop_listening()
+            task = asyncio.get_running_loop().create_task(resolver.close(CLOSE_GRACE_S), name="dns: close")
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def closed(self) -> None:
+        """Wait until everything that was closed has ended."""
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    @property
+    def resolver(self) -> Resolver:
+        """The running one. Raises ControlError where there is none."""
+        if self._resolver is None:
+            raise ControlError.of("dns-off")
+        return self._resolver
+
+    def snapshot(self, state: status.ForwardState, problem: Problem | None) -> status.Dns:
+        """What to show, where the supervisor knows `state` and the `problem` with it."""
+        if self._resolver is None:
+            listen = ", ".join(str(endpoint) for endpoint in self._config.listen)
+            return status.Dns(listen=listen, server=self._route.name, state=state, problem=problem)
+        shown = self._resolver.status()
+        return msgspec.structs.replace(
+            shown, server=self._route.name, state=state, problem=problem or shown.problem
+        )

@@ -1,0 +1,238 @@
+"""The only code that compares what is wanted with what is, and starts, stops and replaces the difference."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Mapping
+
+import psutil
+
+from sockslocal import __version__, status
+from sockslocal.config.load import load
+from sockslocal.config.model import Config, ServerConfig, TcpForwardConfig, UdpForwardConfig
+from sockslocal.errors import ConfigError, ControlError
+from sockslocal.forwards.tcp import TcpForward
+from sockslocal.forwards.udp import UdpForward
+from sockslocal.net.engine import Engine
+from sockslocal.net.route import Route
+from sockslocal.net.server import Server
+from sockslocal.problems import Problem
+from sockslocal.resolver import Resolver
+from sockslocal.supervisor.changes import Changes
+from sockslocal.supervisor.dns import DnsService
+from sockslocal.supervisor.logins import LoginKeeper, ReadPassword
+from sockslocal.supervisor.services import Service
+from sockslocal.supervisor.switches import Switches
+
+DNS = "dns"
+"""What the resolver is called among the forwards."""
+
+DRAIN_LOOK_S = 0.05
+
+ForwardConfig = TcpForwardConfig | UdpForwardConfig
+Forward = TcpForward | UdpForward
+
+_log = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Made inside the running loop; `apply` gives it its first configuration."""
+
+    def __init__(self, engine: Engine, switches: Switches, read_password: ReadPassword) -> None:
+        self._engine = engine
+        self._switches = switches
+        self._read_password = read_password
+        self._started = time.monotonic()
+        self._config: Config | None = None
+        self._config_problem: Problem | None = None
+        self._servers: dict[str, Server] = {}
+        self._keepers: dict[str, LoginKeeper] = {}
+        self._forwards: dict[str, Forward] = {}
+        self._services: dict[str, Service] = {}
+        self._dns: DnsService | None = None
+        self.changes = Changes(self.snapshot)
+
+    def reload(self) -> list[str]:
+        """Read the configuration again; gives what changed. Raises ConfigError, and then nothing changed."""
+        assert self._config is not None  # noqa: S101  `apply` came first
+        try:
+            config = load(self._config.path)
+        except ConfigError as error:
+            self._config_problem = error.problem
+            self.changes.poke()
+            raise
+        self._config_problem = None
+        return self.apply(config)
+
+    def apply(self, config: Config) -> list[str]:
+        """Make `config` come true; what did not change keeps its connections. Gives the names that changed."""
+        old, self._config = self._config or Config(config.path), config
+        changed = self._replace_servers(old, config)
+        changed += self._replace_forwards(_forward_configs(old), _forward_configs(config))
+        if old.dns != config.dns:
+            self._replace_dns(config)
+            changed.append(DNS)
+        self._reconcile()
+        if changed:
+            _log.info("= configuration applied: %s", ", ".join(changed))
+        self.changes.poke()
+        return changed
+
+    def switch(self, names: list[str], *, on: bool) -> None:
+        """Switch the forwards `names`, or with none the whole tunnel. Raises ControlError."""
+        for name in names:
+            if name not in self._services:
+                known = ", ".join(sorted(self._services)) or "none is configured"
+                raise ControlError.of("unknown-name", kind="forward", name=name, known=f"known: {known}")
+        if not names:
+            self._switches.set_tunnel(on=on)
+        for name in names:
+            self._switches.set(name, on=on)
+        self._reconcile()
+        self.changes.poke()
+
+    def credentials_changed(self, name: str) -> None:
+        """The password of server `name` may be another now. Raises ControlError for an unknown one."""
+        if self._config is None or name not in self._config.servers:
+            raise ControlError.of("unknown-name", kind="server", name=name, known="see the configuration")
+        keeper = self._keepers.get(name)
+        if keeper is not None:
+            keeper.refresh()
+
+    @property
+    def resolver(self) -> Resolver:
+        """The running resolver. Raises ControlError where there is none."""
+        if self._dns is None:
+            raise ControlError.of("dns-off")
+        return self._dns.resolver
+
+    def snapshot(self) -> status.Status:
+        """The whole picture now."""
+        services = self._services
+        return status.Status(
+            daemon=status.Daemon(
+                pid=os.getpid(),
+                version=__version__,
+                uptime_s=round(time.monotonic() - self._started, 3),
+                rss_bytes=psutil.Process().memory_info().rss,
+            ),
+            tunnel=status.Tunnel(on=self._switches.tunnel),
+            servers=self._server_snapshots(),
+            forwards={
+                name: forward.snapshot(services[name].state, services[name].problem)
+                for name, forward in self._forwards.items()
+            },
+            udp=status.Udp(
+                associations=sum(server.broker.associations for server in self._servers.values()),
+                flows=sum(server.broker.flows for server in self._servers.values()),
+            ),
+            dns=self._dns.snapshot(services[DNS].state, services[DNS].problem) if self._dns else None,
+            problems=(self._config_problem,) if self._config_problem else (),
+        )
+
+    async def drain(self, grace: float) -> None:
+        """Accept no more, let what is open end within `grace` seconds, then end it."""
+        for forward in self._forwards.values():
+            if isinstance(forward, TcpForward):
+                forward.stop_listening()
+        deadline = time.monotonic() + grace
+        while time.monotonic() < deadline and self._open_connections():
+            await asyncio.sleep(DRAIN_LOOK_S)
+
+    def _open_connections(self) -> int:
+        tcp = [forward for forward in self._forwards.values() if isinstance(forward, TcpForward)]
+        return sum(forward.open_connections for forward in tcp)
+
+    async def close(self) -> None:
+        """End everything."""
+        for service in self._services.values():
+            service.close()
+        for name in list(self._servers):
+            self._stop_server(name)
+        if self._dns is not None:
+            await self._dns.closed()
+
+    def _reconcile(self) -> None:
+        """Bring servers and services to what configuration and switches want."""
+        config = self._config
+        if config is None:
+            return
+        on = self._switches.tunnel
+        if on:
+            for name, server_config in config.servers.items():
+                if name not in self._servers:
+                    self._start_server(server_config)
+        enabled = {name: forward.enabled for name, forward in _forward_configs(config).items()}
+        if config.dns is not None:
+            enabled[DNS] = config.dns.enabled
+        for name, service in self._services.items():
+            service.want(on=on and enabled[name] and self._switches.is_on(name))
+        if not on:
+            for name in list(self._servers):
+                self._stop_server(name)
+
+    def _replace_servers(self, old: Config, new: Config) -> list[str]:
+        changed = _differing(old.servers, new.servers)
+        for name in changed:
+            self._stop_server(name)
+        return changed
+
+    def _start_server(self, config: ServerConfig) -> None:
+        keeper = LoginKeeper(config, self._read_password)
+        server = Server(self._engine, config, self.changes.poke, keeper.wanted)
+        self._keepers[config.name] = keeper
+        self._servers[config.name] = server
+        keeper.start(server)
+
+    def _stop_server(self, name: str) -> None:
+        if name in self._servers:
+            self._keepers.pop(name).close()
+            self._servers.pop(name).close()
+
+    def _replace_forwards(
+        self, old: Mapping[str, ForwardConfig], new: Mapping[str, ForwardConfig]
+    ) -> list[str]:
+        changed = _differing(old, new)
+        for name in changed:
+            if name in self._services:
+                self._services.pop(name).close()
+                del self._forwards[name]
+        for name in new:  # in the order of the file, those that stay too
+            forward = self._forwards.pop(name, None) or self._make_forward(new[name])
+            self._forwards[name] = forward
+            if name not in self._services:
+                self._services[name] = Service(self._engine, name, forward, self.changes.poke)
+        return changed
+
+    def _make_forward(self, config: ForwardConfig) -> Forward:
+        route = Route(self._servers, config.servers)
+        if isinstance(config, TcpForwardConfig):
+            return TcpForward(self._engine, config, route)
+        return UdpForward(self._engine, config, route)
+
+    def _replace_dns(self, config: Config) -> None:
+        if DNS in self._services:
+            self._services.pop(DNS).close()
+            self._dns = None
+        if config.dns is not None:
+            self._dns = DnsService(self._engine, config.dns, Route(self._servers, config.dns.servers))
+            self._services[DNS] = Service(self._engine, DNS, self._dns, self.changes.poke)
+
+    def _server_snapshots(self) -> dict[str, status.Server]:
+        configs = self._config.servers if self._config else {}
+        return {
+            name: self._servers[name].snapshot()
+            if name in self._servers
+            else status.Server(address=str(config.address), state="unknown")
+            for name, config in configs.items()
+        }
+
+
+def _forward_configs(config: Config) -> dict[str, ForwardConfig]:
+    return {**config.tcp, **config.udp}
+
+
+def _differing(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
+    """The names that were added, removed, or stand for something else now."""
+    return [name for name in {**old, **new} if old.get(name) != new.get(name)]

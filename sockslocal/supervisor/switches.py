@@ -1,0 +1,63 @@
+"""What the user switched off, kept across restarts."""
+
+import logging
+from pathlib import Path
+
+import msgspec
+
+from sockslocal.files import read_bounded, write_atomically
+
+MAX_BYTES = 1 << 18
+
+_log = logging.getLogger(__name__)
+
+
+class _Kept(msgspec.Struct):
+    """As it stands in the file."""
+
+    tunnel: bool = True
+    off: set[str] = set()
+
+
+class Switches:
+    """One for the whole tunnel and one for each forward; `dns` is the resolver's. All are on at first."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._kept = _read(path)
+
+    @property
+    def tunnel(self) -> bool:
+        return self._kept.tunnel
+
+    def is_on(self, name: str) -> bool:
+        """Whether `name` would be on with the tunnel on."""
+        return name not in self._kept.off
+
+    def set_tunnel(self, *, on: bool) -> None:
+        self._kept.tunnel = on
+        self._write()
+
+    def set(self, name: str, *, on: bool) -> None:
+        if on:
+            self._kept.off.discard(name)
+        else:
+            self._kept.off.add(name)
+        self._write()
+
+    def _write(self) -> None:
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_atomically(self._path, msgspec.json.encode(self._kept))
+        except OSError as error:  # the switch works, it is only not remembered
+            _log.warning("! %s cannot be written: %s", self._path, error.strerror)
+
+
+def _read(path: Path) -> _Kept:
+    try:
+        return msgspec.json.decode(read_bounded(path, MAX_BYTES), type=_Kept)
+    except FileNotFoundError:
+        return _Kept()
+    except (OSError, msgspec.MsgspecError) as error:
+        _log.warning("! %s cannot be read, everything is on: %s", path, error)
+        return _Kept()

@@ -142,7 +142,10 @@ REGISTRY: dict[str, Kind] = {
         _S,
     ),
     "udp-association-ended": Kind(
-        "UDP association ended", "{address} ended the UDP association", "a new one is made when it is needed", _S
+        "UDP association ended",
+        "{address} ended the UDP association",
+        "a new one is made when it is needed",
+        _S,
     ),
     "udp-flows-exhausted": Kind(
         "Too many UDP flows", "all UDP flows through {address} are in use", "wait until some are idle", _S
@@ -159,8 +162,8 @@ REGISTRY: dict[str, Kind] = {
         "No password", "there is no password for {username!q} at {server!q} in {where}", "{remedy}", _K
     ),
     "password-source-failed": Kind(
-        "Password unreadable",
-        "the password of {server!q} could not be read from {where}: {reason}",
+        "Password out of reach",
+        "the password of {server!q} could not be {done} {where}: {reason}",
         "{remedy}",
         _K,
     ),

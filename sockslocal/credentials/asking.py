@@ -33,6 +33,7 @@ def _unasked(server: str) -> CredentialsError:
     return CredentialsError.of(
         "password-source-failed",
         server=server,
+        done="read from",
         where="the terminal",
         reason="nobody answered there",
         remedy=f"sockslocal login {server} --stdin < FILE",

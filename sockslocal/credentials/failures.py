@@ -4,12 +4,15 @@ from sockslocal.credentials.messages import Request
 from sockslocal.errors import CredentialsError
 from sockslocal.log import escape
 
+_DONE = {"read": "read from", "store": "stored in", "delete": "removed from"}
+
 
 def failed(request: Request, reason: str, remedy: str) -> CredentialsError:
-    """The place cannot be asked, or answers with something else than a password."""
+    """The place cannot be asked, or answers with something else than what was asked for."""
     return CredentialsError.of(
         "password-source-failed",
         server=request.server,
+        done=_DONE[request.action],
         where=escape(request.place),
         reason=reason,
         remedy=escape(remedy),

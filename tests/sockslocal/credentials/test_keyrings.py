@@ -92,7 +92,7 @@ def test_a_keyring_that_takes_nothing_is_told(backend: FakeBackend, raised: Exce
     backend.raises = raised
     problem = refusal("store")
     assert problem.code == "password-source-failed"
-    assert "it cannot be opened, or takes no passwords" in problem.text
+    assert "could not be stored in the keyring: it cannot be opened, or takes no passwords" in problem.text
     assert "k@n" not in str(problem)
 
 

@@ -8,6 +8,7 @@ UnansweredError
 └── NoUpstreamError    none of the upstreams answered
 """
 
+from sockslocal.errors import ServerError
 from sockslocal.problems import Problem
 
 
@@ -38,3 +39,7 @@ class NoUpstreamError(UnansweredError):
         super().__init__(problem.text)
         self.problem = problem
         self.transient = transient
+
+
+FAILURES = (UnansweredError, ServerError, OSError, TimeoutError)
+"""All that asking an upstream may raise."""

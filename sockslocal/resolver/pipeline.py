@@ -6,14 +6,15 @@
 import asyncio
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sockslocal.resolver.answer import Answer, failure
 from sockslocal.resolver.cache import Cache
 from sockslocal.resolver.errors import NoUpstreamError
 from sockslocal.resolver.statistics import Statistics
+from sockslocal.resolver.tasks import cancelled
 from sockslocal.resolver.upstreams import Upstreams
 from sockslocal.resolver.wire import FORMERR, OPT, REFUSED, SERVFAIL, Query, Refused, parse_query
 
@@ -139,14 +140,6 @@ async def _apply(step: Step, rest: Rest, query: Query) -> Found:
 
 async def _nothing(query: Query) -> Found:
     raise AssertionError(f"no step answered {query.question!r}")
-
-
-async def cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """End `tasks` and wait until they are."""
-    ending = list(tasks)
-    for task in ending:
-        task.cancel()
-    await asyncio.gather(*ending, return_exceptions=True)
 
 
 class Pipeline:

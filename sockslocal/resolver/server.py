@@ -28,16 +28,19 @@ class DatagramServer:
         self._closed = False
         poller.register(sock, self._ready)
 
+    def stop(self) -> None:
+        """Receive no more; what is waited for is still sent."""
+        if not self._closed:
+            self._poller.replace(self._sock, lambda _events: None)
+
     def close(self) -> None:
-        """Receive no more."""
+        """Release the socket."""
         if not self._closed:
             self._closed = True
             self._poller.close(self._sock)
 
     def _ready(self, _events: int = 0) -> None:
         for _ in range(BATCHES):
-            if self._closed:
-                return
             count = self._batch.receive(self._sock)
             if not count:
                 self._poller.wait_readable(self._sock)

@@ -8,7 +8,7 @@ from typing import cast
 
 from sockslocal.net.listener import DescriptorBudget, Listener
 from sockslocal.net.poller import Poller
-from sockslocal.resolver.pipeline import Backend, cancelled
+from sockslocal.resolver.pipeline import Backend
 from sockslocal.resolver.wire import HEADER
 
 MAX_CONNECTIONS = 256
@@ -42,14 +42,15 @@ class StreamServer:
     def idle_s(self) -> float:
         return IDLE_S if len(self.connections) <= MAX_CONNECTIONS // 2 else BUSY_IDLE_S
 
-    def stop_accepting(self) -> None:
-        """Connections live on, for what they wait for."""
+    def stop(self) -> None:
+        """Accept no more; connections live on, for what they wait for."""
         self._listener.close()
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Close the listener and its connections."""
         self._listener.close()
-        await cancelled(self._adopting)
+        for task in self._adopting:
+            task.cancel()
         for connection in tuple(self.connections):
             connection.abort()
 

@@ -179,7 +179,7 @@ def question_end(message: bytes) -> int:
 
 @lru_cache(maxsize=512)
 def parse_profile(header: bytes, rest: bytes) -> Profile:
-    """The profile of a query from octets 2 to 11 and from what follows the question; raises MalformedError."""
+    """The profile of a query from octets 2 to 11 and from all after its question; raises MalformedError."""
     if header[0] & (_QR | _OPCODE) or header[2:8] != b"\0\1\0\0\0\0":
         raise MalformedError("not one question and nothing else")
     opts = [record for record in _records(rest, int.from_bytes(header[8:10], "big")) if record.rdtype == OPT]

@@ -1,0 +1,139 @@
+"""One upstream: how it is asked, and how it has been doing."""
+
+import asyncio
+from functools import partial
+
+from sockslocal.config.model import Upstream as UpstreamConfig
+from sockslocal.resolver import wire
+from sockslocal.resolver.answer import Answer
+from sockslocal.resolver.datagrams import DatagramTransport
+from sockslocal.resolver.digester import Digester
+from sockslocal.resolver.errors import FAILURES, OverloadedError
+from sockslocal.resolver.streams import StreamTransport
+from sockslocal.resolver.tasks import hedged
+from sockslocal.resolver.tunnel import Tunnel
+
+DATAGRAM_S = 1.6
+"""Seconds of silence by UDP after which TCP is tried as well."""
+
+STREAM_FOR_S = 60.0
+"""Seconds an upstream is asked by TCP after TCP worked and UDP did not."""
+
+PLAIN_FOR_S = 3600.0
+"""Seconds an upstream that does not know EDNS is asked without it (RFC 6891 §7)."""
+
+REST_S = 1.0
+MAX_REST_S = 60.0
+"""A failing upstream is asked last for 1 s, then for twice as long each time, up to a minute."""
+
+
+class Health:
+    """What an upstream did lately, and whether others should be asked before it."""
+
+    def __init__(self) -> None:
+        self.answered = 0
+        self.failed = 0
+        self.latency_s: float | None = None
+        """Smoothed as TCP does its round trips (RFC 6298 §2)."""
+        self.last_error: str | None = None
+        self._rest_s = 0.0
+        self._rest_until = 0.0
+        self._probed = False
+        self._answered_at = 0.0
+
+    @property
+    def resting(self) -> bool:
+        return bool(self._rest_s)
+
+    def take_turn(self, now: float) -> bool:
+        """Whether it should be asked; after a rest only by one query, until that is answered."""
+        if not self._rest_s:
+            return True
+        due = not self._probed and now >= self._rest_until
+        self._probed = self._probed or due
+        return due
+
+    def note_answer(self, asked: float, now: float) -> None:
+        """It works."""
+        self.answered += 1
+        took = now - asked
+        self.latency_s = took if self.latency_s is None else self.latency_s * 7 / 8 + took / 8
+        self._answered_at = now
+        self._rest_s, self._probed = 0.0, False
+
+    def note_failure(self, asked: float, now: float, reason: str) -> None:
+        """Let it rest, unless it answered others in the meantime: then it was the question."""
+        self.failed += 1
+        self.last_error = reason
+        self._probed = False
+        if self._answered_at < asked and now >= self._rest_until:
+            self._rest_s = min(self._rest_s * 2, MAX_REST_S) or REST_S
+            self._rest_until = now + self._rest_s
+
+
+class Upstream:
+    """A DNS server behind the tunnel."""
+
+    def __init__(self, config: UpstreamConfig, tunnel: Tunnel, digester: Digester) -> None:
+        self.name = str(config)
+        self.health = Health()
+        self._datagrams = DatagramTransport(tunnel, config.endpoint) if config.scheme == "udp" else None
+        self._stream = StreamTransport(tunnel, config.endpoint)
+        self._digester = digester
+        self._loop = asyncio.get_running_loop()
+        self._stream_until = 0.0
+        self._plain_until = 0.0
+
+    @property
+    def mismatches(self) -> int:
+        """Messages that answered nothing we asked."""
+        return self._stream.mismatches + (self._datagrams.mismatches if self._datagrams else 0)
+
+    async def ask(self, query: wire.Query) -> Answer:
+        """The answer, or the failure it tells; raises FAILURES. Cancelled by whoever has waited enough."""
+        asked = self._loop.time()
+        try:
+            answer = await self._ask(query)
+        except OverloadedError:
+            raise
+        except (asyncio.CancelledError, *FAILURES) as error:
+            self.health.note_failure(asked, self._loop.time(), str(error) or "no answer in time")
+            raise
+        self.health.note_answer(asked, self._loop.time())
+        return answer
+
+    async def close(self) -> None:
+        """End its flow and its connection."""
+        if self._datagrams is not None:
+            self._datagrams.close()
+        await self._stream.close()
+
+    async def _ask(self, query: wire.Query) -> Answer:
+        edns = self._loop.time() >= self._plain_until
+        path, message = await self._exchange(query, edns=edns)
+        if edns and wire.rcode(message) in (wire.FORMERR, wire.NOTIMP) and not wire.has_records(message):
+            self._plain_until = self._loop.time() + PLAIN_FOR_S
+            path, message = await self._exchange(query, edns=False)
+        if wire.is_bare_error(message):
+            return Answer(rcode=wire.rcode(message), upstream=self.name, path=path)
+        return await self._digester.digest(message, upstream=self.name, path=path)
+
+    async def _exchange(self, query: wire.Query, *, edns: bool) -> tuple[str, bytes]:
+        """The way it was asked, and its message."""
+        question, profile = query.question, query.profile
+        octets = wire.encode_query(
+            question,
+            dnssec_ok=profile.dnssec_ok,
+            checking_disabled=profile.checking_disabled,
+            edns=edns,
+        )
+        by_stream = partial(self._stream.ask, octets, question)
+        if self._datagrams is None or self._loop.time() < self._stream_until:
+            return "tcp", await by_stream()
+        by_datagram = self._datagrams.ask(octets, question)
+        message, streamed = await hedged(by_datagram, by_stream, DATAGRAM_S)
+        if streamed:
+            self._stream_until = self._loop.time() + STREAM_FOR_S
+        elif wire.is_truncated(message):
+            return "tcp", await by_stream()
+        return "tcp" if streamed else "udp", message

@@ -19,7 +19,7 @@ _ASCII = str.maketrans({"✓": "+", "✗": "x", "→": ">", "─": "-", "▶": "
 
 _PICTURE = """
   a program ─────▶ sockslocal ─────▶ SOCKS5 server ─────▶ www, db, ns.demo.test
-                   {pid:<17} {server:<20} known to the server only
+                   {pid:<17} {server:<20} only it knows them
                                      {login}
 """
 
@@ -97,7 +97,7 @@ def _commands(setting: Setting) -> list[tuple[str, str]]:
         (f"dig @{setting.dns.host} -p {setting.dns.port} {WEB}", "a name that only it knows"),
         (f"sockslocal dns query {LONG_NAME} TXT", "too long for UDP"),
         ("sockslocal status", "what is up"),
-        ("sockslocal off web", "and curl is refused; then on again"),
+        ("sockslocal off web", "curl is refused, until: on web"),
         (f"sockslocal forward add tcp more 127.0.0.1:7007 {ECHO}:{ECHO_PORT}", ""),
         ("sockslocal logs -f", ""),
     ]

@@ -57,10 +57,10 @@ def run(step: Callable[[], str]) -> str:
     """What `step` carried. Raises StepFailed for whatever kept it from that."""
     try:
         return step()
-    except TimeoutError:
+    except (TimeoutError, dns.exception.Timeout):
         raise StepFailed(f"no answer within {SECONDS:g} s") from None
-    except dns.exception.Timeout:
-        raise StepFailed(f"no answer within {SECONDS:g} s") from None
+    except EOFError:
+        raise StepFailed("the connection was closed without an answer") from None
     except (OSError, http.client.HTTPException, dns.exception.DNSException) as error:
         raise StepFailed(f"{type(error).__name__}: {error}") from None
 

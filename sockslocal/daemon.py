@@ -69,7 +69,9 @@ class _Daemon:
         supervisor = Supervisor(
             engine, Switches(self._paths.switches), partial(credentials.read, prompted=self._secrets)
         )
-        control = ControlServer(self._claimed, Requests(supervisor, self._stop).table(), supervisor.changes.after)
+        control = ControlServer(
+            self._claimed, Requests(supervisor, self._stop).table(), supervisor.changes.after
+        )
         self._listen_to_signals(supervisor)
         supervisor.apply(self._config)
         try:

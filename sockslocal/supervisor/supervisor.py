@@ -54,7 +54,7 @@ class Supervisor:
         self.changes = Changes(self.snapshot)
 
     def reload(self) -> list[str]:
-        """Read the configuration again; gives what changed. Raises ConfigError, and then nothing changed."""
+        """Read the configuration again; gives what changed. Raises ConfigError, and all stays as it was."""
         assert self._config is not None  # noqa: S101  `apply` came first
         try:
             config = load(self._config.path)
@@ -137,7 +137,7 @@ class Supervisor:
             if isinstance(forward, TcpForward):
                 forward.stop_listening()
         deadline = time.monotonic() + grace
-        while time.monotonic() < deadline and self._open_connections():
+        while time.monotonic() < deadline and self._open_connections():  # noqa: ASYNC110  they tell nobody
             await asyncio.sleep(DRAIN_LOOK_S)
 
     def _open_connections(self) -> int:

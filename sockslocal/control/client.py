@@ -16,6 +16,7 @@ from sockslocal.status import Status
 _ONLY_ID = 1  # a connection carries one request
 _RETRY_PAUSE = 0.03  # seconds, while a daemon is starting
 _RECEIVE_OCTETS = 64 * 1024
+_LAST_MOMENT = 0.3  # seconds
 _SILENCE = 30.0
 """Seconds without even a heartbeat after which a daemon that is watched counts as stuck."""
 
@@ -88,9 +89,13 @@ class Client:
         return ControlError.of("not-answering", pid=pid or "unknown", seconds=seconds)
 
     def _gone(self) -> ControlError:
-        if endpoint.holder(self._paths) is None:
-            return endpoint.not_running()
-        return ControlError.of("control-closed")
+        """A process that ends closes its connections a moment before it lets go of the lock."""
+        deadline = time.monotonic() + _LAST_MOMENT
+        while endpoint.holder(self._paths) is not None:
+            if time.monotonic() > deadline:
+                return ControlError.of("control-closed")
+            time.sleep(_RETRY_PAUSE)
+        return endpoint.not_running()
 
 
 class _Connection:

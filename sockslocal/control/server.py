@@ -49,7 +49,6 @@ class _Reserve:
     def __init__(self, count: int = 4) -> None:
         self._count = count
         self._held: list[int] = []
-        self.restore()
 
     def restore(self) -> None:
         try:
@@ -87,7 +86,7 @@ class ControlServer:
         self._watch = watch
         self._limits = limits
         self._listener: socket.socket | None = None
-        self._acceptor: asyncio.Task[None] | None = None
+        self._reserve = _Reserve()
         self._clients: set[asyncio.Task[None]] = set()
         self._answering: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -95,51 +94,50 @@ class ControlServer:
     async def start(self) -> None:
         """Listens; raises ControlError `folder-unsafe`."""
         self._listener = self._endpoint.listen()
-        self._acceptor = asyncio.create_task(self._accept_all(self._listener), name="control: accept")
+        self._reserve.restore()
+        self._resume()
 
     async def close(self) -> None:
         """Ends every connection; requests that are being answered get a moment to finish."""
         self._closing = True
-        if self._acceptor is not None:
-            await _end({self._acceptor})
         if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
             self._listener.close()
+            self._listener = None
         await _end(self._clients - self._answering)
         if self._answering:
             await asyncio.wait(set(self._answering), timeout=self._limits.farewell)
         await _end(set(self._clients))
+        self._reserve.release()
 
-    # accepting
+    # accepting: by hand, since asyncio's own way logs without end once descriptors have run out
 
-    async def _accept_all(self, listener: socket.socket) -> None:
-        reserve = _Reserve()
+    def _resume(self) -> None:
+        if self._listener is not None:
+            asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
+
+    def _accept(self, listener: socket.socket) -> None:
         try:
-            while True:
-                peer = await self._accept(listener, reserve)
-                if peer is not None:
-                    self._take(peer, reserve)
-        finally:
-            reserve.release()
-
-    async def _accept(self, listener: socket.socket, reserve: _Reserve) -> socket.socket | None:
-        try:
-            return (await asyncio.get_running_loop().sock_accept(listener))[0]
+            peer, _ = listener.accept()
         except OSError as error:
-            peer = self._accept_with(reserve, listener) if error.errno in _OUT_OF_RESOURCES else None
-        if peer is None:
-            await asyncio.sleep(self._limits.accept_pause)
-        return peer
+            if error.errno in _OUT_OF_RESOURCES:
+                self._accept_from_reserve(listener)
+            return  # else the client left again, and the next one is told of anew
+        self._take(peer)
 
-    def _accept_with(self, reserve: _Reserve, listener: socket.socket) -> socket.socket | None:
-        reserve.release()
+    def _accept_from_reserve(self, listener: socket.socket) -> None:
+        self._reserve.release()
         try:
             peer, _ = listener.accept()
         except OSError:
-            return None
-        peer.setblocking(False)
-        return peer
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(listener)
+            loop.call_later(self._limits.accept_pause, self._resume)
+            return
+        self._take(peer)
 
-    def _take(self, peer: socket.socket, reserve: _Reserve) -> None:
+    def _take(self, peer: socket.socket) -> None:
+        peer.setblocking(False)
         if not self._endpoint.admits(peer):
             logger.warning("control: refused a process of another user")
             _turn_away(peer, problem("peer-refused"))
@@ -153,7 +151,8 @@ class ControlServer:
         def ended(task: asyncio.Task[None]) -> None:
             self._clients.discard(task)
             peer.close()  # only of use to one that was cancelled before it began
-            reserve.restore()
+            if not self._closing:
+                self._reserve.restore()
 
         task.add_done_callback(ended)
 
@@ -222,10 +221,11 @@ class ControlServer:
                 request.id, problem("bad-request", reason=f"{request.do!r} has nothing to act on")
             )
         try:
-            async with asyncio.timeout(self._limits.handler):
-                return messages.encode_answer(request.id, await handler(request.parameters))
-        except SockslocalError as error:
-            return messages.encode_error(request.id, error.problem)
+            try:
+                async with asyncio.timeout(self._limits.handler):
+                    return messages.encode_answer(request.id, await handler(request.parameters))
+            except SockslocalError as error:
+                return messages.encode_error(request.id, error.problem)
         except Exception as error:
             logger.exception("control: %s failed", request.do)
             return messages.encode_error(request.id, _internal(request.do, error))

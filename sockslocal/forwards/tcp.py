@@ -100,6 +100,7 @@ class TcpForward:
         if connection.relay is not None:
             self._sent += connection.relay.sent
             self._received += connection.relay.received
+            connection.relay = None  # each knows the other: without this they wait for the collector
         if error is not None:
             self._failed += 1
             self.problem = error.problem

@@ -8,7 +8,6 @@ never enter Python. Either way no more is held than one buffer or one pipe, howe
 import os
 import socket
 import sys
-from collections.abc import Callable
 from enum import Enum, auto
 
 from sockslocal.net.pipes import Pipe, PipePool
@@ -42,7 +41,7 @@ class Pump:
     An OSError from `turn` means that one of the two was aborted.
     """
 
-    __slots__ = ("_pending", "_pipe", "_pipes", "_work", "ending", "last", "moved", "sink", "source")
+    __slots__ = ("_bulk", "_pending", "_pipe", "_pipes", "ending", "last", "moved", "sink", "source")
 
     def __init__(self, source: socket.socket, sink: socket.socket, pipes: PipePool | None) -> None:
         self.source = source
@@ -50,7 +49,7 @@ class Pump:
         self._pipes = pipes
         self._pipe: Pipe | None = None
         self._pending = b""
-        self._work: Callable[[], Turn] = self._copy
+        self._bulk = False
         self.ending = False
         """Whether the source's FIN was seen: then a short read is not the end yet."""
         self.last = Turn.DRY
@@ -65,7 +64,7 @@ class Pump:
     def turn(self) -> Turn:
         """Move what can be moved now, SHARE octets at most. Raises OSError."""
         if self.last is not Turn.ENDED:
-            self.last = self._work()
+            self.last = self._splice() if self._bulk else self._copy()
         return self.last
 
     def pass_end(self) -> None:
@@ -97,7 +96,7 @@ class Pump:
             if not self._write(data):
                 return Turn.FULL
             if len(data) == CHUNK and self._pipes is not None:
-                self._work = self._splice
+                self._bulk = True
                 return self._splice()
             # An edge-triggered source is empty after a short read, unless its end was announced already.
             if len(data) < CHUNK and not self.ending:
@@ -120,7 +119,7 @@ class Pump:
             assert self._pipes is not None  # noqa: S101  only then is a pump set to splice
             pipe = self._pipe or self._pipes.borrow()
             if pipe is None:
-                self._work = self._copy
+                self._bulk = False
                 return self._copy()
             self._pipe = pipe
             before = self.moved
@@ -131,7 +130,7 @@ class Pump:
                     self._pipes.give_back(pipe)
                     self._pipe = None
             if turn is Turn.DRY and self.moved - before < SPARSE:
-                self._work = self._copy
+                self._bulk = False
             return turn
 
         def _splice_through(self, pipe: Pipe) -> Turn:

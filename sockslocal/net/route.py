@@ -38,21 +38,26 @@ class Crossing:
         self._failed = failed
         self._dial: Dial | None = None
 
-    def start(self, error: ServerError) -> None:
-        """Dial the first server; `error` is what is told where there is none."""
+    def start(self, error: ServerError | None = None) -> None:
+        """Dial the first server that is left; `error` is why the one before failed."""
         server = next(self._servers, None)
         if server is None:
-            self._failed(error)
+            self._failed(error or ServerError.of("tunnel-off"))
             return
-        self._dial = server.dial(self._request, self._done, self._next)
-        self._dial.start()
+        self._dial = dial = server.dial(self._request, self._finish, self._next)
+        dial.start()
 
     def cancel(self) -> None:
         """End the attempt; nothing is called any more."""
         if self._dial is not None:
             self._dial.cancel()
 
+    def _finish(self, dial: Dial) -> None:
+        self._dial = None  # the two know each other: without this they wait for the collector
+        self._done(dial)
+
     def _next(self, error: DialError) -> None:
+        self._dial = None
         if error.server_answers:
             self._failed(error)
         else:
@@ -83,7 +88,7 @@ class Route:
     ) -> Crossing:
         """Begin to connect to `target`; one of the two is called once, maybe before this returns."""
         crossing = Crossing(self._in_order(), Request(Command.CONNECT, target), done, failed)
-        crossing.start(ServerError.of("tunnel-off"))
+        crossing.start()
         return crossing
 
     def open(self, remote: Endpoint, receiver: Receiver, idle_s: float) -> Flow | None:
@@ -116,7 +121,9 @@ class Route:
 
     def _in_order(self) -> Iterator[Server]:
         servers = [self._servers[name] for name in self._names if name in self._servers]
-        return iter(sorted(servers, key=lambda server: not server.usable))
+        if len(servers) > 1:
+            servers.sort(key=lambda server: not server.usable)
+        return iter(servers)
 
 
 class PayloadFlow:

@@ -54,8 +54,10 @@ class DaemonProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop it: by request, by signal, by force."""
-        with suppress(ControlError):
+        try:
             self._client.call("stop", grace=0.0)
+        except ControlError:
+            self._process.terminate()
         for harder in (self._process.terminate, self._process.kill):
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(STOP_SECONDS)

@@ -38,7 +38,7 @@ class Screen:
 
     def opening(self, server: Endpoint, pid: int) -> None:
         """What there is, and how it is connected."""
-        self._line(self._in("bold", "sockslocal demo") + ": all of it on this machine, until it ends")
+        self._line(self._in("bold", "sockslocal demo") + ": everything on this machine, and gone at its end")
         login = f"user {USERNAME}, password"
         self._line(_PICTURE.format(pid=f"pid {pid}", server=str(server), login=login))
 
@@ -64,10 +64,11 @@ class Screen:
         connections = _count(served[Command.CONNECT], "connection")
         associations = _count(served[Command.UDP_ASSOCIATE], "UDP association")
         self._line(f"\nThe server has seen {connections} and {associations} of {USERNAME}'s.")
+        self._line("The first one took longer: the password was read for it, by a child process.")
 
     def commands(self, setting: Setting) -> None:
         """What to try next, with programs that are installed."""
-        self._line("\nIt goes on until Ctrl-C. To try it from another terminal, tell that one first:\n")
+        self._line("\nIt stays up until Ctrl-C. In another terminal, begin with:\n")
         self._line(f"  . {setting.environment_script}\n")
         for command, about in _commands(setting):
             gap = " " * max(2, 48 - len(command))
@@ -97,9 +98,10 @@ def _commands(setting: Setting) -> list[tuple[str, str]]:
         (f"dig @{setting.dns.host} -p {setting.dns.port} {WEB}", "a name that only it knows"),
         (f"sockslocal dns query {LONG_NAME} TXT", "too long for UDP"),
         ("sockslocal status", "what is up"),
-        ("sockslocal off web", "curl is refused, until: on web"),
+        ("sockslocal off web", "now curl is refused"),
+        ("sockslocal on web", "and now it is not"),
         (f"sockslocal forward add tcp more 127.0.0.1:7007 {ECHO}:{ECHO_PORT}", ""),
-        ("sockslocal logs -f", ""),
+        ("sockslocal status --watch", "what changes"),
     ]
     return [(command, about) for command, about in suggestions if _available(command)]
 

@@ -48,7 +48,7 @@ class Zone:
             return None
         self._fill(response)
         if not over_udp:
-            return response.to_wire()
+            return response.to_wire(max_size=65_535)
         payload = min(max(asked.payload, 512), MAX_UDP_OCTETS)
         return response.to_wire(max_size=payload, prefer_truncation=True)
 

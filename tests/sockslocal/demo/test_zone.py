@@ -62,9 +62,10 @@ def test_a_long_answer_over_udp_is_truncated(payload: int) -> None:
     assert len(response.to_wire()) <= max(payload, 512)
 
 
-def test_a_long_answer_over_tcp_is_whole() -> None:
-    """Over TCP there is no limit to hit."""
-    response = ask(LONG_NAME, "TXT", over_udp=False)
+@pytest.mark.parametrize("payload", [0, 1232])
+def test_a_long_answer_over_tcp_is_whole(payload: int) -> None:
+    """What the question offers for UDP is no limit to an answer over TCP."""
+    response = ask(LONG_NAME, "TXT", over_udp=False, payload=payload)
     assert not response.flags & dns.flags.TC
     assert len(response.answer[0].to_rdataset()[0].strings) > 5
 

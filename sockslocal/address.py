@@ -18,6 +18,11 @@ MAX_NAME_OCTETS = 253
 MAX_RANGE = 1_000
 """Ports in one range: each is a listener with a descriptor of its own."""
 
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+"""A last label that makes resolvers read the whole as an IPv4 address (WHATWG URL, "ends in a number")."""
+
+_UNFIT_FOR_PATHS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 
 
@@ -85,23 +90,28 @@ def normalise_host(text: str) -> str:
 
 
 def _normalise_name(text: str) -> str:
-    name = text.removesuffix(".").lower()
+    name = text.lower()
     if not name.isascii():
-        name = _to_a_labels(text.removesuffix("."))
+        name = _to_a_labels(text)
+    name = name.removesuffix(".")
     labels = name.split(".")
     if len(name) > MAX_NAME_OCTETS or not all(_LABEL.fullmatch(label) for label in labels):
         raise AddressError(f"{quote(text)} is neither an IP address nor a host name")
-    if labels[-1].isdigit():
+    if _NUMBER.fullmatch(labels[-1]):
         raise AddressError(f"{quote(text)} looks like an IP address but is not one")
     return name
 
 
 def _to_a_labels(name: str) -> str:
+    """The name with an A-label for each label that is not ASCII; the others may have underscores."""
     import idna  # 2 MB of tables that only international names need
 
     try:
-        return idna.encode(name, uts46=True).decode("ascii")
-    except idna.IDNAError:  # its text would show all of the name
+        if len(name) > MAX_NAME_OCTETS + 1:  # Punycode takes time that grows with the square of the length
+            raise idna.IDNAError
+        labels = idna.uts46_remap(name, std3_rules=False, transitional=False).split(".")
+        return ".".join(label if label.isascii() else idna.alabel(label).decode("ascii") for label in labels)
+    except UnicodeError:  # IDNAError is one; its text would show all of the name
         raise AddressError(f"{quote(name)} is not a valid international name") from None
 
 
@@ -115,6 +125,8 @@ def _split(text: str) -> tuple[str, str]:
             raise AddressError(f"{quote(text)} has brackets round what is not an IPv6 address")
         return host, rest[1:]
     host, colon, ports = text.rpartition(":")
+    if "://" in text:
+        raise AddressError(f"{quote(text)} is a URL; it should be a host and a port, like db.internal:5432")
     if ":" in host:
         raise AddressError(f"{quote(text)} has an IPv6 address that needs brackets, like [::1]:5432")
     if not colon or not host:
@@ -134,7 +146,7 @@ def parse_endpoint(text: str, *, default_port: int | None = None) -> Endpoint:
         if ip_of(text) is not None or ":" not in text:
             return Endpoint(normalise_host(text), default_port)
         if text.startswith("[") and text.endswith("]"):
-            return Endpoint(normalise_host(text[1:-1]), default_port)
+            text = f"{text}:{default_port}"
     host, port = _split(text)
     return Endpoint(normalise_host(host), _port(port, text))
 
@@ -159,10 +171,12 @@ def parse_listen(text: str) -> tuple[ListenAddress, ...]:
         path = text.removeprefix("unix:")
         if not path.startswith("/"):
             raise AddressError(f"{quote(text)} should name an absolute path, like unix:/run/db.sock")
+        if _UNFIT_FOR_PATHS.search(path):
+            raise AddressError(f"{quote(text)} has control characters")
         if len(path.encode()) > 107:  # sun_path with its final NUL, unix(7)
             raise AddressError(f"{quote(text)} is longer than the 107 bytes a socket path may have")
         return (UnixPath(path),)
-    text = re.sub(r"^localhost:", "127.0.0.1:", text)
+    text = re.sub(r"^localhost:", "127.0.0.1:", text, flags=re.IGNORECASE)
     endpoints = parse_endpoints(text)
     if ip_of(endpoints[0].host) is None:
         raise AddressError(f"{quote(text)} should start with an address of this machine, like 127.0.0.1:5432")

@@ -18,9 +18,8 @@ def read_bounded(path: Path, limit: int) -> bytes:
     Raises OSError, which is FileError for a folder, a pipe, a device or too large a file. It never waits, not
     even for the writer of a pipe.
     """
-    descriptor = _open(path, os.O_RDONLY)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    with open(path, "rb", opener=_open) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise FileError(0, "it is not a regular file")
         content = file.read(limit + 1)
     if len(content) > limit:
@@ -35,12 +34,11 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
-    descriptor = _open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with open(temporary, "xb", opener=_open) as file:
             file.write(content)
             file.flush()
-            os.fsync(descriptor)
+            os.fsync(file.fileno())
         temporary.replace(target)
     except BaseException:
         with suppress(OSError):
@@ -49,15 +47,13 @@ def write_atomically(path: Path, content: bytes) -> None:
     _sync_folder(target.parent)
 
 
-def _open(path: Path, flags: int) -> int:
-    try:
-        if sys.platform == "win32":
-            return os.open(path, flags | os.O_BINARY | os.O_NOINHERIT, 0o600)
+def _open(path: str, flags: int) -> int:
+    """An opener for `open`: for this user only, never waiting, and never through a link to make a file."""
+    if sys.platform != "win32":
+        flags |= os.O_NONBLOCK | os.O_NOCTTY
         if flags & os.O_CREAT:
             flags |= os.O_NOFOLLOW
-        return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, 0o600)
-    except ValueError as error:  # a NUL within the path
-        raise FileError(0, "its path is no path") from error
+    return os.open(path, flags, 0o600)
 
 
 def _sync_folder(folder: Path) -> None:

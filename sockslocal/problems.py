@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from sockslocal.log import escape
 from sockslocal.quoting import quote
 
 
@@ -216,10 +217,13 @@ REGISTRY: dict[str, Kind] = {
 
 
 class _Formatter(string.Formatter):
-    """As `str.format`, and `{name!q}` is the name in quotes, made safe to show."""
+    """As `str.format`, but whatever is filled in stays on its line, and `{name!q}` is put in quotes."""
 
     def convert_field(self, value: object, conversion: Any) -> object:
         return quote(str(value)) if conversion == "q" else super().convert_field(value, conversion)
+
+    def format_field(self, value: object, format_spec: str) -> str:
+        return escape(super().format_field(value, format_spec))
 
 
 _fill = _Formatter().format

@@ -48,7 +48,7 @@ class Mention(NamedTuple):
 
 def line_of(text: str, where: Where) -> int | None:
     """The line, from 1, of `where` or of the nearest thing around it; None where that is the whole file."""
-    known = mentions(text)
+    known = mentions(text) if where else []
     for length in range(len(where), 0, -1):
         for mention in known:
             if mention.where[:length] == where[:length]:

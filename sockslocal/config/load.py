@@ -22,13 +22,14 @@ RESERVED = "dns"
 """What `sockslocal on` and `off` call the resolver, so no forward can be called that."""
 
 _POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
-_SYNTAX_REMEDIES = {
-    "Invalid value": 'put texts in quotes, like "127.0.0.1:5432"',
-    "Cannot overwrite a value": "this key stands twice: keep one of the two",
-    "Cannot declare": "this table stands twice: make one of the two",
-    "Expected '=' after a key": "write each key as: key = value",
-    "": "correct the line; https://toml.io tells how the file is written",
-}
+_SYNTAX = (
+    ("Invalid value", "this is no value", 'put texts in quotes, like "127.0.0.1:5432"'),
+    ("Illegal character '\\n'", "a text has no closing quote", "close it with a quote"),
+    ("Cannot overwrite a value", "this key stands there twice", "keep one of the two"),
+    ("Cannot declare", "this table stands there twice", "put all its keys under one of the two"),
+    ("Expected '=' after", "this is no key with its value", "write it as: key = value"),
+)
+"""How an error of `tomllib` begins, the same for who never heard of TOML, and what mends it."""
 
 
 def load(path: Path) -> Config:
@@ -77,37 +78,41 @@ def _forwards(root: Table, section: str, taken: Iterable[str] = ()) -> Iterator[
     """The tables of `section`, whose names are neither reserved nor those of other forwards."""
     for table in root.tables(section):
         if table.name == RESERVED:
-            text = f'"{RESERVED}" is the name of the resolver, so [{section}.{RESERVED}] needs another'
-            raise table.error(None, text, "choose another name")
+            text = f"[{section}.{RESERVED}] needs another name: commands call the resolver so"
+            raise table.error(None, text, f"choose another name, like {RESERVED}-{section}")
         if table.name in taken:
-            text = f"[tcp.{table.name}] and [udp.{table.name}] have one name, and commands need one for each"
-            raise table.error(None, text, f"write [{section}.{table.name}-{section}]")
+            text = f"there is a [tcp.{table.name}] and a [udp.{table.name}], but a name is for one forward"
+            raise table.error(None, text, f"choose another name, like {table.name}-{section}")
         yield table
 
 
 def read_toml(source: Source) -> dict[str, Any]:
     """What the text says, as it stands there. Raises ConfigError where it is not TOML."""
     try:
-        return tomllib.loads(source.text)
-    except RecursionError:
-        raise _syntax_error(source, "it is nested too deeply") from None
-    except ValueError as error:  # TOMLDecodeError, or a number of more digits than Python reads
+        return tomllib.loads(source.text + "\n")  # without it, an error in the last line would have no line
+    except tomllib.TOMLDecodeError as error:
         raise _syntax_error(source, str(error)) from None
+    except RecursionError:
+        raise source.error((), "lists are nested too deeply", "use fewer brackets") from None
+    except ValueError:  # int() refuses to read for ever
+        raise source.error((), "a number has too many digits", "use fewer digits") from None
 
 
 def _syntax_error(source: Source, message: str) -> ConfigError:
+    last = source.text.rstrip().count("\n") + 1
     position = _POSITION.search(message)
-    what = _POSITION.sub("", message)
-    remedy = next(remedy for begin, remedy in _SYNTAX_REMEDIES.items() if what.startswith(begin))
-    line = None
-    if position and position[1]:
-        line = int(position[1])
-        what = f"{what} (column {position[2]})"
-    elif position:
-        line = source.text.count("\n", 0, len(source.text.rstrip())) + 1
-        what = f"{what}; the file ends in the middle of a line"
-    found = problem("config-invalid", text=f"this is not TOML: {what}", remedy=remedy)
-    return ConfigError(found, source.path, line)
+    if position is None or position[1] is None:
+        line, text, remedy = last, "a list or a text is not closed", 'close it, with ] or """'
+    else:
+        line, text = int(position[1]), message[: position.start()]
+        remedy = "correct the line; https://toml.io tells how the file is written"
+        for beginning, plain, mending in _SYNTAX:
+            if message.startswith(beginning):
+                text, remedy = plain, mending
+        text = f"{text} (column {position[2]})"
+    if line >= last and source.text[-1:] != "\n":
+        text = f"{text}; the file ends there: was it cut off?"
+    return ConfigError(problem("config-invalid", text=text, remedy=remedy), source.path, line)
 
 
 def _unreadable(path: Path, reason: str, remedy: str, line: int | None = None) -> ConfigError:

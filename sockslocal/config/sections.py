@@ -31,8 +31,7 @@ def server(table: Table) -> ServerConfig:
     table.check_keys(KEYS["server"])
     user, source = table.value("username"), table.value("password_from")
     if source and not user:
-        text = f"{table.subject} has password_from but no username; it would log in without either"
-        raise table.error("password_from", text, table.remedy("username"))
+        raise source.error(f"{source.called} is of no use without a username", table.remedy("username"))
     udp, udp_address, timeout = table.value("udp"), table.value("udp_address"), table.value("connect_timeout")
     return ServerConfig(
         name=table.name,

@@ -131,19 +131,17 @@ class Table:
 
     def _password_error(self, key: str) -> ConfigError:
         login = f"sockslocal login {self.name}" if self.where[:1] == ("server",) else "sockslocal login"
-        text = f"{quote(key)} in {self.header}: no password is read from this file, where it could be seen"
+        text = f"{quote(key)} in {self.header}: this file is no place for a password"
         return self.error(key, text, f"delete the line, then: {login}")
 
     def tables(self, section: str) -> Iterator["Table"]:
         """The named tables of `section`, such as `[tcp.db]` and `[tcp.web]`."""
-        group = self._typed(section, dict, f"a group of tables like [{section}.NAME]", {})
+        group = self._typed(section, dict, f"tables [{section}.NAME]", {})
         for name, values in group.items():
             where = (section, name)
             if not isinstance(values, dict):
-                text = f"{quote(name)} stands in [{section}] itself, not in a table with a name"
-                raise self.source.error(
-                    where, text, f"write [{section}.NAME] above it, with a name you choose"
-                )
+                text = f"{quote(name)} in [{section}] is no table; all keys stand in tables with a name"
+                raise self.source.error(where, text, f"write [{section}.NAME] above it")
             if not is_name(name):
                 text = f"{quote(name)} is no name for a table [{section}.NAME]"
                 raise self.source.error(where, text, "use letters, digits, - and _, a letter or digit first")
@@ -207,7 +205,9 @@ class Table:
     def _mistyped(self, where: tuple[str, *tuple[int, ...]], value: object, wanted: str) -> ConfigError:
         key = where[0]
         remedy = self.remedy(key) if self.where else f"write {wanted}"
-        text = f"{'an item in ' if where[1:] else ''}{self.called(key)} is {_shown(key, value)}, not {wanted}"
+        owner = f"an item in {self.called(key)}" if where[1:] else self.called(key)
+        shown = "" if _SECRET_KEY.search(key) else f"{_shown(value)}, "
+        text = f"{owner} is {shown}not {wanted}"
         return self.source.error((*self.where, *where), text, remedy)
 
 
@@ -240,16 +240,17 @@ class Value:
         return self.table.remedy(self.key, right)
 
 
-def _shown(key: str, value: object) -> str:
-    """What was read, unless it may be a secret."""
-    if isinstance(value, list | dict):
-        return "a list" if isinstance(value, list) else "a table"
-    if _SECRET_KEY.search(key):
-        return "something else"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return quote(value)
-    if isinstance(value, int):
-        return f"the number {value}" if abs(value) < 10**15 else "a huge number"
-    return f"the number {value}" if isinstance(value, float) else f"the date {value}"
+def _shown(value: object) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            return quote(value)
+        case int() if abs(value) >= 10**15:
+            return "a huge number"
+        case int() | float():
+            return f"the number {value}"
+        case list() | dict():
+            return "a list" if isinstance(value, list) else "a table"
+        case _:
+            return f"the date {value}"

@@ -112,8 +112,10 @@ def upstream(value: Value) -> Upstream:
                 return Upstream(known, parse_endpoint(rest, default_port=DNS_PORT))
             except AddressError as error:
                 raise value.error(f"{value.called}: {error}", _UPSTREAM_REMEDY) from None
-    fault = "has a scheme that is not supported" if colon else "has no scheme"
-    raise value.error(f"{value.called}: {quote(value.text)} {fault}; udp:// and tcp:// are", _UPSTREAM_REMEDY)
+    fault = "is not supported" if colon else "has no scheme"
+    raise value.error(
+        f"{value.called}: {quote(value.text)} {fault}; udp:// and tcp:// work", _UPSTREAM_REMEDY
+    )
 
 
 def listen(value: Value, *, allow_lan: bool) -> tuple[ListenAddress, ...]:
@@ -126,7 +128,7 @@ def listen(value: Value, *, allow_lan: bool) -> tuple[ListenAddress, ...]:
     if isinstance(first, Endpoint) and not allow_lan and not is_loopback(first.host):
         loopback = "[::1]" if ":" in first.host else "127.0.0.1"
         raise value.error(
-            f"{value.called} is {quote(value.text)}, which other machines reach, without allow_lan = true",
+            f"{value.called} is {quote(value.text)}; letting other machines in needs allow_lan = true",
             value.remedy(f"{loopback}:{value.text.rpartition(':')[2]}"),
         )
     return addresses
@@ -151,7 +153,7 @@ def targets(value: Value, lengths: Iterable[int]) -> tuple[Endpoint, ...]:
     for length in lengths:
         if len(endpoints) not in {1, length}:
             raise value.error(
-                f"{value.called} has {len(endpoints)} ports for the {length} it listens on",
+                f"{value.called} has {len(endpoints)} ports, but {quote('listen')} has {length}",
                 value.remedy(_range(endpoints[0], length)),
             )
         result += endpoints if len(endpoints) == length else endpoints * length

@@ -1,0 +1,410 @@
+import errno
+import os
+import resource
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fakes.config import FORWARD, SERVER, Complaint, complaint_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sockslocal.address import Endpoint
+from sockslocal.config import edit
+from sockslocal.config.load import load
+from sockslocal.config.model import Config
+from sockslocal.errors import ConfigError
+from sockslocal.problems import ExitCode
+
+TEXT = f"""\
+# my tunnels
+{SERVER}
+# the database
+[tcp.db]
+listen = "127.0.0.1:5432"  # as at home
+to = "db.internal:5432"
+
+# a game
+[udp.game]
+listen = "127.0.0.1:27015"
+to = "203.0.113.9:27015"
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A configuration with comments."""
+    path = tmp_path / "config.toml"
+    path.write_text(TEXT)
+    return path
+
+
+def _refused(path: Path, edit_it: Callable[[], Config]) -> ConfigError:
+    """The error of an edit that has to leave everything as it was."""
+    before = {file: file.read_bytes() for file in path.parent.iterdir() if file.is_file()}
+    with pytest.raises(ConfigError) as caught:
+        edit_it()
+    assert {file: file.read_bytes() for file in path.parent.iterdir() if file.is_file()} == before
+    return caught.value
+
+
+def test_set(path: Path) -> None:
+    """Changed keys change, new ones stand below, and every comment stays."""
+    config = edit.set_forward(path, "db", {"listen": ["127.0.0.1:15432", "[::1]:15432"], "enabled": False})
+    assert config == load(path)
+    assert config.tcp["db"].listen == (Endpoint("127.0.0.1", 15432), Endpoint("::1", 15432))
+    assert path.read_text() == TEXT.replace(
+        '"127.0.0.1:5432"  # as at home', '["127.0.0.1:15432", "[::1]:15432"]  # as at home'
+    ).replace('to = "db.internal:5432"\n', 'to = "db.internal:5432"\nenabled = false\n')
+
+
+def test_unset(path: Path) -> None:
+    """A key set to None is gone, and absent ones may be."""
+    edit.set_forward(path, "game", {"idle": "5s"})
+    assert load(path).udp["game"].idle == 5.0
+    edit.set_forward(path, "game", {"idle": None, "server": None})
+    assert path.read_text() == TEXT
+
+
+def test_add_and_remove_forward(path: Path) -> None:
+    """A new forward stands at the end; removed, it leaves the file as it was."""
+    config = edit.add_forward(path, "tcp", "web", {"listen": "127.0.0.1:8080", "to": "web.internal:80"})
+    assert [*config.tcp] == ["db", "web"]
+    assert path.read_text() == f'{TEXT}\n[tcp.web]\nlisten = "127.0.0.1:8080"\nto = "web.internal:80"\n'
+    assert [*edit.remove_forward(path, "web").tcp] == ["db"]
+    assert path.read_text() == f"{TEXT}\n"
+    edit.remove_forward(path, "db")
+    edit.remove_forward(path, "game")
+    assert path.read_text() == f"# my tunnels\n{SERVER}\n# the database\n\n# a game\n\n"
+
+
+def test_add_and_remove_server(path: Path) -> None:
+    """A new server is not the default one, and the one in use is not removed."""
+    config = edit.add_server(path, "home", {"address": "[::1]:1080", "username": 'a"n\\a'})
+    assert [*config.servers] == ["office", "home"]
+    assert config.servers["home"].username == 'a"n\\a'
+    edit.set_forward(path, "db", {"server": "home"})
+    error = _refused(path, lambda: edit.remove_server(path, "home"))
+    assert complaint_of(error) == Complaint(
+        9,
+        'forward "db" goes through server "home", so that cannot be removed',
+        "sockslocal forward set db --server NAME",
+    )
+    edit.set_forward(path, "db", {"server": None})
+    edit.remove_server(path, "home")
+    assert path.read_text() == f"{TEXT}\n"
+
+
+def test_first_server_makes_the_file(tmp_path: Path) -> None:
+    """Where there is no configuration, its folder and it are made, for this user only."""
+    path = tmp_path / "config" / "sockslocal" / "config.toml"
+    config = edit.add_server(path, "office", {"address": "proxy.example.net:1080"})
+    assert config == load(path)
+    assert path.read_text() == SERVER
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_last_line_without_end(tmp_path: Path) -> None:
+    """A file whose last line has no end is added to all the same, in its own line breaks."""
+    path = tmp_path / "config.toml"
+    path.write_bytes(SERVER.rstrip().replace("\n", "\r\n").encode())
+    edit.add_forward(path, "udp", "u", {"listen": "127.0.0.1:1", "to": "a:1"})
+    lines = [*SERVER.splitlines(), "", "[udp.u]", 'listen = "127.0.0.1:1"', 'to = "a:1"', ""]
+    assert path.read_bytes() == "\r\n".join(lines).encode()
+
+
+def test_symbolic_link(path: Path, tmp_path: Path) -> None:
+    """A configuration kept elsewhere, as those of dotfiles are, is changed there."""
+    link = tmp_path / "links" / "config.toml"
+    link.parent.mkdir()
+    link.symlink_to(Path("..") / path.name)
+    edit.set_forward(link, "db", {"enabled": False})
+    assert link.is_symlink()
+    assert load(path).tcp["db"].enabled is False
+    assert [*link.parent.iterdir()] == [link]
+
+
+def test_only_this_user_reads_it(path: Path) -> None:
+    """However the file was made, after an edit it is this user's alone."""
+    path.chmod(0o644)
+    edit.set_forward(path, "db", {"enabled": False})
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        (
+            {"listen": "127.0.0.1:5432", "to": "a b"},
+            Complaint(
+                None,
+                '"to" of forward "web": "a b" should be a host and a port, like db.internal:5432',
+                "sockslocal forward add tcp web 127.0.0.1:5432 HOST:PORT",
+            ),
+        ),
+        (
+            {"listen": "127.0.0.1:5432", "to": "web.internal:80", "server": "office"},
+            Complaint(
+                None,
+                'forward "web" cannot listen on 127.0.0.1:5432: forward "db" (line 7) listens there',
+                "sockslocal forward add tcp web 127.0.0.1:15432 web.internal:80 --server office",
+            ),
+        ),
+        (
+            {"listen": "127.0.0.1:1", "to": "a:1", "server": "ofice"},
+            Complaint(
+                None,
+                'forward "web" goes through server "ofice", which is not there; known are office',
+                "sockslocal forward add tcp web 127.0.0.1:1 a:1 --server office",
+            ),
+        ),
+        (
+            {"listen": "0.0.0.0:80", "to": "ana:hunter2@a:1"},
+            Complaint(
+                None,
+                '"listen" of forward "web" is "0.0.0.0:80"; letting other machines in needs allow_lan = true',
+                "sockslocal forward add tcp web 127.0.0.1:80 TO",
+            ),
+        ),
+        (
+            {"listen": "127.0.0.1:1"},
+            Complaint(
+                None, 'forward "web" has no "to"', "sockslocal forward add tcp web 127.0.0.1:1 HOST:PORT"
+            ),
+        ),
+        (
+            {"lisen": "127.0.0.1:1"},
+            Complaint(None, 'unknown key "lisen" in [tcp.web]', "did you mean listen?"),
+        ),
+    ],
+)
+def test_bad_addition(path: Path, settings: dict[str, str], complaint: Complaint) -> None:
+    """What cannot be added is told with the command that can, and at no line, for it has none."""
+    error = _refused(path, lambda: edit.add_forward(path, "tcp", "web", settings))
+    assert complaint_of(error) == complaint
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "complaint"),
+    [
+        (
+            "home",
+            "proxy",
+            Complaint(
+                None,
+                '"address" of server "home": "proxy" should be a host and a port, like db.internal:5432',
+                "sockslocal server add home HOST:1080",
+            ),
+        ),
+        (
+            "my home",
+            "proxy:1080",
+            Complaint(
+                None,
+                '"my home" is no name for a table [server.NAME]',
+                "use letters, digits, - and _, a letter or digit first",
+            ),
+        ),
+        (
+            "office",
+            "proxy:1080",
+            Complaint(2, "there is a [server.office] already", "choose another name"),
+        ),
+    ],
+)
+def test_bad_server(path: Path, name: str, address: str, complaint: Complaint) -> None:
+    """A server that cannot be added is told with the command that can."""
+    error = _refused(path, lambda: edit.add_server(path, name, {"address": address}))
+    assert complaint_of(error) == complaint
+
+
+def test_bad_change(path: Path) -> None:
+    """What a forward cannot become is told where it stands, and it is the edited one that is to blame."""
+    edit.add_forward(path, "tcp", "web", {"listen": "127.0.0.1:8080", "to": "a:1"})
+    error = _refused(path, lambda: edit.set_forward(path, "db", {"listen": "127.0.0.1:8080"}))
+    assert complaint_of(error) == Complaint(
+        7,
+        'forward "db" cannot listen on 127.0.0.1:8080: forward "web" (line 16) listens there',
+        "sockslocal forward set db --listen 127.0.0.1:18080",
+    )
+
+
+@pytest.mark.parametrize(
+    ("edit_it", "what", "remedy"),
+    [
+        (
+            lambda path: edit.set_forward(path, "bd", {}),
+            'there is no forward "bd"; known are "db", "game"',
+            "sockslocal forward list",
+        ),
+        (
+            lambda path: edit.remove_forward(path, "office"),
+            'there is no forward "office"; known are "db", "game"',
+            "sockslocal forward list",
+        ),
+        (
+            lambda path: edit.remove_server(path, "db"),
+            'there is no server "db"; known are "office"',
+            "sockslocal server list",
+        ),
+    ],
+)
+def test_unknown_name(path: Path, edit_it: Callable[[Path], Config], what: str, remedy: str) -> None:
+    """A name that nothing has is told with those that there are."""
+    error = _refused(path, lambda: edit_it(path))
+    assert complaint_of(error) == Complaint(None, what, remedy)
+    assert error.exit_code is ExitCode.USAGE
+
+
+def test_nothing_to_remove(tmp_path: Path) -> None:
+    """A file without forwards has none to remove, and a missing one is told as missing."""
+    path = tmp_path / "config.toml"
+    with pytest.raises(ConfigError, match="there is no "):
+        edit.remove_forward(path, "db")
+    path.write_text("")
+    with pytest.raises(ConfigError, match='there is no forward "db"; the file has none'):
+        edit.remove_forward(path, "db")
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        'tcp = { db = { listen = "127.0.0.1:1", to = "a:1" }, web = { listen = "127.0.0.1:2", to = "a:1" } }',
+        'tcp.db = { listen = "127.0.0.1:1", to = "a:1" }\ntcp.web = { listen = "127.0.0.1:2", to = "a:1" }',
+        '[tcp]\ndb.listen = "127.0.0.1:1"\ndb.to = "a:1"\nweb.listen = "127.0.0.1:2"\nweb.to = "a:1"',
+        '["tcp".\'db\']\n"listen" = "127.0.0.1:1"\nto = "a:1"\n[tcp . web]\nlisten = "127.0.0.1:2"\nto = "a:1"',
+    ],
+)
+def test_other_ways_to_write_it(tmp_path: Path, tables: str) -> None:
+    """However TOML lets a forward be written, an edit does exactly what was asked, or says that it cannot."""
+    path = tmp_path / "config.toml"
+    text = f"{tables}\n{SERVER}" if tables.startswith("tcp") else f"{SERVER}{tables}\n"
+    edits: list[Callable[[], Config]] = [
+        lambda: edit.set_forward(path, "db", {"listen": "127.0.0.1:9"}),
+        lambda: edit.set_forward(path, "db", {"server": "office"}),
+        lambda: edit.set_forward(path, "db", {"server": "office", "enabled": True}),
+        lambda: edit.remove_forward(path, "db"),
+        lambda: edit.add_forward(path, "tcp", "new", {"listen": "127.0.0.1:3", "to": "a:1"}),
+    ]
+    done = 0
+    for edit_it in edits:
+        path.write_text(text)
+        try:
+            config = edit_it()
+        except ConfigError as error:
+            assert "is written in a way that no command can change" in error.problem.text  # noqa: PT017  or it works
+            assert error.problem.remedy == f"edit {path}"
+            assert path.read_text() == text
+        else:
+            assert load(path) == config
+            done += 1
+    assert done >= (1 if tables.startswith("tcp = ") else 2)
+
+
+def test_broken_file(path: Path) -> None:
+    """A file that is no configuration is not edited; the error is that of reading it."""
+    path.write_text("server = 5\n")
+    error = _refused(path, lambda: edit.add_server(path, "a", {"address": "b:1"}))
+    assert complaint_of(error) == Complaint(
+        1, '"server" is the number 5, not tables [server.NAME]', "write tables [server.NAME]"
+    )
+    path.write_text("[server.a]\naddress = \n")
+    assert _refused(path, lambda: edit.remove_server(path, "a")).line == 2
+    path.write_bytes(b"\xff")
+    error = _refused(path, lambda: edit.add_server(path, "a", {"address": "b:1"}))
+    assert error.problem.code == "config-unreadable"
+
+
+def test_not_unicode(path: Path) -> None:
+    """What the command line had that is no text is refused before anything is written."""
+    broken = os.fsdecode(b"\xff")
+    for settings in (
+        {"address": broken},
+        {"address": "a:1", "username": broken},
+        {"address": "a:1", "username": "a", "password_from": f"file:/{broken}"},
+        {"address": "a:1", broken: "x"},
+    ):
+        error = _refused(path, lambda settings=settings: edit.add_server(path, "home", settings))
+        assert error.problem.code == "config-invalid"
+    listen = {"listen": f"unix:/{broken}", "to": "a:1"}
+    assert _refused(path, lambda: edit.add_forward(path, "tcp", "x", listen)).problem.code == "config-invalid"
+
+
+def test_disk_full(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing more can be written, the old file stays whole, and nothing is left beside it."""
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    error = _refused(path, lambda: edit.set_forward(path, "db", {"enabled": False}))
+    assert error.problem.code == "config-unwritable"
+    assert error.exit_code is ExitCode.PERMISSION
+    assert complaint_of(error) == Complaint(
+        None, f"{path} cannot be written: No space left on device", f"df {path.parent}"
+    )
+
+
+def test_write_cut_short(path: Path) -> None:
+    """A write that the system cuts off in the middle leaves the old file whole."""
+    limited = (
+        "import resource, sys; from pathlib import Path; from sockslocal.config import edit\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, (100, {resource.RLIM_INFINITY}))\n"
+        "try: edit.set_forward(Path(sys.argv[1]), 'db', {'enabled': False})\n"
+        "except edit.ConfigError as error: print(error.problem.text)"
+    )
+    child = subprocess.run([sys.executable, "-c", limited, path], capture_output=True, text=True, check=True)
+    assert child.stdout == f"{path} cannot be written: File too large\n"
+    assert path.read_text() == TEXT
+    assert [*path.parent.iterdir()] == [path]
+
+
+def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    """A folder that cannot be made is told as what cannot be written."""
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "file" / "config.toml"
+    with pytest.raises(ConfigError) as caught:
+        edit.add_server(path, "a", {"address": "b:1"})
+    assert caught.value.problem.code == "config-unreadable"
+
+
+_SETTINGS = st.dictionaries(
+    st.sampled_from(["listen", "to", "server", "enabled", "only_me", "idle"]),
+    st.none()
+    | st.booleans()
+    | st.sampled_from(
+        ["127.0.0.1:1", "127.0.0.1:5432", "[::1]:1", "unix:/x", "a:1", "office", "1s", "\x7f\n\"#'"]
+    )
+    | st.lists(st.sampled_from(["127.0.0.1:1", "[::1]:1", "office"]), max_size=3),
+    max_size=4,
+)
+
+
+@given(st.sampled_from(["db", "game"]), _SETTINGS)
+def test_any_change(
+    tmp_path_factory: pytest.TempPathFactory,
+    name: str,
+    changes: dict[str, None | bool | str | list[str]],
+) -> None:
+    """Any change is made as asked, with all comments kept, or refused with the file as it was."""
+    path = tmp_path_factory.mktemp("any") / "config.toml"
+    path.write_text(TEXT)
+    try:
+        config = edit.set_forward(path, name, changes)
+    except ConfigError:
+        assert path.read_text() == TEXT
+    else:
+        assert load(path) == config
+        for comment in ("# my tunnels", "# the database", "# a game"):
+            assert comment in path.read_text()
+
+
+def test_forward_needs_no_other_lines(tmp_path: Path) -> None:
+    """A forward that has nothing but its header can be completed by commands."""
+    path = tmp_path / "config.toml"
+    path.write_text(FORWARD.replace('to = "db.internal:5432"\n', ""))
+    assert edit.set_forward(path, "db", {"to": "a:1"}).tcp["db"].to == (Endpoint("a", 1),)

@@ -1,0 +1,24 @@
+import dataclasses
+
+import pytest
+from fakes.config import FORWARD, PATH
+
+from sockslocal.config.load import parse
+
+
+def test_what_changed_is_found_by_comparing() -> None:
+    """A reload compares records: equal ones are what keeps its connections."""
+    before, same = parse(FORWARD, PATH), parse(f"# new comment\n{FORWARD}", PATH)
+    assert before == same
+    after = parse(FORWARD.replace("db.internal", "db2.internal"), PATH)
+    assert before.servers == after.servers
+    assert before.tcp["db"] != after.tcp["db"]
+
+
+def test_nothing_changes_a_configuration() -> None:
+    """Whoever holds a configuration may rely on it."""
+    config = parse(FORWARD, PATH)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.dns = None  # type: ignore[misc]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.tcp["db"].enabled = False  # type: ignore[misc]

@@ -1,0 +1,172 @@
+import pytest
+from fakes.config import FORWARD, PATH, SERVER, Complaint, complaint_about
+
+from sockslocal.address import Endpoint
+from sockslocal.config.load import parse
+from sockslocal.config.model import (
+    DnsConfig,
+    PasswordSource,
+    ServerConfig,
+    TcpForwardConfig,
+    UdpForwardConfig,
+    Upstream,
+)
+
+TWO = f'{SERVER}[server.home]\naddress = "[2001:db8::1]:1080"\n'
+"""Lines 1 to 4."""
+
+
+def test_server_as_written() -> None:
+    """Every key of a server has its place in the record."""
+    text = """
+        [server.office]
+        address = "Proxy.Example.net:1080"
+        username = "ana"
+        password_from = "file:/pw"
+        udp = "off"
+        udp_address = "2001:DB8::1"
+        connect_timeout = "2s"
+    """
+    assert parse(text, PATH).servers == {
+        "office": ServerConfig(
+            name="office",
+            address=Endpoint("proxy.example.net", 1080),
+            username="ana",
+            password_from=PasswordSource("file", "/pw"),
+            udp="off",
+            udp_address="2001:db8::1",
+            connect_timeout=2.0,
+        )
+    }
+
+
+def test_server_by_default() -> None:
+    """A server needs an address and nothing else."""
+    (server,) = parse(SERVER, PATH).servers.values()
+    assert server == ServerConfig(name="office", address=Endpoint("proxy.example.net", 1080))
+    assert (server.username, server.password_from, server.udp) == (None, PasswordSource("keyring"), "auto")
+    assert (server.udp_address, server.connect_timeout) == (None, 10.0)
+
+
+def test_password_source_without_user() -> None:
+    """A password for nobody is a user name forgotten."""
+    assert complaint_about(f'{SERVER}password_from = "keyring"') == Complaint(
+        3, '"password_from" of server "office" is of no use without a username', 'write username = "ana"'
+    )
+
+
+def test_tcp_as_written() -> None:
+    """Every key of a TCP forward has its place in the record."""
+    text = f"""{TWO}
+        [tcp.db]
+        listen = ["127.0.0.1:5432", "[::1]:5432"]
+        to = "db.internal:5432"
+        server = ["home", "office"]
+        enabled = false
+        only_me = true
+    """
+    target = Endpoint("db.internal", 5432)
+    assert parse(text, PATH).tcp == {
+        "db": TcpForwardConfig(
+            name="db",
+            listen=(Endpoint("127.0.0.1", 5432), Endpoint("::1", 5432)),
+            to=(target, target),
+            servers=("home", "office"),
+            enabled=False,
+            only_me=True,
+        )
+    }
+
+
+def test_udp_as_written() -> None:
+    """Every key of a UDP forward has its place in the record."""
+    text = f'{TWO}[udp.game]\nlisten = "localhost:27015"\nto = "203.0.113.9:27015"\nserver = "home"\nidle = "90s"'
+    assert parse(text, PATH).udp == {
+        "game": UdpForwardConfig(
+            name="game",
+            listen=(Endpoint("127.0.0.1", 27015),),
+            to=(Endpoint("203.0.113.9", 27015),),
+            servers=("home",),
+            enabled=True,
+            idle=90.0,
+        )
+    }
+
+
+def test_dns_as_written() -> None:
+    """Every key of the resolver has its place in the record."""
+    text = f'{TWO}[dns]\nlisten = "127.0.0.1:5399"\nupstreams = ["udp://9.9.9.9", "tcp://8.8.8.8"]\nserver = "home"'
+    assert parse(text, PATH).dns == DnsConfig(
+        listen=(Endpoint("127.0.0.1", 5399),),
+        upstreams=(Upstream("udp", Endpoint("9.9.9.9", 53)), Upstream("tcp", Endpoint("8.8.8.8", 53))),
+        servers=("home",),
+        enabled=True,
+    )
+
+
+def test_first_server_is_the_default() -> None:
+    """What names no server goes through the one that the file has first."""
+    text = TWO + FORWARD.removeprefix(SERVER) + '[dns]\nlisten = "127.0.0.1:53"\nupstreams = "udp://9.9.9.9"'
+    config = parse(text, PATH)
+    assert [*config.servers] == ["office", "home"]
+    assert config.tcp["db"].servers == ("office",)
+    assert config.dns is not None
+    assert config.dns.servers == ("office",)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (
+            f'{FORWARD}server = "offise"',
+            Complaint(
+                6,
+                'forward "db" goes through server "offise", which is not there; known are office',
+                "sockslocal forward set db --server office",
+            ),
+        ),
+        (
+            f'{FORWARD}server = ["office",\n  "vpn"]',
+            Complaint(
+                7,
+                'forward "db" goes through server "vpn", which is not there; known are office',
+                "sockslocal server add vpn ADDRESS",
+            ),
+        ),
+        (
+            '[udp.u]\nlisten = "127.0.0.1:1"\nto = "a:1"\nserver = "a b"',
+            Complaint(
+                4,
+                'forward "u" goes through server "a b", which is not there; the file has no [server.NAME]',
+                "sockslocal server add office ADDRESS",
+            ),
+        ),
+        (
+            FORWARD.removeprefix(SERVER),
+            Complaint(
+                1,
+                'forward "db" has no server to go through: the file has no [server.NAME]',
+                "sockslocal server add office ADDRESS",
+            ),
+        ),
+        (
+            '[dns]\nlisten = "127.0.0.1:53"\nupstreams = "udp://9.9.9.9"',
+            Complaint(
+                1,
+                "[dns] has no server to go through: the file has no [server.NAME]",
+                "sockslocal server add office ADDRESS",
+            ),
+        ),
+        (
+            f'{SERVER}[dns]\nlisten = "127.0.0.1:53"\nupstreams = "udp://9.9.9.9"\nserver = ["ofice"]',
+            Complaint(
+                6,
+                '[dns] goes through server "ofice", which is not there; known are office',
+                'write "office" there',
+            ),
+        ),
+    ],
+)
+def test_missing_server(text: str, complaint: Complaint) -> None:
+    """A server that is not there is told with the nearest, or with the command that makes one."""
+    assert complaint_about(text) == complaint

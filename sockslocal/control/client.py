@@ -45,6 +45,10 @@ class Client:
         """What is."""
         return messages.as_status(self.call("status"))
 
+    def pid(self) -> int | None:
+        """The process that runs as the user's daemon, 0 where it could not say; None without one."""
+        return endpoint.holder(self._paths)
+
     def watch(self) -> Iterator[tuple[int, Status]]:
         """The present state, then each later one with its sequence number, until the daemon ends."""
         with self._ask("watch", {}) as connection:

@@ -1,0 +1,1 @@
+"""The command line: it knows the daemon only by its control connection, and imports little."""

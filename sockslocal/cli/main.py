@@ -1,0 +1,58 @@
+"""From arguments to an exit code."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import TextIO, cast
+
+from sockslocal.cli.context import Context, Demo, Run
+from sockslocal.cli.tree import build
+from sockslocal.errors import SockslocalError
+from sockslocal.problems import ExitCode
+
+_INTERRUPTED = 130
+"""What shells use for a program that Ctrl-C ended: 128 + SIGINT."""
+
+
+def main(arguments: Sequence[str], *, run: Run, demo: Demo) -> int:
+    """Do what `arguments` ask for; whatever is wrong is told on stderr, and in the exit code."""
+    _forgive_encodings()
+    try:
+        if not arguments:
+            build().print_help()
+            return ExitCode.DONE
+        return _dispatch(build().parse_args(arguments), run, demo)
+    except SockslocalError as error:
+        from sockslocal.cli.render import print_error
+
+        print_error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        _close_stdout()
+        return ExitCode.DONE  # `sockslocal logs | head` has what it wanted
+
+
+def _dispatch(arguments: argparse.Namespace, run: Run, demo: Demo) -> int:
+    from sockslocal import paths
+
+    module, function = arguments.command.split(":")
+    command = getattr(importlib.import_module(f"sockslocal.cli.{module}"), function)
+    code: int = command(arguments, Context(paths.find(arguments.config), run, demo))
+    sys.stdout.flush()  # here a broken pipe is still caught
+    return code
+
+
+def _forgive_encodings() -> None:
+    """What a terminal cannot show becomes a question mark, never an exception."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # not what some test or tool put in its place
+            stream.reconfigure(errors="replace")
+
+
+def _close_stdout() -> None:
+    """So that the interpreter does not try, and fail, to write the rest when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), cast(TextIO, sys.stdout).fileno())

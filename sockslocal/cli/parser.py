@@ -1,0 +1,88 @@
+"""argparse, with errors of ours and commands that are imported only when they are run."""
+
+import argparse
+import re
+from typing import Any, NoReturn
+
+from sockslocal.errors import SockslocalError
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=100)
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises instead of exiting, and knows what may have been meant."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": _Help, "allow_abbrev": False, **options})
+
+    def error(self, message: str) -> NoReturn:
+        raise SockslocalError.of("usage", reason=message, remedy=f"{self.prog} --help")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """As argparse's own, with the nearest choice in place of all."""
+        choices = action.choices
+        if choices is None or value in choices:
+            return
+        import difflib
+
+        known = [str(choice) for choice in choices]
+        near = difflib.get_close_matches(str(value), known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+        raise argparse.ArgumentError(None, f"there is no {_called(action)} {value!r}; {hint}")
+
+
+def _called(action: argparse.Action) -> str:
+    return str(action.metavar or action.dest).lower()
+
+
+class Branch:
+    """A parser, and the commands below it.
+
+    Each names the function that does it as `module:function` within this package.
+    """
+
+    def __init__(self, parser: Parser, *, what: str = "command") -> None:
+        self.parser = parser
+        self._what = what
+        self._children = parser.add_subparsers(
+            title="commands", dest=what, metavar=what.upper(), required=True, parser_class=Parser
+        )
+
+    def command(self, name: str, does: str, text: str, examples: str = "") -> Parser:
+        """A command done by the function that `does` names."""
+        parser = self._children.add_parser(
+            name, help=text, description=_sentence(text), epilog=_examples(examples)
+        )
+        parser.add_argument("--config", metavar="PATH", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        parser.set_defaults(command=does)
+        return parser
+
+    def branch(self, name: str, text: str, examples: str = "") -> "Branch":
+        """A command that has commands of its own."""
+        parser = self._children.add_parser(
+            name, help=text, description=_sentence(text), epilog=_examples(examples)
+        )
+        return Branch(parser, what="action")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _examples(examples: str) -> str | None:
+    return f"examples:\n{examples}" if examples else None
+
+
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)?")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds(text: str) -> float:
+    """`5s`, `500ms`, `1.5m`, or a plain number of seconds."""
+    matched = _DURATION.fullmatch(text)
+    if matched is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration like 500ms, 5s or 2m")
+    return float(matched[1]) * _UNITS[matched[2] or "s"]

@@ -1,0 +1,264 @@
+"""The tree of commands: names, arguments, help. Nothing here does anything."""
+
+import argparse
+
+from sockslocal import __version__
+from sockslocal.cli.parser import Branch, Parser, seconds
+
+_FIRST_STEPS = """\
+first steps:
+  sockslocal demo                   see it work, on this machine alone
+  sockslocal server add office proxy.example.net:1080 --username ana
+  sockslocal login office           put the password into the keyring
+  sockslocal forward add tcp db 127.0.0.1:5432 db.internal:5432
+  sockslocal start
+  sockslocal status                 what is up, what is wrong and what mends it
+
+`sockslocal COMMAND --help` tells more, with examples.
+"""
+
+
+def build() -> Parser:
+    """The whole tree."""
+    parser = Parser(
+        prog="sockslocal",
+        description="Make what stands behind a SOCKS5 server look local: TCP, UDP and DNS.",
+        epilog=_FIRST_STEPS,
+    )
+    parser.add_argument(
+        "--config", metavar="PATH", help="the configuration file; else $SOCKSLOCAL_CONFIG, else the user's"
+    )
+    parser.add_argument("--version", action="version", version=f"sockslocal {__version__}")
+    root = Branch(parser)
+    _demo(root)
+    _daemon(root)
+    _status(root)
+    _switches(root)
+    _forward(root)
+    _server(root)
+    _login(root)
+    _dns(root)
+    _config(root)
+    _logs(root)
+    _completion(root)
+    return parser
+
+
+def _json(parser: Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def _grace(parser: Parser) -> None:
+    parser.add_argument(
+        "--grace",
+        metavar="TIME",
+        type=seconds,
+        default=5.0,
+        help="how long open connections may take to end (default 5s)",
+    )
+
+
+def _level(parser: Parser) -> None:
+    parser.add_argument(
+        "--level",
+        choices=("debug", "info", "warning", "error"),
+        default="info",
+        help="how much is logged: debug, info (default), warning or error",
+        metavar="LEVEL",
+    )
+
+
+def _demo(root: Branch) -> None:
+    parser = root.command(
+        "demo",
+        "lifecycle:demo",
+        "show TCP, UDP and DNS pass through a SOCKS5 server, all on this machine",
+        "  sockslocal demo           stays up afterwards, with commands to try\n"
+        "  sockslocal demo --once    exit code 0 if all of it worked, 1 if not",
+    )
+    parser.add_argument("--once", action="store_true", help="do not stay up afterwards")
+
+
+def _daemon(root: Branch) -> None:
+    run = root.command(
+        "run", "lifecycle:run", "run in the foreground; Ctrl-C stops", "  sockslocal run --level debug"
+    )
+    _level(run)
+    run.add_argument("--log-to-file", action="store_true", help="log to the file that `logs` shows, not here")
+    run.add_argument("--secrets-from-stdin", action="store_true", help=argparse.SUPPRESS)
+    start = root.command("start", "lifecycle:start", "start in the background")
+    _level(start)
+    stop = root.command(
+        "stop",
+        "lifecycle:stop",
+        "stop, once open connections have ended or the grace is over",
+        "  sockslocal stop --grace 30s",
+    )
+    _grace(stop)
+    restart = root.command("restart", "lifecycle:restart", "stop if it runs, and start")
+    _grace(restart)
+    _level(restart)
+
+
+def _status(root: Branch) -> None:
+    parser = root.command(
+        "status",
+        "status:show",
+        "what is up, what is wrong, and the command that mends it",
+        "  sockslocal status --watch          redrawn as things change\n"
+        "  sockslocal status --json | jq .servers\n"
+        "  sockslocal status --json --watch   one object a line",
+    )
+    _json(parser)
+    parser.add_argument("--watch", action="store_true", help="stay, and show each change")
+
+
+def _switches(root: Branch) -> None:
+    for switch, text in (
+        ("on", "switch the whole tunnel, or single forwards, on"),
+        ("off", "switch the whole tunnel, or single forwards, off; kept across restarts"),
+    ):
+        parser = root.command(
+            switch,
+            f"switches:{switch}",
+            text,
+            f"  sockslocal {switch}            the whole tunnel\n"
+            f"  sockslocal {switch} db web     these forwards\n"
+            f"  sockslocal {switch} dns        the resolver",
+        )
+        parser.add_argument("names", metavar="NAME", nargs="*", help="a forward, or dns")
+
+
+def _forward(root: Branch) -> None:
+    branch = root.branch("forward", "add, change, remove or list forwards")
+    add = branch.command(
+        "add",
+        "forward:add",
+        "add a forward; it takes effect at once",
+        "  sockslocal forward add tcp db 127.0.0.1:5432 db.internal:5432\n"
+        "  sockslocal forward add udp game 127.0.0.1:27015 203.0.113.9:27015 --idle 2m\n"
+        "  sockslocal forward add tcp web 127.0.0.1:8000-8009 web.internal:8000-8009",
+    )
+    add.add_argument("kind", metavar="tcp|udp", choices=("tcp", "udp"), help="what it carries")
+    add.add_argument("name", metavar="NAME", help="what to call it")
+    add.add_argument("listen", metavar="LISTEN", help="where programs connect to, here")
+    add.add_argument("to", metavar="TO", help="where that leads; the server resolves the name")
+    _forward_options(add)
+    change = branch.command(
+        "set",
+        "forward:change",
+        "change a forward; it takes effect at once",
+        "  sockslocal forward set db --listen 127.0.0.1:15432\n"
+        "  sockslocal forward set db --server office --server home",
+    )
+    change.add_argument("name", metavar="NAME", help="the forward")
+    change.add_argument("--listen", metavar="LISTEN", help="where programs connect to, here")
+    change.add_argument("--to", metavar="TO", help="where that leads")
+    _forward_options(change)
+    remove = branch.command("remove", "forward:remove", "remove a forward; its connections end")
+    remove.add_argument("name", metavar="NAME", help="the forward")
+    _json(branch.command("list", "forward:show", "list the forwards"))
+
+
+def _forward_options(parser: Parser) -> None:
+    parser.add_argument(
+        "--server",
+        metavar="NAME",
+        action="append",
+        help="the server to go through (default: the first); again for one to fall back on",
+    )
+    parser.add_argument(
+        "--idle", metavar="TIME", help="udp: end a flow after so long without a datagram (60s)"
+    )
+    parser.add_argument(
+        "--only-me",
+        action=argparse.BooleanOptionalAction,
+        help="tcp: refuse connections that other users of this machine make",
+    )
+    parser.add_argument(
+        "--allow-lan",
+        action=argparse.BooleanOptionalAction,
+        help="allow LISTEN to be reached from other machines",
+    )
+
+
+def _server(root: Branch) -> None:
+    branch = root.branch("server", "add, remove or list SOCKS5 servers")
+    add = branch.command(
+        "add",
+        "server:add",
+        "add a server; the first one is the default",
+        "  sockslocal server add office proxy.example.net:1080 --username ana\n"
+        '  sockslocal server add home [2001:db8::7]:1080 --username ana --password-from "command:pass home"',
+    )
+    add.add_argument("name", metavar="NAME", help="what to call it")
+    add.add_argument("address", metavar="ADDRESS", help="host:port; IPv6 in brackets")
+    add.add_argument("--username", metavar="USER", help="log in as USER (default: no login)")
+    add.add_argument(
+        "--password-from",
+        metavar="SOURCE",
+        help="keyring (default), file:PATH, command:COMMAND, systemd:NAME, prompt; never the password itself",
+    )
+    add.add_argument("--udp", metavar="HOW", help="auto (default), associate or off")
+    add.add_argument(
+        "--udp-address", metavar="HOST", help="the UDP relay, where the server names a wrong one"
+    )
+    add.add_argument("--connect-timeout", metavar="TIME", help="for each stage of connecting (default 10s)")
+    remove = branch.command("remove", "server:remove", "remove a server that no forward needs")
+    remove.add_argument("name", metavar="NAME", help="the server")
+    _json(branch.command("list", "server:show", "list the servers"))
+
+
+def _login(root: Branch) -> None:
+    login = root.command(
+        "login",
+        "login:login",
+        "put a server's password into the keyring",
+        "  sockslocal login office             asks for it\n"
+        "  pass show office | sockslocal login office --stdin",
+    )
+    login.add_argument("server", metavar="SERVER", nargs="?", help="default: the first server")
+    login.add_argument("--stdin", action="store_true", help="read the password from stdin")
+    logout = root.command("logout", "login:logout", "take a server's password out of the keyring")
+    logout.add_argument("server", metavar="SERVER", nargs="?", help="default: the first server")
+
+
+def _dns(root: Branch) -> None:
+    branch = root.branch("dns", "ask the resolver, or look at it")
+    query = branch.command(
+        "query",
+        "dns:query",
+        "ask for a name, through the tunnel",
+        "  sockslocal dns query db.internal\n  sockslocal dns query example.org MX",
+    )
+    query.add_argument("name", metavar="NAME", help="the name")
+    query.add_argument("type", metavar="TYPE", nargs="?", default="A", help="A (default), AAAA, MX, …")
+    _json(query)
+    branch.command("flush", "dns:flush", "forget all cached answers")
+    _json(branch.command("status", "dns:status", "how the upstreams and the cache are doing"))
+
+
+def _config(root: Branch) -> None:
+    branch = root.branch("config", "find or check the configuration file")
+    branch.command("path", "config:path", "print where it is", '  "$EDITOR" "$(sockslocal config path)"')
+    branch.command("check", "config:check", "check it without using it")
+
+
+def _logs(root: Branch) -> None:
+    parser = root.command("logs", "logs:show", "print the end of the log", "  sockslocal logs -f")
+    parser.add_argument("-f", "--follow", action="store_true", help="stay, and print what comes")
+    parser.add_argument(
+        "-n", "--lines", metavar="N", type=int, default=100, help="how many lines (default 100)"
+    )
+
+
+def _completion(root: Branch) -> None:
+    parser = root.command(
+        "completion",
+        "completion:show",
+        "print a script that completes commands in a shell",
+        "  sockslocal completion bash > ~/.local/share/bash-completion/completions/sockslocal\n"
+        '  sockslocal completion zsh > "${fpath[1]}/_sockslocal"\n'
+        "  sockslocal completion fish > ~/.config/fish/completions/sockslocal.fish",
+    )
+    parser.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "fish"), help="bash, zsh or fish")

@@ -84,4 +84,6 @@ class Script:
     """The REP octet; anything but 0 and nothing is connected to."""
     bound: bytes | None = None
     """ATYP, address and port in the reply, as raw octets."""
+    bound_host: str | None = None
+    """The host in the reply to UDP ASSOCIATE, beside the true port; a name, which may be empty, or an IP."""
     udp: UdpScript = field(default_factory=UdpScript)

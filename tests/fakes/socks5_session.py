@@ -139,9 +139,10 @@ class Session:
         if self.script.reply:
             await self._reply(self.script.reply)
             return
-        host = self.connection.getsockname()[0]
-        self.relay = Relay(host, self.script.udp, self._resolve)
-        if await self._reply(0, address_octets(*self.relay.address)) or await self._strikes(Stage.RELAY):
+        self.relay = Relay(self.connection.getsockname()[0], self.script.udp, self._resolve)
+        host, port = self.relay.address
+        named = host if self.script.bound_host is None else self.script.bound_host
+        if await self._reply(0, address_octets(named, port)) or await self._strikes(Stage.RELAY):
             return
         closed = asyncio.create_task(self._until_closed())
         lost = asyncio.create_task(self.relay.control_lost.wait())

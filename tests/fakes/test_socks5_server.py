@@ -198,6 +198,14 @@ def associated(server: FakeServer) -> tuple[socket.socket, socket.socket]:
     return control, udp
 
 
+def test_the_relay_under_another_name(server: FakeServer) -> None:
+    """The reply names the host that the script says, and the relay's own port."""
+    server.script = Script(bound_host="")
+    with logged_in(server) as sock:
+        sock.sendall(b"\5\3\0" + address_octets("0.0.0.0", 0))
+        assert exactly(sock, 7)[:5] == b"\5\0\0\3\0"
+
+
 def is_refused(udp: socket.socket) -> bool:
     """Whether the relay's port was found closed."""
     try:

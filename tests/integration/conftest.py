@@ -1,12 +1,11 @@
 """Real servers, started once a module, and skipped with the reason where one cannot be had."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from integration.daemon import Daemon, temporary_daemon
 from integration.servers.dante import Dante
 from integration.servers.microsocks import Microsocks
 from integration.servers.openssh import OpenSsh
@@ -64,8 +63,7 @@ def unbound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unbound]:
 
 
 @pytest.fixture
-def short_folder() -> Iterator[Path]:
-    """A folder whose path leaves room for a socket's name (107 octets in all)."""
-    folder = Path(tempfile.mkdtemp(prefix="sl"))
-    yield folder
-    shutil.rmtree(folder)
+def daemon() -> Iterator[Daemon]:
+    """A daemon for one test, to be configured and started."""
+    with temporary_daemon() as running:
+        yield running

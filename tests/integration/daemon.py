@@ -3,9 +3,12 @@
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -91,9 +94,9 @@ class Daemon:
             "SOCKSLOCAL_STATE_DIR": str(self.paths.state),
         }
 
-    def start(self, *words: str) -> None:
-        """`sockslocal run WORDS`, until it answers."""
-        command = self.command("run", "--config", str(self.config), *words)
+    def start(self, *words: str, prefix: Sequence[str] = ()) -> None:
+        """`sockslocal run WORDS`, started by `prefix` where there is one, until it answers."""
+        command = [*prefix, *self.command("run", "--level", "debug", *words)]
         self._process = Process(command, self.folder, environment=self.environment)
         wait_until(self._answers, seconds=READY_S, what="the daemon answers")
 
@@ -160,3 +163,12 @@ class Daemon:
         """Everything it has logged, to stderr and to its file."""
         file = self.paths.log
         return self.process.output_path.read_text() + (file.read_text() if file.exists() else "")
+
+
+@contextmanager
+def temporary_daemon() -> Iterator[Daemon]:
+    """A daemon not yet started, in a folder with room in its path for a socket's name (107 octets in all)."""
+    folder = Path(tempfile.mkdtemp(prefix="sl"))
+    with Daemon(folder) as daemon:
+        yield daemon
+    shutil.rmtree(folder)

@@ -1,0 +1,107 @@
+"""Servers that are too slow, or never answer: each stage has its deadline, and only that connection waits."""
+
+import socket
+from contextlib import ExitStack
+
+from fakes.socks5_server import Act, FakeServer, Script, Stage
+from integration.daemon import Daemon, section
+from integration.local import connect, echoes
+from integration.servers.process import LOOPBACK, free_port
+from integration.servers.targets import Targets
+
+CONNECT_TIMEOUT = "1s"
+SLOWEST_S = 20.0
+"""The longest deadline is that of the reply, 10 s."""
+
+SLOW = {
+    "deaf": (Script(at=Stage.METHOD), "greeting"),
+    "dripping": (Script(at=Stage.REPLY, act=Act.DRIP), "reply"),
+    "silent": (Script(at=Stage.REPLY), "reply"),
+}
+"""What each of them does, and the stage that is named in what the user reads."""
+
+
+class Blackhole:
+    """A port whose queue is full: the kernel drops what comes, as a host that is gone does."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server((LOOPBACK, 0), backlog=0)
+        self.port: int = self._listener.getsockname()[1]
+        self._filling = [socket.socket() for _ in range(3)]
+        for sock in self._filling:
+            sock.setblocking(False)
+            sock.connect_ex((LOOPBACK, self.port))
+
+    def close(self) -> None:
+        for sock in (self._listener, *self._filling):
+            sock.close()
+
+
+def server_and_forward(name: str, server_port: int, listen: int, target: int) -> str:
+    """A server, and a forward through it alone."""
+    address = f"{LOOPBACK}:{server_port}"
+    return section(f"server.{name}", address=address, connect_timeout=CONNECT_TIMEOUT) + section(
+        f"tcp.{name}", listen=f"{LOOPBACK}:{listen}", to=f"{LOOPBACK}:{target}", server=name
+    )
+
+
+def is_reset_later(sock: socket.socket) -> bool:
+    """Whether the connection ends with RST."""
+    try:
+        sock.recv(1)
+    except ConnectionResetError:
+        return True
+    return False
+
+
+def test_none_waits_for_ever(targets: Targets, daemon: Daemon) -> None:
+    """All end with RST and a problem that names the stage; the good server is quick meanwhile."""
+    with ExitStack() as stack:
+        hole = Blackhole()
+        stack.callback(hole.close)
+        servers = {name: stack.enter_context(FakeServer()) for name in ("good", *SLOW)}
+        addresses = {"hole": hole.port} | {name: server.port for name, server in servers.items()}
+        ports = {name: free_port() for name in addresses}
+        for name, (script, _) in SLOW.items():
+            servers[name].script = script
+        daemon.configure(
+            *(server_and_forward(name, addresses[name], ports[name], targets.echo_port) for name in addresses)
+        )
+        daemon.start()
+        waiting = {
+            name: stack.enter_context(connect(ports[name], seconds=SLOWEST_S)) for name in ("hole", *SLOW)
+        }
+        assert echoes(ports["good"])
+        for name, sock in waiting.items():
+            assert is_reset_later(sock), name
+        status = daemon.status()
+        hole_problem = status.servers["hole"].problem
+        assert hole_problem is not None
+        assert hole_problem.code == "server-unreachable"
+        for name, (_, stage) in SLOW.items():
+            problem = status.servers[name].problem or status.forwards[name].problem
+            assert problem is not None
+            assert problem.code == "server-timeout"
+            assert stage in problem.text
+            assert problem.remedy
+        for name in SLOW:
+            servers[name].script = Script()
+            assert echoes(ports[name]), f"{name} is well again"
+
+
+def test_a_slow_stream_is_no_slow_server(targets: Targets, daemon: Daemon) -> None:
+    """After the handshake a connection may be as slow as it likes, and others are not held up."""
+    with FakeServer() as server:
+        port = free_port()
+        daemon.configure(server_and_forward("slow", server.port, port, targets.echo_port))
+        daemon.start()
+        assert echoes(port)
+        server.scripts.append(Script(at=Stage.RELAY, act=Act.DRIP, interval=0.2))
+        with connect(port) as slow:
+            slow.sendall(b"slow")
+            assert slow.recv(100) == b"s"
+            assert echoes(port)
+            received = b"s"
+            while len(received) < 4:
+                received += slow.recv(100)
+        assert received == b"slow"

@@ -151,12 +151,26 @@ REGISTRY: dict[str, Kind] = {
     "udp-flows-exhausted": Kind(
         "Too many UDP flows", "all UDP flows through {address} are in use", "wait until some are idle", _S
     ),
+    "udp-off": Kind(
+        "UDP is off for this server",
+        "the configuration says that {server!q} relays no UDP",
+        'set udp = "auto" in [server.{server}]',
+    ),
+    "server-changed": Kind(
+        "Server changed", "the settings of {server!q} changed in the meantime", "connect again", _S
+    ),
     "tunnel-off": Kind("Tunnel off", "the tunnel is switched off", "sockslocal on"),
     # credentials
     "needs-unlock": Kind(
         "Keyring locked",
         "the password of {server!q} is in a keyring that {reason}",
         "unlock the keyring; it is tried again by itself",
+        _K,
+    ),
+    "password-awaited": Kind(
+        "Waiting for the password",
+        "the password of {server!q} is not there yet: {reason}",
+        "unlock the keyring, or: sockslocal login {server}",
         _K,
     ),
     "password-missing": Kind(

@@ -5,13 +5,13 @@ from argparse import Namespace
 from sockslocal.cli import background, prompts
 from sockslocal.cli.context import Context
 from sockslocal.cli.render import print_warning
+from sockslocal.cli.screen import problems
 from sockslocal.cli.terminal import say
 from sockslocal.config.load import load
 from sockslocal.control.client import Client
 from sockslocal.errors import ControlError
-from sockslocal.problems import ExitCode, Problem
+from sockslocal.problems import ExitCode
 from sockslocal.secret import Secret
-from sockslocal.status import Status
 
 
 def demo(arguments: Namespace, context: Context) -> int:
@@ -69,21 +69,10 @@ def _launch(context: Context, level: str, secrets: dict[str, Secret]) -> int:
             say(line)
         return error.exit_code
     say(f"sockslocal runs as process {status.daemon.pid}")
-    for found in _problems(status):
-        print_warning(found)
+    for problem in problems(status):
+        print_warning(problem)
     return ExitCode.DONE
 
 
 def _say_stopped(pid: int) -> None:
     say(f"sockslocal has stopped (process {pid or 'unknown'})")
-
-
-def _problems(status: Status) -> list[Problem]:
-    """Everything that is wrong, each once."""
-    found = [
-        *status.problems,
-        *(server.problem for server in status.servers.values()),
-        *(forward.problem for forward in status.forwards.values()),
-        status.dns and status.dns.problem,
-    ]
-    return list(dict.fromkeys(filter(None, found)))

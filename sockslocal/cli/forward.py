@@ -1,0 +1,124 @@
+"""`forward add`, `set`, `remove`, `list`."""
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterable
+
+import msgspec
+
+from sockslocal.address import Endpoint, UnixPath
+from sockslocal.cli.context import Context
+from sockslocal.cli.outcome import reload, report
+from sockslocal.cli.render import short_path, table
+from sockslocal.cli.terminal import say, write
+from sockslocal.config import edit
+from sockslocal.config.load import load
+from sockslocal.config.model import TcpForwardConfig, UdpForwardConfig
+from sockslocal.control.client import Client
+from sockslocal.errors import ControlError, SockslocalError
+from sockslocal.paths import Paths
+from sockslocal.problems import ExitCode
+
+_KEYS = ("listen", "to", "server", "idle", "only_me", "allow_lan")
+
+
+def add(arguments: Namespace, context: Context) -> int:
+    """A new forward."""
+    settings = {key: value for key, value in _settings(arguments).items() if value is not None}
+    edit.add_forward(context.paths.config, arguments.kind, arguments.name, settings)
+    return _apply(arguments.name, f"forward {arguments.name} added to", context.paths)
+
+
+def change(arguments: Namespace, context: Context) -> int:
+    """Other keys for a forward."""
+    changes = _settings(arguments)
+    if not changes:
+        reason = "nothing to change was said"
+        raise SockslocalError.of("usage", reason=reason, remedy="sockslocal forward set --help")
+    edit.set_forward(context.paths.config, arguments.name, changes)
+    return _apply(arguments.name, f"forward {arguments.name} changed in", context.paths)
+
+
+def remove(arguments: Namespace, context: Context) -> int:
+    """A forward less."""
+    edit.remove_forward(context.paths.config, arguments.name)
+    return _apply(arguments.name, f"forward {arguments.name} removed from", context.paths)
+
+
+def _settings(arguments: Namespace) -> dict[str, str | bool | list[str] | None]:
+    """The keys that were given; False becomes None, for that is what they are without being written."""
+    given = {key: getattr(arguments, key) for key in _KEYS if getattr(arguments, key) is not None}
+    if len(given.get("server", ())) == 1:
+        given["server"] = given["server"][0]
+    return {key: None if value is False else value for key, value in given.items()}
+
+
+def _apply(name: str, done: str, paths: Paths) -> int:
+    say(f"{done} {short_path(paths.config)}")
+    status = reload(paths)
+    if status is None:
+        say("it takes effect with: sockslocal start")
+        return ExitCode.DONE
+    return report(name, status)
+
+
+def show(arguments: Namespace, context: Context) -> int:
+    """What is configured, and how it is doing where the daemon runs."""
+    config = load(context.paths.config)
+    forwards: list[TcpForwardConfig | UdpForwardConfig] = [*config.tcp.values(), *config.udp.values()]
+    states = _states(context.paths)
+    if arguments.json:
+        listed = [_described(forward, states.get(forward.name)) for forward in forwards]
+        print(msgspec.json.format(msgspec.json.encode(listed), indent=2).decode())
+    elif forwards:
+        write(sys.stdout, table(("NAME", "KIND", "LISTEN", "TO", "SERVER", "STATE"), _rows(forwards, states)))
+    else:
+        say("there is no forward yet: sockslocal forward add --help")
+    return ExitCode.DONE
+
+
+def _states(paths: Paths) -> dict[str, str]:
+    """The state of each forward; none where no daemon can be asked."""
+    try:
+        status = Client(paths).status()
+    except ControlError:
+        return {}
+    return {name: forward.state for name, forward in status.forwards.items()}
+
+
+def _described(forward: TcpForwardConfig | UdpForwardConfig, state: str | None) -> dict[str, object]:
+    return {
+        "name": forward.name,
+        "kind": _kind(forward),
+        "listen": [str(address) for address in forward.listen],
+        "to": [str(target) for target in forward.to],
+        "servers": forward.servers,
+        "enabled": forward.enabled,
+        "state": state,
+    }
+
+
+def _rows(
+    forwards: Iterable[TcpForwardConfig | UdpForwardConfig], states: dict[str, str]
+) -> list[tuple[str, ...]]:
+    return [
+        (
+            forward.name,
+            _kind(forward),
+            _ports(forward.listen),
+            _ports(forward.to),
+            ", ".join(forward.servers),
+            states.get(forward.name, "-"),
+        )
+        for forward in forwards
+    ]
+
+
+def _kind(forward: TcpForwardConfig | UdpForwardConfig) -> str:
+    return "tcp" if isinstance(forward, TcpForwardConfig) else "udp"
+
+
+def _ports(addresses: tuple[Endpoint | UnixPath, ...]) -> str:
+    """One address, or a range by its first address and last port."""
+    first, last = addresses[0], addresses[-1]
+    return f"{first}-{last.port}" if isinstance(last, Endpoint) and first != last else str(first)

@@ -1,0 +1,80 @@
+"""`login` and `logout`: a password into the keyring and out of it; it is never an argument."""
+
+import contextlib
+import sys
+from argparse import Namespace
+from typing import NamedTuple
+
+from sockslocal import credentials
+from sockslocal.cli.context import Context
+from sockslocal.cli.render import print_warning
+from sockslocal.cli.terminal import say
+from sockslocal.config.load import load
+from sockslocal.config.model import Config
+from sockslocal.control.client import Client
+from sockslocal.control.messages import as_status
+from sockslocal.errors import ConfigError, ControlError
+from sockslocal.paths import Paths
+from sockslocal.problems import ExitCode, problem
+from sockslocal.quoting import quote
+from sockslocal.secret import Secret
+
+
+class _Account(NamedTuple):
+    server: str
+    username: str
+
+
+def login(arguments: Namespace, context: Context) -> int:
+    """Asks for the password, or reads it, and stores it."""
+    account = _account(load(context.paths.config), arguments.server)
+    if arguments.stdin:
+        password = credentials.from_stream(sys.stdin.buffer, server=account.server)
+    else:
+        password = credentials.ask(*account)
+    if password == Secret(""):
+        say("the password is empty, which some servers refuse", "warn")
+    credentials.store(*account, password)
+    say(f"the password of {account.username} at {account.server} is in the keyring")
+    _tell_daemon(account.server, context.paths)
+    return ExitCode.DONE
+
+
+def logout(arguments: Namespace, context: Context) -> int:
+    """Removes it again."""
+    account = _account(load(context.paths.config), arguments.server)
+    credentials.delete(*account)
+    say(f"the password of {account.username} at {account.server} is no longer in the keyring")
+    _tell_daemon(account.server, context.paths)
+    return ExitCode.DONE
+
+
+def _account(config: Config, name: str | None) -> _Account:
+    """Whose password it is; raises ConfigError where there is none to be kept in the keyring."""
+    if name is None:
+        name = next(iter(config.servers), None)
+    server = config.servers.get(name or "")
+    if name is None or server is None:
+        names = ", ".join(map(quote, config.servers))
+        known = f"known are {names}" if names else "sockslocal server add --help"
+        raise ConfigError(problem("unknown-name", kind="server", name=name or "", known=known), config.path)
+    if server.username is None:
+        text = f"[server.{name}] has no username, so nobody logs in there"
+        raise _useless(config, text, f'add username = "…" to [server.{name}]')
+    if server.password_from.kind != "keyring":
+        text = f"the password of {quote(name)} is not in the keyring but comes from {server.password_from}"
+        raise _useless(config, text, f"remove password_from from [server.{name}] to keep it in the keyring")
+    return _Account(name, server.username)
+
+
+def _useless(config: Config, text: str, remedy: str) -> ConfigError:
+    return ConfigError(problem("config-invalid", text=text, remedy=remedy), config.path)
+
+
+def _tell_daemon(server: str, paths: Paths) -> None:
+    """A running daemon logs in anew; without one there is nothing to tell."""
+    with contextlib.suppress(ControlError):
+        status = as_status(Client(paths).call("credentials.changed", server=server))
+        found = status.servers.get(server)
+        if found is not None and found.problem is not None:
+            print_warning(found.problem)

@@ -1,0 +1,42 @@
+"""What became of a change: told to the person, and in the exit code."""
+
+from sockslocal.cli.render import print_error
+from sockslocal.cli.terminal import say
+from sockslocal.control.client import Client
+from sockslocal.errors import ControlError, SockslocalError
+from sockslocal.paths import Paths
+from sockslocal.problems import ExitCode, Problem
+from sockslocal.status import Status
+
+_RESOLVER = "dns"
+
+
+def reload(paths: Paths) -> Status | None:
+    """Has a running daemon read the configuration now; its status, None where none runs."""
+    client = Client(paths)
+    try:
+        client.call("reload")
+        return client.status()
+    except ControlError as error:
+        if error.problem.code != "not-running":
+            raise
+        return None
+
+
+def report(name: str, status: Status) -> ExitCode:
+    """How the forward `name`, or the resolver, is doing now."""
+    if name == _RESOLVER and status.dns is not None:
+        where, state, problem = status.dns.listen, status.dns.state, status.dns.problem
+    elif name in status.forwards:
+        forward = status.forwards[name]
+        where, state, problem = f"{forward.listen} → {forward.to}", forward.state, forward.problem
+    else:
+        return ExitCode.DONE  # a newer file than the one asked about: nothing to tell
+    say(f"{name}: {where}, {state}")
+    return ExitCode.DONE if problem is None else _tell(problem)
+
+
+def _tell(problem: Problem) -> ExitCode:
+    error = SockslocalError(problem)
+    print_error(error)
+    return error.exit_code

@@ -1,0 +1,210 @@
+"""What `status` shows a person: what is up, what is wrong, and the command that mends it.
+
+Pure: from a `Status` to lines. Every row is one line where the terminal is wide enough, with the numbers on a
+line of their own where it is not; what is wrong stands below what it is wrong with.
+"""
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from sockslocal.cli.render import columns
+from sockslocal.cli.terminal import Line, Span, Style, line
+from sockslocal.problems import Problem
+from sockslocal.status import Dns, Forward, Server, Status
+
+_GOOD: dict[str, Style] = {"up": "good", "listening": "good"}
+_IDLE = {"off", "unknown", "connecting"}
+
+_NO_SERVER = "sockslocal server add office proxy.example.net:1080 --username ana"
+_NO_FORWARD = "sockslocal forward add tcp db 127.0.0.1:5432 db.internal:5432"
+
+
+class Marks(NamedTuple):
+    """The signs in front of what is good, idle and bad, and the arrows."""
+
+    good: str
+    idle: str
+    bad: str
+    to: str
+    out: str
+    back: str
+
+
+UNICODE = Marks("●", "○", "✗", "→", "↑", "↓")
+ASCII = Marks("+", "-", "x", "->", "out ", "in ")
+
+
+class _Row(NamedTuple):
+    """One thing: its cells, numbers for the end of the line, and what is wrong with it."""
+
+    cells: tuple[Span, ...]
+    numbers: str
+    problem: Problem | None
+
+
+def problems(status: Status) -> list[Problem]:
+    """Everything that is wrong, each once."""
+    dns = status.dns
+    found = [
+        *status.problems,
+        *(server.problem for server in status.servers.values()),
+        *(forward.problem for forward in status.forwards.values()),
+        dns.problem if dns else None,
+    ]
+    return list(dict.fromkeys(problem for problem in found if problem))
+
+
+def screen(status: Status, *, width: int, marks: Marks = UNICODE) -> list[Line]:
+    """The whole picture, at most `width` columns wide where the names allow."""
+    sections = [
+        _heading(status),
+        _section("Servers", [_server(*item, marks) for item in status.servers.items()], width, marks),
+        _section("Forwards", _forwards(status, marks), width, marks),
+        *([_section("DNS", [_dns(status.dns, marks)], width, marks)] if status.dns else []),
+        _rest(status, width, marks),
+        _verdict(status),
+    ]
+    lines: list[Line] = []
+    for section in filter(None, sections):
+        lines += [*([()] if lines else []), *section]
+    return lines
+
+
+def _heading(status: Status) -> list[Line]:
+    daemon = status.daemon
+    facts = (
+        daemon.version,
+        f"up {duration(daemon.uptime_s)}",
+        f"process {daemon.pid}",
+        size(daemon.rss_bytes),
+    )
+    lines: list[Line] = [(Span("sockslocal ", "strong"), Span(", ".join(facts), "dim"))]
+    if not status.tunnel.on:
+        lines.append((Span("The tunnel is off: ", "warn"), Span("sockslocal on", "strong")))
+    return lines
+
+
+def _section(title: str, rows: Sequence[_Row], width: int, marks: Marks) -> list[Line]:
+    if not rows:
+        return []
+    lines = [line(title, "strong")]
+    aligned = columns([(Span(""), *row.cells) for row in rows])
+    beside = all(
+        sum(len(span.text) for span in cells) + len(row.numbers) <= width
+        for cells, row in zip(aligned, rows, strict=True)
+    )
+    for cells, row in zip(aligned, rows, strict=True):
+        if beside:
+            lines.append((*cells, Span(row.numbers, "dim")))
+        else:
+            lines.append(cells)
+            lines += [line(f"      {row.numbers}", "dim")] if row.numbers else []
+        lines += _wrong(row.problem, width, marks)
+    return lines
+
+
+def _wrong(problem: Problem | None, width: int, marks: Marks) -> list[Line]:
+    if problem is None:
+        return []
+    text = [line(f"      {part}", "bad") for part in textwrap.wrap(problem.text, max(20, width - 6))]
+    return [*text, (Span(f"      {marks.to} ", "dim"), Span(problem.remedy, "strong"))]
+
+
+def _mark(state: str, marks: Marks) -> Span:
+    if state in _GOOD:
+        return Span(marks.good, "good")
+    return Span(marks.idle, "dim") if state in _IDLE else Span(marks.bad, "bad")
+
+
+def _server(name: str, server: Server, marks: Marks) -> _Row:
+    style: Style = _GOOD.get(server.state, "dim" if server.state in _IDLE else "bad")
+    latency = "" if server.latency_ms is None else f"{server.latency_ms:.0f} ms"
+    udp = {"unknown": "", "none": "no UDP"}.get(server.udp, f"UDP by {server.udp}")
+    numbers = ", ".join(filter(None, (latency, udp)))
+    cells = (_mark(server.state, marks), Span(name), Span(server.address), Span(server.state, style))
+    return _Row(cells, numbers, server.problem)
+
+
+def _forwards(status: Status, marks: Marks) -> list[_Row]:
+    several = len(status.servers) > 1
+    return [_forward(*item, marks, several=several) for item in status.forwards.items()]
+
+
+def _forward(name: str, forward: Forward, marks: Marks, *, several: bool) -> _Row:
+    way = f"{forward.listen} {marks.to} {forward.to}"
+    via = (Span(f"via {forward.server}", "dim"),) if several else ()
+    cells = (_mark(forward.state, marks), Span(name), Span(forward.kind, "dim"), Span(way), *via)
+    return _Row(cells, _traffic(forward, marks), forward.problem)
+
+
+def _traffic(forward: Forward, marks: Marks) -> str:
+    if forward.state == "off":
+        return "off"
+    done = forward.connections
+    parts = [
+        f"{done.open} open" if done.open or not done.total else f"{done.total} done",
+        f"{done.failed} failed" if done.failed else "",
+        f"{forward.dropped} dropped" if forward.dropped else "",
+        f"{marks.out}{size(forward.bytes.sent)} {marks.back}{size(forward.bytes.received)}"
+        if done.total
+        else "",
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _dns(dns: Dns, marks: Marks) -> _Row:
+    numbers = "off" if dns.state == "off" else count(dns.queries, "query", "queries")
+    if dns.queries:
+        numbers += f", {100 * dns.cache_hits // dns.queries} % from the cache"
+    if dns.failed:
+        numbers += f", {dns.failed} failed"
+    return _Row((_mark(dns.state, marks), Span(dns.listen)), numbers, dns.problem)
+
+
+def _rest(status: Status, width: int, marks: Marks) -> list[Line]:
+    """What is wrong with no part in particular, and what is still to be done."""
+    lines = [part for problem in status.problems for part in _wrong(problem, width, marks)]
+    if not status.servers:
+        lines += _hint("There is no server yet:", _NO_SERVER)
+    elif not status.forwards and status.dns is None:
+        lines += _hint("There is no forward yet:", _NO_FORWARD)
+    return lines
+
+
+def _hint(text: str, command: str) -> Iterable[Line]:
+    return line(text), (Span("  "), Span(command, "strong"))
+
+
+def _verdict(status: Status) -> list[Line]:
+    """The last line is what a person sees first."""
+    wrong = len(problems(status))
+    if wrong:
+        return [line(f"{count(wrong, 'problem', 'problems')}, with what mends it above.", "bad")]
+    return [line("All is well.", "good")] if status.servers and status.tunnel.on else []
+
+
+def count(number: int, one: str, many: str) -> str:
+    """`1 query`, `2 queries`."""
+    return f"{number} {one if number == 1 else many}"
+
+
+def size(octets: int) -> str:
+    """`120 B`, `4.1 kB`, `31 MB`."""
+    value, unit = float(octets), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.1f} {unit}" if unit != "B" and value < 9.95 else f"{value:.0f} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """`12 s`, `3 min`, `2 h 5 min`, `4 d 1 h`."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, hours, days = whole // 60 % 60, whole // 3600 % 24, whole // 86400
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -1,0 +1,80 @@
+"""`server add`, `remove`, `list`."""
+
+import sys
+from argparse import Namespace
+
+import msgspec
+
+from sockslocal.cli.context import Context
+from sockslocal.cli.outcome import reload
+from sockslocal.cli.render import short_path, table
+from sockslocal.cli.terminal import say, write
+from sockslocal.config import edit
+from sockslocal.config.load import load
+from sockslocal.config.model import ServerConfig
+from sockslocal.control.client import Client
+from sockslocal.errors import ControlError
+from sockslocal.paths import Paths
+from sockslocal.problems import ExitCode
+from sockslocal.status import Server
+
+_KEYS = ("address", "username", "password_from", "udp", "udp_address", "connect_timeout")
+
+
+def add(arguments: Namespace, context: Context) -> int:
+    """A new server, and what is to be done next."""
+    settings = {key: getattr(arguments, key) for key in _KEYS if getattr(arguments, key) is not None}
+    config = edit.add_server(context.paths.config, arguments.name, settings)
+    say(f"server {arguments.name} added to {short_path(context.paths.config)}")
+    reload(context.paths)
+    added = config.servers[arguments.name]
+    if added.username is not None and added.password_from.kind == "keyring":
+        say(f"next: sockslocal login {arguments.name}")
+    elif not config.tcp and not config.udp and config.dns is None:
+        say("next: sockslocal forward add --help")
+    return ExitCode.DONE
+
+
+def remove(arguments: Namespace, context: Context) -> int:
+    """A server less; its password stays in the keyring until `logout`."""
+    edit.remove_server(context.paths.config, arguments.name)
+    say(f"server {arguments.name} removed from {short_path(context.paths.config)}")
+    reload(context.paths)
+    return ExitCode.DONE
+
+
+def show(arguments: Namespace, context: Context) -> int:
+    """What is configured, and how it is doing where the daemon runs."""
+    servers = load(context.paths.config).servers.values()
+    states = _states(context.paths)
+    if arguments.json:
+        listed = [_described(server, states.get(server.name)) for server in servers]
+        print(msgspec.json.format(msgspec.json.encode(listed), indent=2).decode())
+    elif servers:
+        rows = [_row(server, states.get(server.name)) for server in servers]
+        write(sys.stdout, table(("NAME", "ADDRESS", "USER", "PASSWORD", "STATE"), rows))
+    else:
+        say("there is no server yet: sockslocal server add --help")
+    return ExitCode.DONE
+
+
+def _states(paths: Paths) -> dict[str, Server]:
+    try:
+        return Client(paths).status().servers
+    except ControlError:
+        return {}
+
+
+def _described(server: ServerConfig, now: Server | None) -> dict[str, object]:
+    return {
+        "name": server.name,
+        "address": str(server.address),
+        "username": server.username,
+        "password_from": str(server.password_from) if server.username else None,
+        "state": now and now.state,
+    }
+
+
+def _row(server: ServerConfig, now: Server | None) -> tuple[str, ...]:
+    source = server.password_from.kind if server.username else "-"
+    return server.name, str(server.address), server.username or "-", source, now.state if now else "-"

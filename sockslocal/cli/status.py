@@ -1,0 +1,74 @@
+"""`status`, with and without `--json` and `--watch`."""
+
+import contextlib
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+
+import msgspec
+
+from sockslocal.cli.context import Context
+from sockslocal.cli.render import width_of_terminal
+from sockslocal.cli.screen import ASCII, UNICODE, screen
+from sockslocal.cli.terminal import Line, has_colour, has_unicode, line, text_of, write
+from sockslocal.control.client import Client
+from sockslocal.problems import ExitCode
+from sockslocal.status import Status
+
+_ANEW = "\x1b[H"  # to the top left, without clearing: nothing flickers
+_REST = "\x1b[J"
+_LINE_REST = "\x1b[K"
+
+
+def show(arguments: Namespace, context: Context) -> int:
+    """What is, once or as it changes."""
+    client = Client(context.paths)
+    if arguments.watch:
+        with contextlib.suppress(KeyboardInterrupt):  # the way to leave
+            _watch(client, as_json=arguments.json)
+    elif arguments.json:
+        answer = msgspec.json.encode(client.call("status"))  # as it came: a newer daemon may say more
+        print(msgspec.json.format(answer, indent=2).decode())
+    else:
+        write(sys.stdout, _lines(client.status()))
+    return ExitCode.DONE
+
+
+def _lines(status: Status) -> list[Line]:
+    marks = UNICODE if has_unicode(sys.stdout) else ASCII
+    return screen(status, width=width_of_terminal(), marks=marks)
+
+
+def _watch(client: Client, *, as_json: bool) -> None:
+    if as_json:
+        for _, status in client.watch():
+            print(msgspec.json.encode(status).decode(), flush=True)
+    elif has_colour(sys.stdout):
+        with _whole_screen():
+            for _, status in client.watch():
+                _redraw(_lines(status))
+    else:
+        for number, (_, status) in enumerate(client.watch()):
+            write(sys.stdout, [*([()] if number else []), *_lines(status)])
+            sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _whole_screen() -> Iterator[None]:
+    """The terminal without cursor, from an empty screen on; at the end the last picture stays."""
+    sys.stdout.write("\x1b[?25l\x1b[2J")
+    try:
+        yield
+    finally:
+        sys.stdout.write("\x1b[?25h")
+        sys.stdout.flush()
+
+
+def _redraw(lines: list[Line]) -> None:
+    height = os.get_terminal_size(sys.stdout.fileno()).lines - 1
+    if len(lines) > height:
+        lines = [*lines[: height - 1], line("… more than fits: sockslocal status", "dim")]
+    text = "".join(f"{text_of(part, colour=True)}{_LINE_REST}\n" for part in lines)
+    sys.stdout.write(f"{_ANEW}{text}{_REST}")
+    sys.stdout.flush()

@@ -75,7 +75,8 @@ class Resolver:
             )
         )
         self._backend = Backend(self._cache, self._pipeline, self._statistics, self._now)
-        self._servers: list[DatagramServer | StreamServer] = []
+        self._datagrams: list[DatagramServer] = []
+        self._streams: list[StreamServer] = []
         self.endpoints: list[Endpoint] = []
         """Where it listens, with the ports that were given where 0 was asked for."""
 
@@ -85,23 +86,26 @@ class Resolver:
             for endpoint in self._config.listen:
                 self._listen(endpoint)
         except ListenError as error:
-            self._release()
+            self.stop_listening()
             self._state, self._problem = "error", error.problem
             raise
         self._state, self._problem = "listening", None
 
     def stop_listening(self) -> None:
-        """Take no more queries; what is waited for is still answered."""
+        """Take no more queries, and free the ports; what waits on a connection is still answered."""
         self._state = "off"
-        for server in self._servers:
-            server.stop()
+        for datagrams in self._datagrams:
+            datagrams.close()
+        for streams in self._streams:
+            streams.stop()
 
     async def close(self, grace: float) -> None:
         """Take no more queries, and let those that wait finish within `grace` seconds."""
         self.stop_listening()
         await self._pipeline.close(grace)
         await self._coalesce.close()
-        self._release()
+        for streams in self._streams:
+            streams.close()
         await self._upstreams.close()
 
     def status(self) -> Dns:
@@ -159,13 +163,9 @@ class Resolver:
         """UDP and TCP on the same port (RFC 7766 §5)."""
         poller = self._engine.poller
         stream = bind_stream(endpoint, "dns", "dns")
-        self._servers.append(StreamServer(poller, stream, self._engine.budget, self._backend))
+        self._streams.append(StreamServer(poller, stream, self._engine.budget, self._backend))
         bound = Endpoint(endpoint.host, stream.getsockname()[1])
-        self._servers.append(
+        self._datagrams.append(
             DatagramServer(poller, bind_datagram(bound, "dns", "dns"), self._engine.batch, self._backend)
         )
         self.endpoints.append(bound)
-
-    def _release(self) -> None:
-        for server in self._servers:
-            server.close()

@@ -49,10 +49,9 @@ class Entry:
         self.headers: dict[int, bytes] = {}
 
     def grow(self, age: int) -> bytes:
-        """The body at `age` seconds."""
-        if age != self.age:
-            self.age = age
-            self.body = self.answer.aged(age)
+        """The body at another `age`."""
+        self.age = age
+        self.body = self.answer.aged(age)
         return self.body
 
     def header(self, variant: int) -> bytes:
@@ -139,11 +138,11 @@ class Cache:
     def store_failure(self, query: Query, answer: Answer, now: int) -> None:
         """Remember that `query` fails; the oldest of too many failures is forgotten."""
         known = self._failures.pop(query.key, None)
-        again = known is not None and now < known.until + MAX_FAILURE_S
-        seconds = min(known.seconds * 2, MAX_FAILURE_S) if known is not None and again else FAILURE_S
-        self._failures[query.key] = _Failure(
-            answer, now + seconds + 1, seconds
-        )  # the second begun counts for none
+        seconds = FAILURE_S
+        if known is not None and now < known.until + MAX_FAILURE_S:
+            seconds = min(known.seconds * 2, MAX_FAILURE_S)
+        until = now + seconds + 1  # of the second that has begun nothing may be left
+        self._failures[query.key] = _Failure(answer, until, seconds)
         if len(self._failures) > MAX_FAILURES:
             self._failures.popitem(last=False)
 

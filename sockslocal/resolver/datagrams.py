@@ -8,6 +8,7 @@ whoever guesses gets few guesses before the flow is given up.
 import secrets
 
 from sockslocal.address import Endpoint
+from sockslocal.errors import ServerError
 from sockslocal.resolver import wire
 from sockslocal.resolver.channel import Channel
 from sockslocal.resolver.errors import ForgeryError, LostError
@@ -26,7 +27,7 @@ class _Flow(Channel):
     def __init__(self, tunnel: Tunnel, remote: Endpoint) -> None:
         super().__init__(exact=True)
         self._flow: DatagramFlow | None = None
-        self._flow = tunnel.open_flow(remote, self.received, self.end)
+        self._flow = tunnel.open_flow(remote, self.received, self._lost)
 
     async def ask(self, message: bytes, question: bytes) -> bytes:
         mixed = wire.mix_case(question, secrets.token_bytes(len(question) - 4))
@@ -44,6 +45,9 @@ class _Flow(Channel):
     def _send(self, octets: bytes) -> None:
         if self._flow is not None and self.ended is None:
             self._flow.send(octets)
+
+    def _lost(self, error: ServerError) -> None:
+        self.end(LostError(str(error)))
 
     def _mismatched(self) -> None:
         if self.mismatches >= MAX_MISMATCHES:

@@ -1,25 +1,30 @@
 """From an upstream's message to the `Answer` that is kept and served.
 
-dnspython reads and writes the message, so what leaves here is well-formed whatever came in. Of the answer
+Every record is read and written anew, so what leaves here is well-formed whatever came in. Of the answer
 section only what answers the question is taken: its name, the names its CNAMEs lead to, and the signatures of
 those (RFC 5452 §6).
 """
 
-import io
-import struct
+from collections.abc import Iterable
+from typing import NamedTuple
 
-import dns.exception
-import dns.flags
-import dns.message
-import dns.name
-import dns.rcode
-import dns.rdataclass
-import dns.rdatatype
-import dns.rrset
-
+from sockslocal.resolver import wire
 from sockslocal.resolver.answer import DEFINITIVE, Answer
 from sockslocal.resolver.errors import UnusableError
-from sockslocal.resolver.wire import HEADER, NXDOMAIN, ttl_fields
+from sockslocal.resolver.records import (
+    ANY,
+    ANY_CLASS,
+    CNAME,
+    DNAME,
+    OPT,
+    SIG,
+    SOA,
+    TSIG,
+    Reader,
+    Record,
+    Writer,
+    suffixes,
+)
 
 MAX_TTL = 86_400
 """Seconds (1 day) anything is kept at most (RFC 8767 §4 allows any such cap)."""
@@ -30,7 +35,21 @@ MAX_NEGATIVE_TTL = 3_600
 MAX_CHAIN = 11
 """CNAMEs that are followed."""
 
-_LARGEST = 65_535 - 64  # room for our OPT record
+_LARGEST = wire.STREAM_LIMIT - 300  # an OPT record with an extended error fits behind it
+
+
+class _Question(NamedTuple):
+    name: bytes
+    rdtype: int
+    rdclass: int
+
+    def includes(self, record: Record) -> bool:
+        """Whether `record` is of the class asked for."""
+        return self.rdclass in (record.rdclass, ANY_CLASS)
+
+    def wants(self, rdtype: int) -> bool:
+        """Whether `rdtype` was asked for."""
+        return self.rdtype in (rdtype, ANY)
 
 
 def digest(message: bytes, *, upstream: str, path: str) -> Answer:
@@ -40,98 +59,110 @@ def digest(message: bytes, *, upstream: str, path: str) -> Answer:
     Only definitive answers have records; a failure is reduced to its code.
     """
     try:
-        parsed = dns.message.from_wire(message, keyring=False, ignore_trailing=True)
-        rcode = int(parsed.rcode())
-        if rcode not in DEFINITIVE:
-            return Answer(rcode=_plain(rcode), upstream=upstream, path=path)
-        return _digest(parsed, upstream, path)
-    except dns.exception.DNSException as error:
-        raise UnusableError(f"malformed answer ({type(error).__name__})") from None
-
-
-def _plain(rcode: int) -> int:
-    """A code that fits in a header; the extended ones are between us and the upstream."""
-    return rcode if rcode < 16 else int(dns.rcode.SERVFAIL)
-
-
-def _digest(parsed: dns.message.Message, upstream: str, path: str) -> Answer:
-    question = parsed.question[0]
-    chain = _chain(parsed, question)
-    exists = any(rrset.name == chain[-1] and _is_wanted(rrset, question) for rrset in parsed.answer)
-    if exists and parsed.rcode() == NXDOMAIN:
-        raise UnusableError("answer for a name said not to exist")
-    answer = [rrset for rrset in parsed.answer if _belongs(rrset, chain, question)]
-    kept = answer + parsed.authority + parsed.additional
-    for rrset in kept:
-        rrset.ttl = min(rrset.ttl, MAX_TTL)
-    cacheable = exists or _limit_negative(parsed.authority, chain[-1], question.rdclass)
-    counts, body = _render(question, answer, parsed.authority, parsed.additional)
+        end = wire.question_end(message)
+        reader = Reader(message, end)
+        answer, authority, additional = (
+            reader.records(int.from_bytes(message[count : count + 2], "big")) for count in (6, 8, 10)
+        )
+    except wire.MalformedError as error:
+        raise UnusableError(f"malformed answer: {error}") from None
+    rcode = wire.rcode(message) | _upper_rcode(additional)
+    if rcode not in DEFINITIVE:
+        return Answer(rcode=rcode if rcode < 16 else wire.SERVFAIL, upstream=upstream, path=path)
+    octets = message[wire.HEADER : end]
+    numbers = int.from_bytes(octets[-4:-2], "big"), int.from_bytes(octets[-2:], "big")
+    question = _Question(octets[:-4].lower(), *numbers)
+    chain = _chain(answer, question)
+    cacheable = _answers(answer, chain, question, rcode) or _limit_negative(authority, chain[-1], question)
+    answer = [record for record in answer if _belongs(record, chain, question)]
+    counts, writer = _write(octets, answer, authority, additional)
     return Answer(
-        rcode=int(parsed.rcode()),
-        authentic=bool(parsed.flags & dns.flags.AD),
+        rcode=rcode,
+        authentic=wire.is_authentic(message),
         counts=counts,
-        body=body,
-        ttls=ttl_fields(body, sum(counts)),
-        lifetime=min((rrset.ttl for rrset in kept), default=0) if cacheable else 0,
-        denies_name=parsed.rcode() == NXDOMAIN and len(chain) == 1,
+        body=writer.octets,
+        ttls=tuple(writer.ttls),
+        lifetime=min((ttl for _, ttl in writer.ttls), default=0) if cacheable else 0,
+        denies_name=rcode == wire.NXDOMAIN and len(chain) == 1,
         upstream=upstream,
         path=path,
     )
 
 
-def _chain(parsed: dns.message.Message, question: dns.rrset.RRset) -> list[dns.name.Name]:
-    """The question's name and those its CNAMEs lead to (RFC 1034 §3.6.2)."""
-    aliases = {
-        rrset.name: rrset[0].target
-        for rrset in parsed.answer
-        if rrset.rdtype == dns.rdatatype.CNAME and rrset.rdclass == question.rdclass
-    }
+def _answers(answer: list[Record], chain: list[bytes], question: _Question, rcode: int) -> bool:
+    """Whether what was asked for is at the end of the chain; raises UnusableError if it is denied too."""
+    exists = any(record.owner.lower() == chain[-1] and question.wants(record.rdtype) for record in answer)
+    if exists and rcode == wire.NXDOMAIN:
+        raise UnusableError("answer for a name said not to exist")
+    return exists
+
+
+def _write(question: bytes, *sections: list[Record]) -> tuple[tuple[int, ...], Writer]:
+    """The number of records in each section, and the records; OPT and its like are left out."""
+    writer = Writer(question)
+    counts = []
+    for section in sections:
+        records = [record for record in section if not _is_hop_by_hop(record)]
+        writer.write(records, _ttls(records))
+        counts.append(len(records))
+    if len(writer.octets) > _LARGEST:
+        raise UnusableError("longer than a message can be")
+    return tuple(counts), writer
+
+
+def _upper_rcode(additional: list[Record]) -> int:
+    """The bits of the code that the OPT record has (RFC 6891 §6.1.3)."""
+    return next((record.ttl >> 24 << 4 for record in additional if record.rdtype == OPT), 0)
+
+
+def _chain(answer: list[Record], question: _Question) -> list[bytes]:
+    """The question's name and those its CNAMEs lead to (RFC 1034 §3.6.2), in lower case."""
     chain = [question.name]
-    if question.rdtype in (dns.rdatatype.CNAME, dns.rdatatype.ANY):
+    if question.wants(CNAME):
         return chain
-    while chain[-1] in aliases:
-        chain.append(aliases[chain[-1]])
+    aliases = {
+        record.owner.lower(): record.names[0].lower()
+        for record in answer
+        if record.rdtype == CNAME and question.includes(record)
+    }
+    while (target := aliases.get(chain[-1])) is not None:
+        chain.append(target)
         if len(chain) > MAX_CHAIN + 1:
             raise UnusableError("CNAMEs without end")
     return chain
 
 
-def _is_wanted(rrset: dns.rrset.RRset, question: dns.rrset.RRset) -> bool:
-    """Whether `rrset` has the type and class asked for."""
-    types = question.rdtype in (rrset.rdtype, dns.rdatatype.ANY)
-    return types and question.rdclass in (rrset.rdclass, dns.rdataclass.ANY)
-
-
-def _belongs(rrset: dns.rrset.RRset, chain: list[dns.name.Name], question: dns.rrset.RRset) -> bool:
+def _belongs(record: Record, chain: list[bytes], question: _Question) -> bool:
     """Whether a record of the answer section is part of the answer."""
-    if question.rdclass not in (rrset.rdclass, dns.rdataclass.ANY):
+    if not question.includes(record):
         return False
-    rdtype = rrset.covers if rrset.rdtype == dns.rdatatype.RRSIG else rrset.rdtype
-    if rdtype == dns.rdatatype.DNAME and any(name.is_subdomain(rrset.name) for name in chain):
+    owner, rdtype = record.owner.lower(), record.covers or record.rdtype
+    if rdtype == DNAME and any(owner in suffixes(name) for name in chain):
         return True
-    wanted = question.rdtype in (rdtype, rrset.rdtype, dns.rdatatype.ANY)
-    return rrset.name in chain and (wanted or rdtype == dns.rdatatype.CNAME)
+    return owner in chain and (rdtype == CNAME or question.wants(rdtype) or question.wants(record.rdtype))
 
 
-def _limit_negative(authority: list[dns.rrset.RRset], name: dns.name.Name, rdclass: int) -> bool:
+def _is_hop_by_hop(record: Record) -> bool:
+    """Whether `record` speaks of the message and not of a name: OPT, TSIG, SIG(0)."""
+    return record.rdtype in (OPT, TSIG) or (record.rdtype == SIG and not record.covers)
+
+
+def _limit_negative(authority: list[Record], name: bytes, question: _Question) -> bool:
     """Give the SOA that denies `name` the TTL of that (RFC 2308 §5); False where there is none."""
-    for rrset in authority:
-        if rrset.rdtype == dns.rdatatype.SOA and rrset.rdclass == rdclass and name.is_subdomain(rrset.name):
-            rrset.ttl = min(rrset.ttl, rrset[0].minimum, MAX_NEGATIVE_TTL)
+    for index, record in enumerate(authority):
+        zone = record.owner.lower()
+        if record.rdtype == SOA and question.includes(record) and zone in (*suffixes(name), b"\0"):
+            minimum = int.from_bytes(record.after[-4:], "big")
+            authority[index] = record._replace(ttl=min(record.ttl, minimum, MAX_NEGATIVE_TTL))
             return True
     return False
 
 
-def _render(question: dns.rrset.RRset, *sections: list[dns.rrset.RRset]) -> tuple[tuple[int, ...], bytes]:
-    """The number of records in each section, and all octets after the question."""
-    file, compressed = io.BytesIO(bytes(HEADER)), dict[dns.name.Name, int]()
-    file.seek(HEADER)
-    question.name.to_wire(file, compressed)
-    file.write(struct.pack("!HH", question.rdtype, question.rdclass))
-    start = file.tell()
-    counts = tuple(
-        sum(rrset.to_wire(file, compressed, want_shuffle=False) for rrset in section) for section in sections
-    )
-    if file.tell() > _LARGEST:
-        raise UnusableError("longer than a message can be")
-    return counts, file.getvalue()[start:]
+def _ttls(records: list[Record]) -> Iterable[int]:
+    """The TTL of each record: the lowest of its RRset, at most `MAX_TTL`."""
+    sets = [(record.owner.lower(), record.rdtype, record.rdclass, record.covers) for record in records]
+    lowest: dict[tuple[bytes, int, int, int], int] = {}
+    for key, record in zip(sets, records, strict=True):
+        ttl = record.ttl if record.ttl < 1 << 31 else 0
+        lowest[key] = min(ttl, lowest.get(key, MAX_TTL))
+    return map(lowest.__getitem__, sets)

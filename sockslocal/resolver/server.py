@@ -1,5 +1,6 @@
 """The UDP listener: a batch of queries comes in, what the cache holds goes out in one, the rest later."""
 
+import asyncio
 import socket
 from functools import partial
 
@@ -25,30 +26,41 @@ class DatagramServer:
         self._sock = sock
         self._batch = batch
         self._backend = backend
+        self._loop = asyncio.get_running_loop()
         self._closed = False
+        self._resuming = False
         poller.register(sock, self._ready)
 
-    def stop(self) -> None:
-        """Receive no more; what is waited for is still sent."""
-        if not self._closed:
-            self._poller.replace(self._sock, lambda _events: None)
-
     def close(self) -> None:
-        """Release the socket."""
+        """Receive no more. The port is free at once, so what still waits gets no reply."""
         if not self._closed:
             self._closed = True
             self._poller.close(self._sock)
 
-    def _ready(self, _events: int = 0) -> None:
+    def _ready(self, _events: int) -> None:
+        if not self._resuming:
+            self._serve()
+
+    def _resume(self) -> None:
+        self._resuming = False
+        self._serve()
+
+    def _serve(self) -> None:
+        """Serve a few batches of hits, or one with misses, whose tasks have to run before there are more."""
         for _ in range(BATCHES):
+            if self._closed:
+                return
             count = self._batch.receive(self._sock)
             if not count:
                 self._poller.wait_readable(self._sock)
                 return
-            self._serve(count)
-        self._poller.soon(self._ready)
+            if self._answer(count):
+                break
+        self._resuming = True
+        self._loop.call_soon(self._resume)
 
-    def _serve(self, count: int) -> None:
+    def _answer(self, count: int) -> bool:
+        """Answer the batch as far as the cache goes; whether there is more to it."""
         batch, backend = self._batch, self._backend
         hit, now = backend.cache.hit, backend.now()
         replies: list[tuple[Peer, bytes]] = []
@@ -68,6 +80,7 @@ class DatagramServer:
                 replies.append((peer, reply))
         if replies:
             batch.send_many(self._sock, replies)
+        return bool(missed)
 
     def _respond(self, peer: Peer, reply: bytes) -> None:
         if not self._closed:

@@ -7,7 +7,7 @@ from sockslocal.errors import ServerError
 from sockslocal.problems import Problem, problem
 from sockslocal.resolver.answer import Answer
 from sockslocal.resolver.digester import Digester
-from sockslocal.resolver.errors import FAILURES, NoUpstreamError, OverloadedError
+from sockslocal.resolver.errors import FAILURES, LostError, NoUpstreamError, OverloadedError
 from sockslocal.resolver.tunnel import Tunnel
 from sockslocal.resolver.upstream import Upstream
 from sockslocal.resolver.wire import Query
@@ -17,6 +17,9 @@ TOTAL_S = 5.0
 
 ATTEMPT_S = 2.5
 """Seconds an upstream has while another could be asked."""
+
+_OURS = (ServerError, LostError, OverloadedError)
+"""Failures of the way to an upstream: they say nothing about the name (RFC 9520 §2)."""
 
 
 class Upstreams:
@@ -64,5 +67,5 @@ class Upstreams:
         found = problem("dns-no-upstream", reason="; ".join(reasons))
         if not all(isinstance(error, OverloadedError) for error in errors.values()):
             self.problem = found
-        transient = all(isinstance(error, ServerError | OverloadedError) for error in errors.values())
+        transient = all(isinstance(error, _OURS) for error in errors.values())
         return NoUpstreamError(found, transient=transient)

@@ -253,12 +253,6 @@ def _check_options(octets: bytes, opt: _Record) -> None:
         raise MalformedError("options do not fill their record")
 
 
-def ttl_fields(records: bytes, count: int) -> tuple[tuple[int, int], ...]:
-    """Offset and value of the TTL of each of the `count` records; raises MalformedError."""
-    offsets = (record.start + record.owner_octets + 4 for record in _records(records, count))
-    return tuple((offset, int.from_bytes(records[offset : offset + 4], "big")) for offset in offsets)
-
-
 def encode_query(question: bytes, *, dnssec_ok: bool, checking_disabled: bool, edns: bool) -> bytes:
     """A query with id 0; AD says that we understand it in the answer (RFC 6840 §5.7)."""
     flags = bytes((_RD, _AD | (_CD if checking_disabled else 0)))
@@ -302,3 +296,8 @@ def rcode(message: bytes) -> int:
 def has_records(message: bytes) -> bool:
     """Whether anything but a question is in `message`, an OPT record for instance."""
     return any(message[6:12])
+
+
+def is_authentic(message: bytes) -> bool:
+    """Whether AD is set in `message`."""
+    return bool(message[3] & _AD)

@@ -1,0 +1,305 @@
+from typing import Any
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdata
+import dns.rrset
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sockslocal.resolver import wire
+from sockslocal.resolver.answer import Answer, failure
+from sockslocal.resolver.cache import ENTRY_OVERHEAD, MAX_FAILURE_S, MAX_FAILURES, Cache
+from sockslocal.resolver.digest import digest
+from sockslocal.resolver.wire import Query, parse_query
+
+
+def message(name: str = "www.example", rdtype: str = "A", **options: Any) -> bytes:
+    """A query's octets."""
+    return dns.message.make_query(name, rdtype, **options).to_wire()
+
+
+def answer(query: bytes, *ttls: int, data: str = "192.0.2.1", flags: int = 0) -> Answer:
+    """What an upstream says to `query`: an address, behind a CNAME where two TTLs are given."""
+    response = dns.message.make_response(dns.message.from_wire(query))
+    name = response.question[0].name.to_text()
+    response.flags |= flags
+    for index, ttl in enumerate(ttls, start=1):
+        target = "alias." if index < len(ttls) else data
+        rdtype = "CNAME" if index < len(ttls) else "A"
+        response.answer.append(dns.rrset.from_text(name, ttl, "IN", rdtype, target))
+        name = "alias."
+    return digest(response.to_wire(), upstream="udp://192.0.2.53:53", path="udp")
+
+
+def denial(query: bytes, ttl: int = 60) -> Answer:
+    """That the name does not exist."""
+    response = dns.message.make_response(dns.message.from_wire(query))
+    response.set_rcode(dns.rcode.NXDOMAIN)
+    soa = "ns.example. admin.example. 1 7200 900 1209600 86400"
+    response.authority.append(dns.rrset.from_text("example.", ttl, "IN", "SOA", soa))
+    return digest(response.to_wire(), upstream="udp://192.0.2.53:53", path="udp")
+
+
+def hit(cache: Cache, query: bytes, now: int) -> dns.message.Message:
+    """The reply of the hot path, read by dnspython."""
+    reply = cache.hit(query, now, stream=False)
+    assert reply is not None
+    return dns.message.from_wire(reply)
+
+
+def stored(query: bytes, *ttls: int, now: int = 1000) -> Cache:
+    """A cache with one answer."""
+    cache = Cache()
+    cache.store(parse_query(query), answer(query, *ttls), now)
+    return cache
+
+
+def test_a_hit_is_the_answer_with_the_clients_id() -> None:
+    """The octets of the reply are those of a whole, right message."""
+    query = message()
+    cache = stored(query, 300)
+    other = message()
+    reply = hit(cache, other, 1000)
+    assert dns.message.from_wire(other).is_response(reply)
+    assert reply.answer[0].to_text() == "www.example. 300 IN A 192.0.2.1"
+
+
+def test_nothing_is_found_in_an_empty_cache() -> None:
+    """A miss is None, on both paths."""
+    cache = Cache()
+    assert cache.hit(message(), 0, stream=False) is None
+    assert cache.find(parse_query(message()), 0) is None
+
+
+@given(age=st.integers(0, 299), step=st.integers(0, 3))
+def test_ttls_count_down(age: int, step: int) -> None:
+    """Each by the seconds that have passed, in any order of asking (checklist 30)."""
+    query = message()
+    cache = stored(query, 400, 300)
+    for seconds in (age, max(age - step, 0)):
+        reply = hit(cache, query, 1000 + seconds)
+        assert [rrset.ttl for rrset in reply.answer] == [400 - seconds, 300 - seconds]
+        found = cache.find(parse_query(query), 1000 + seconds)
+        assert found is not None
+        assert found[1] == seconds
+
+
+def test_the_lowest_ttl_ends_the_answer() -> None:
+    """In its last second it is served with TTL 1, then no more."""
+    query = message()
+    cache = stored(query, 400, 300)
+    assert hit(cache, query, 1299).answer[1].ttl == 1
+    assert cache.hit(query, 1300, stream=False) is None
+    assert cache.find(parse_query(query), 1300) is None
+
+
+def test_a_ttl_of_zero_is_not_kept() -> None:
+    """It serves those who wait, and nobody else (checklist 30)."""
+    assert len(stored(message(), 0)) == 0
+
+
+def test_the_case_of_the_query_is_echoed() -> None:
+    """Whatever the case of the first query was (checklist 27)."""
+    cache = stored(message("wWw.example"), 300)
+    for name in ("WWW.EXAMPLE.", "www.example.", "wWw.eXample."):
+        assert hit(cache, message(name), 1001).question[0].name.to_text() == name
+
+
+def test_do_and_cd_have_answers_of_their_own() -> None:
+    """An answer to one combination is none to another (checklist 53)."""
+    cache = stored(message(use_edns=0), 300)
+    assert cache.hit(message(use_edns=0, want_dnssec=True), 1000, stream=False) is None
+    flags = dns.flags.RD | dns.flags.CD
+    assert cache.hit(message(flags=flags), 1000, stream=False) is None
+    cache.store(parse_query(message(flags=flags)), answer(message(flags=flags), 300), 1000)
+    assert hit(cache, message(flags=flags), 1000).flags & dns.flags.CD
+
+
+def test_opt_is_in_the_reply_only_if_in_the_query() -> None:
+    """Hop by hop: ours, not the upstream's nor the first client's (checklist 46, 47)."""
+    cache = stored(message(use_edns=0, payload=900), 300)
+    assert hit(cache, message(), 1000).edns == -1
+    reply = hit(cache, message(use_edns=0, payload=4096), 1000)
+    assert (reply.edns, reply.payload) == (0, wire.UDP_PAYLOAD)
+
+
+def test_header_bits_of_a_hit() -> None:
+    """RA is set, AA clear, RD as asked; AD only where it was vouched for and asked for (checklist 34)."""
+    query = message()
+    cache = Cache()
+    cache.store(parse_query(query), answer(query, 300, flags=dns.flags.AA | dns.flags.AD), 1000)
+    plain = hit(cache, query, 1000).flags
+    asking = hit(cache, message(flags=dns.flags.RD | dns.flags.AD), 1000).flags
+    assert plain == dns.flags.QR | dns.flags.RD | dns.flags.RA
+    assert asking == plain | dns.flags.AD
+    assert not hit(cache, message(flags=dns.flags.QR ^ dns.flags.QR), 1000).flags & dns.flags.RD
+
+
+def test_the_hot_path_leaves_what_is_not_plain_to_the_pipeline() -> None:
+    """Malformed, truncated by its client's limit, or not a query: None."""
+    query = message()
+    cache = Cache()
+    large = answer(query, 300)
+    cache.store(parse_query(query), large, 1000)
+    assert cache.hit(query[:12], 1000, stream=False) is None
+    assert cache.hit(query + b"x", 1000, stream=False) is None
+    assert cache.hit(query[:2] + b"\x81" + query[3:], 1000, stream=False) is None
+
+
+def test_an_answer_too_large_for_udp_is_hit_by_tcp() -> None:
+    """The limit is the client's over UDP, and 65,535 over TCP."""
+    query = message(rdtype="TXT")
+    response = dns.message.make_response(dns.message.from_wire(query))
+    response.answer.append(
+        dns.rrset.from_text("www.example.", 60, "IN", "TXT", *('"' + "x" * 250 + '"',) * 3)
+    )
+    response.answer.append(dns.rrset.from_text("www.example.", 60, "IN", "TXT", '"' + "y" * 250 + '"'))
+    response.answer[0].add(response.answer[1][0])
+    response.answer[0].add(dns.rdata.from_text("IN", "TXT", '"' + "z" * 250 + '"'))
+    cache = Cache()
+    cache.store(parse_query(query), digest(response.to_wire(), upstream="", path=""), 1000)
+    assert cache.hit(query, 1000, stream=False) is None
+    assert cache.hit(query, 1000, stream=True) is not None
+
+
+def test_a_name_that_does_not_exist_has_no_type_at_all() -> None:
+    """NXDOMAIN for A answers AAAA, of the same class only (checklist 37)."""
+    query = message("no.example")
+    cache = Cache()
+    cache.store(parse_query(query), denial(query), 1000)
+    other = message("no.example", "AAAA")
+    assert cache.hit(other, 1010, stream=False) is None
+    found = cache.find(parse_query(other), 1010)
+    assert found is not None
+    assert (found[0].rcode, found[1]) == (wire.NXDOMAIN, 10)
+    reply = hit(cache, other, 1011)
+    assert reply.rcode() == wire.NXDOMAIN
+    assert reply.authority[0].ttl == 60 - 11
+    chaos = dns.message.make_query("no.example", "TXT", "CH").to_wire()
+    assert cache.find(parse_query(chaos), 1010) is None
+    assert cache.find(parse_query(other), 1060) is None
+
+
+def test_a_newer_answer_takes_the_place_of_the_older() -> None:
+    """And its octets."""
+    query = message()
+    cache = stored(query, 300)
+    octets = cache.bytes
+    cache.store(parse_query(query), answer(query, 500), 1100)
+    assert hit(cache, query, 1100).answer[0].ttl == 500
+    assert (len(cache), cache.bytes) == (1, octets)
+
+
+def test_octets_are_bounded_and_what_was_asked_again_stays() -> None:
+    """The least lately used goes first; one that was used since gets a second chance."""
+    queries = [message(f"host{number}.example") for number in range(10)]
+    replies = [answer(query, 300) for query in queries]
+    cost = len(parse_query(queries[0]).key) + 2 * len(replies[0].body) + ENTRY_OVERHEAD
+    cache = Cache(max_bytes=5 * cost)
+    for query, reply in zip(queries, replies, strict=True):
+        cache.store(parse_query(query), reply, 1000)
+        hit(cache, queries[0], 1000)
+        assert cache.bytes <= 5 * cost
+    assert len(cache) == 5
+    hit(cache, queries[0], 1000)
+    assert cache.hit(queries[1], 1000, stream=False) is None
+    hit(cache, queries[9], 1000)
+
+
+def test_an_answer_larger_than_the_cache_is_not_kept() -> None:
+    """The bound holds for one as for many."""
+    query = message()
+    cache = Cache(max_bytes=100)
+    cache.store(parse_query(query), answer(query, 300), 1000)
+    assert (len(cache), cache.bytes) == (0, 0)
+
+
+def test_flushing_forgets_everything() -> None:
+    """And tells how many answers there were."""
+    query = message()
+    cache = stored(query, 300)
+    cache.store_failure(parse_query(message("bad.example")), failure(wire.SERVFAIL, 22, "silence"), 1000)
+    assert cache.flush() == 1
+    assert cache.hit(query, 1000, stream=False) is None
+    assert cache.failed(parse_query(message("bad.example")), 1000) is None
+    assert (len(cache), cache.bytes) == (0, 0)
+
+
+BROKEN: Query = parse_query(message("bad.example"))
+FAILURE = failure(wire.SERVFAIL, 22, "silence", transient=False)
+
+
+def fail(cache: Cache, now: int) -> int:
+    """Fail once more; for how many whole seconds that is remembered."""
+    cache.store_failure(BROKEN, FAILURE, now)
+    remembered = (cache.failed(BROKEN, now + seconds) is FAILURE for seconds in range(MAX_FAILURE_S + 3))
+    return sum(remembered) - 1
+
+
+def test_failures_are_kept_longer_each_time() -> None:
+    """From 1 s, doubled, to 32 s, never 5 min (checklist 40)."""
+    cache = Cache()
+    now, kept = 1000, []
+    for _ in range(7):
+        kept.append(fail(cache, now))
+        now += kept[-1] + 1
+    assert kept == [1, 2, 4, 8, 16, 32, 32]
+
+
+def test_a_failure_long_ago_does_not_count() -> None:
+    """Nor does one before an answer."""
+    cache = Cache()
+    assert [fail(cache, 1000), fail(cache, 1002)] == [1, 2]
+    assert fail(cache, 1005 + MAX_FAILURE_S) == 1
+    cache.store(BROKEN, answer(message("bad.example"), 300), 2000)
+    assert fail(cache, 2000) == 1
+
+
+def test_a_failure_does_not_replace_an_answer() -> None:
+    """The hot path serves the answer as long as it lives (checklist 42)."""
+    query = message()
+    cache = stored(query, 300)
+    cache.store_failure(parse_query(query), FAILURE, 1001)
+    assert hit(cache, query, 1001).rcode() == wire.NOERROR
+    found = cache.find(parse_query(query), 1001)
+    assert found is not None
+    assert found[0].rcode == wire.NOERROR
+
+
+def test_failures_are_bounded() -> None:
+    """The oldest is forgotten."""
+    cache = Cache()
+    queries = [parse_query(message(f"bad{number}.example")) for number in range(MAX_FAILURES + 1)]
+    for query in queries:
+        cache.store_failure(query, FAILURE, 1000)
+    assert cache.failed(queries[0], 1000) is None
+    assert cache.failed(queries[1], 1000) is FAILURE
+
+
+NAMES = st.sampled_from(["a.example", "b.example", "c.a.example", "A.example"])
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+@given(data=st.data())
+def test_a_hit_is_never_older_or_other_than_what_was_stored(limit: int, data: st.DataObject) -> None:
+    """Whatever is stored and asked in whatever order: right name, right address, TTL above 0 and true."""
+    cache = Cache(max_bytes=limit * 1000)
+    known: dict[str, tuple[str, int]] = {}
+    now = 1000
+    for number in range(data.draw(st.integers(1, 12))):
+        now += data.draw(st.integers(0, 5))
+        query = message(data.draw(NAMES))
+        name = dns.message.from_wire(query).question[0].name.to_text().lower()
+        if data.draw(st.booleans()):
+            ttl = data.draw(st.integers(0, 8))
+            cache.store(parse_query(query), answer(query, ttl, data=f"192.0.2.{number}"), now)
+            if ttl:
+                known[name] = (f"192.0.2.{number}", now + ttl)
+        reply = cache.hit(query, now, stream=False)
+        if reply is not None:
+            (rrset,) = dns.message.from_wire(reply).answer
+            assert (rrset[0].to_text(), now + rrset.ttl) == known[name]
+            assert rrset.ttl > 0

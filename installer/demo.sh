@@ -16,7 +16,7 @@ makes_environments() { "$1" -c 'import ensurepip, venv' 2> /dev/null; }
 
 find_python() { # the first that is new enough, one that can make environments before one that cannot
     for able in makes_environments true; do
-        for python in python3 /usr/bin/python3 python3.14 python3.13 python3.12 python3.11; do
+        for python in python3 python3.14 python3.13 python3.12 python3.11; do
             if new_enough "$python" && "$able" "$python"; then command -v "$python"; return; fi
         done
     done

@@ -142,6 +142,12 @@ REGISTRY: dict[str, Kind] = {
         "set udp_address in [server.{server}]",
         _S,
     ),
+    "udp-address-unknown": Kind(
+        "UDP relay unknown",
+        "the name of the UDP relay of {address} has no address: {reason}",
+        "check udp_address in [server.{server}]",
+        _S,
+    ),
     "udp-association-ended": Kind(
         "UDP association ended",
         "{address} ended the UDP association",

@@ -52,7 +52,7 @@ _C, _K, _S, _P = ExitCode.CONFIG, ExitCode.CREDENTIALS, ExitCode.SERVER, ExitCod
 
 REGISTRY: dict[str, Kind] = {
     # configuration
-    "config-missing": Kind("No configuration", "there is no {path}", "sockslocal setup", _C),
+    "config-missing": Kind("No configuration", "there is no {path}", "sockslocal server add --help", _C),
     "config-unreadable": Kind("Configuration unreadable", "{path} cannot be read: {reason}", "{remedy}", _C),
     "config-invalid": Kind("Configuration invalid", "{text}", "{remedy}", _C),
     "config-unwritable": Kind(

@@ -4,12 +4,10 @@ import sys
 from argparse import Namespace
 from typing import Any
 
-import msgspec
-
 from sockslocal.cli.context import Context
 from sockslocal.cli.render import table
 from sockslocal.cli.screen import count, size
-from sockslocal.cli.terminal import line, say, write
+from sockslocal.cli.terminal import line, print_json, say, write
 from sockslocal.control.client import Client
 from sockslocal.problems import ExitCode
 
@@ -22,7 +20,7 @@ def query(arguments: Namespace, context: Context) -> int:
     client = Client(context.paths, deadline=_QUERY_SECONDS)
     result = client.call("dns.query", name=arguments.name, type=arguments.type.upper())
     if arguments.json:
-        _print_json(result)
+        print_json(result)
     else:
         write(sys.stdout, [line(record) for record in result["answer"]])
         say(_summary(result), "dim" if result["rcode"] == "NOERROR" else "bad")
@@ -47,7 +45,7 @@ def status(arguments: Namespace, context: Context) -> int:
     """The upstreams, the cache, and the names that failed most."""
     details = Client(context.paths).call("dns.status")
     if arguments.json:
-        _print_json(details)
+        print_json(details)
         return ExitCode.DONE
     lines = [
         line(f"{count(details['queries'], 'query', 'queries')}, {details['failed']} failed"),
@@ -76,7 +74,3 @@ def _upstreams(details: dict[str, Any]) -> list[tuple[str, ...]]:
         )
         for upstream in details["upstreams"]
     ]
-
-
-def _print_json(answer: object) -> None:
-    print(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())

@@ -4,13 +4,11 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterable
 
-import msgspec
-
 from sockslocal.address import Endpoint, UnixPath
 from sockslocal.cli.context import Context
 from sockslocal.cli.outcome import reload, report
 from sockslocal.cli.render import short_path, table
-from sockslocal.cli.terminal import say, write
+from sockslocal.cli.terminal import print_json, say, write
 from sockslocal.config import edit
 from sockslocal.config.load import load
 from sockslocal.config.model import TcpForwardConfig, UdpForwardConfig
@@ -69,7 +67,7 @@ def show(arguments: Namespace, context: Context) -> int:
     states = _states(context.paths)
     if arguments.json:
         listed = [_described(forward, states.get(forward.name)) for forward in forwards]
-        print(msgspec.json.format(msgspec.json.encode(listed), indent=2).decode())
+        print_json(listed)
     elif forwards:
         write(sys.stdout, table(("NAME", "KIND", "LISTEN", "TO", "SERVER", "STATE"), _rows(forwards, states)))
     else:

@@ -4,6 +4,7 @@ from argparse import Namespace
 
 from sockslocal.cli import background, prompts
 from sockslocal.cli.context import Context
+from sockslocal.cli.outcome import settled
 from sockslocal.cli.render import print_warning
 from sockslocal.cli.screen import problems
 from sockslocal.cli.terminal import say
@@ -69,7 +70,7 @@ def _launch(context: Context, level: str, secrets: dict[str, Secret]) -> int:
             say(line)
         return error.exit_code
     say(f"sockslocal runs as process {status.daemon.pid}")
-    for problem in problems(status):
+    for problem in problems(settled(Client(context.paths))):
         print_warning(problem)
     return ExitCode.DONE
 

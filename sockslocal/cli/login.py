@@ -1,18 +1,16 @@
 """`login` and `logout`: a password into the keyring and out of it; it is never an argument."""
 
-import contextlib
 import sys
 from argparse import Namespace
 from typing import NamedTuple
 
 from sockslocal import credentials
 from sockslocal.cli.context import Context
-from sockslocal.cli.render import print_warning
+from sockslocal.cli.outcome import settled, tell
 from sockslocal.cli.terminal import say
 from sockslocal.config.load import load
 from sockslocal.config.model import Config
 from sockslocal.control.client import Client
-from sockslocal.control.messages import as_status
 from sockslocal.errors import ConfigError, ControlError
 from sockslocal.paths import Paths
 from sockslocal.problems import ExitCode, problem
@@ -36,8 +34,12 @@ def login(arguments: Namespace, context: Context) -> int:
         say("the password is empty, which some servers refuse", "warn")
     credentials.store(*account, password)
     say(f"the password of {account.username} at {account.server} is in the keyring")
-    _tell_daemon(account.server, context.paths)
-    return ExitCode.DONE
+    client = Client(context.paths)
+    if not _tell(client, account.server):
+        return ExitCode.DONE
+    server = settled(client).servers[account.server]
+    say(f"{account.server}: {server.state}")
+    return tell(server.problem)
 
 
 def logout(arguments: Namespace, context: Context) -> int:
@@ -45,7 +47,7 @@ def logout(arguments: Namespace, context: Context) -> int:
     account = _account(load(context.paths.config), arguments.server)
     credentials.delete(*account)
     say(f"the password of {account.username} at {account.server} is no longer in the keyring")
-    _tell_daemon(account.server, context.paths)
+    _tell(Client(context.paths), account.server)
     return ExitCode.DONE
 
 
@@ -71,10 +73,12 @@ def _useless(config: Config, text: str, remedy: str) -> ConfigError:
     return ConfigError(problem("config-invalid", text=text, remedy=remedy), config.path)
 
 
-def _tell_daemon(server: str, paths: Paths) -> None:
-    """A running daemon logs in anew; without one there is nothing to tell."""
-    with contextlib.suppress(ControlError):
-        status = as_status(Client(paths).call("credentials.changed", server=server))
-        found = status.servers.get(server)
-        if found is not None and found.problem is not None:
-            print_warning(found.problem)
+def _tell(client: Client, server: str) -> bool:
+    """Whether a daemon runs; it then logs in anew."""
+    try:
+        client.call("credentials.changed", server=server)
+    except ControlError as error:
+        if error.problem.code != "not-running":
+            raise
+        return False
+    return True

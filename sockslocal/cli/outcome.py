@@ -1,5 +1,7 @@
 """What became of a change: told to the person, and in the exit code."""
 
+import time
+
 from sockslocal.cli.render import print_error
 from sockslocal.cli.terminal import say
 from sockslocal.control.client import Client
@@ -9,6 +11,7 @@ from sockslocal.problems import ExitCode, Problem
 from sockslocal.status import Status
 
 _RESOLVER = "dns"
+_POLL = 0.05
 
 
 def reload(paths: Paths) -> Status | None:
@@ -23,6 +26,19 @@ def reload(paths: Paths) -> Status | None:
         return None
 
 
+def settled(client: Client, seconds: float = 3.0) -> Status:
+    """The status once no server is being connected to any more, or after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        status = client.status()
+        unsettled = [
+            server for server in status.servers.values() if server.state in ("connecting", "unknown")
+        ]
+        if not unsettled or not status.tunnel.on or time.monotonic() > deadline:
+            return status
+        time.sleep(_POLL)
+
+
 def report(name: str, status: Status) -> ExitCode:
     """How the forward `name`, or the resolver, is doing now."""
     if name == _RESOLVER and status.dns is not None:
@@ -33,10 +49,13 @@ def report(name: str, status: Status) -> ExitCode:
     else:
         return ExitCode.DONE  # a newer file than the one asked about: nothing to tell
     say(f"{name}: {where}, {state}")
-    return ExitCode.DONE if problem is None else _tell(problem)
+    return tell(problem)
 
 
-def _tell(problem: Problem) -> ExitCode:
+def tell(problem: Problem | None) -> ExitCode:
+    """What is wrong, if anything, as the command's own error."""
+    if problem is None:
+        return ExitCode.DONE
     error = SockslocalError(problem)
     print_error(error)
     return error.exit_code

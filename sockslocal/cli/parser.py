@@ -44,11 +44,9 @@ class Branch:
     Each names the function that does it as `module:function` within this package.
     """
 
-    def __init__(self, parser: Parser, *, what: str = "command") -> None:
-        self.parser = parser
-        self._what = what
+    def __init__(self, parser: Parser) -> None:
         self._children = parser.add_subparsers(
-            title="commands", dest=what, metavar=what.upper(), required=True, parser_class=Parser
+            title="commands", metavar="COMMAND", required=True, parser_class=Parser
         )
 
     def command(self, name: str, does: str, text: str, examples: str = "") -> Parser:
@@ -65,7 +63,7 @@ class Branch:
         parser = self._children.add_parser(
             name, help=text, description=_sentence(text), epilog=_examples(examples)
         )
-        return Branch(parser, what="action")
+        return Branch(parser)
 
 
 def _sentence(text: str) -> str:

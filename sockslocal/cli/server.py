@@ -3,12 +3,10 @@
 import sys
 from argparse import Namespace
 
-import msgspec
-
 from sockslocal.cli.context import Context
 from sockslocal.cli.outcome import reload
 from sockslocal.cli.render import short_path, table
-from sockslocal.cli.terminal import say, write
+from sockslocal.cli.terminal import print_json, say, write
 from sockslocal.config import edit
 from sockslocal.config.load import load
 from sockslocal.config.model import ServerConfig
@@ -49,7 +47,7 @@ def show(arguments: Namespace, context: Context) -> int:
     states = _states(context.paths)
     if arguments.json:
         listed = [_described(server, states.get(server.name)) for server in servers]
-        print(msgspec.json.format(msgspec.json.encode(listed), indent=2).decode())
+        print_json(listed)
     elif servers:
         rows = [_row(server, states.get(server.name)) for server in servers]
         write(sys.stdout, table(("NAME", "ADDRESS", "USER", "PASSWORD", "STATE"), rows))

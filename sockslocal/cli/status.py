@@ -1,7 +1,7 @@
 """`status`, with and without `--json` and `--watch`."""
 
 import contextlib
-import os
+import shutil
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import msgspec
 from sockslocal.cli.context import Context
 from sockslocal.cli.render import width_of_terminal
 from sockslocal.cli.screen import ASCII, UNICODE, screen
-from sockslocal.cli.terminal import Line, has_colour, has_unicode, line, text_of, write
+from sockslocal.cli.terminal import Line, has_colour, has_unicode, is_screen, line, print_json, text_of, write
 from sockslocal.control.client import Client
 from sockslocal.problems import ExitCode
 from sockslocal.status import Status
@@ -28,8 +28,7 @@ def show(arguments: Namespace, context: Context) -> int:
         with contextlib.suppress(KeyboardInterrupt):  # the way to leave
             _watch(client, as_json=arguments.json)
     elif arguments.json:
-        answer = msgspec.json.encode(client.call("status"))  # as it came: a newer daemon may say more
-        print(msgspec.json.format(answer, indent=2).decode())
+        print_json(client.call("status"))  # as it came: a newer daemon may say more
     else:
         write(sys.stdout, _lines(client.status()))
     return ExitCode.DONE
@@ -43,8 +42,8 @@ def _lines(status: Status) -> list[Line]:
 def _watch(client: Client, *, as_json: bool) -> None:
     if as_json:
         for _, status in client.watch():
-            print(msgspec.json.encode(status).decode(), flush=True)
-    elif has_colour(sys.stdout):
+            print_json(msgspec.to_builtins(status), indent=None)
+    elif is_screen(sys.stdout):
         with _whole_screen():
             for _, status in client.watch():
                 _redraw(_lines(status))
@@ -66,9 +65,10 @@ def _whole_screen() -> Iterator[None]:
 
 
 def _redraw(lines: list[Line]) -> None:
-    height = os.get_terminal_size(sys.stdout.fileno()).lines - 1
+    height = shutil.get_terminal_size().lines - 1
     if len(lines) > height:
         lines = [*lines[: height - 1], line("… more than fits: sockslocal status", "dim")]
-    text = "".join(f"{text_of(part, colour=True)}{_LINE_REST}\n" for part in lines)
+    colour = has_colour(sys.stdout)
+    text = "".join(f"{text_of(part, colour=colour)}{_LINE_REST}\n" for part in lines)
     sys.stdout.write(f"{_ANEW}{text}{_REST}")
     sys.stdout.flush()

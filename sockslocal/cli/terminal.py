@@ -30,11 +30,14 @@ def line(text: str, style: Style = "plain") -> Line:
     return (Span(text, style),)
 
 
+def is_screen(stream: TextIO) -> bool:
+    """Whether a person reads there, and the cursor can be moved."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb" and _understands_escapes()
+
+
 def has_colour(stream: TextIO) -> bool:
     """Whether a person reads there and wants colour (https://no-color.org)."""
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        return False
-    return stream.isatty() and _understands_escapes()
+    return not os.environ.get("NO_COLOR") and is_screen(stream)
 
 
 def has_unicode(stream: TextIO) -> bool:
@@ -51,6 +54,13 @@ def write(stream: TextIO, lines: Iterable[Line]) -> None:
     """Write `lines` to `stream`, in colour where that is wanted."""
     colour = has_colour(stream)
     stream.write("".join(f"{text_of(line, colour=colour)}\n" for line in lines))
+
+
+def print_json(value: object, *, indent: int | None = 2) -> None:
+    """`value` on stdout, in ASCII alone: no terminal can mistake a name for a command."""
+    import json
+
+    print(json.dumps(value, indent=indent), flush=True)
 
 
 def say(text: str, style: Style = "plain") -> None:

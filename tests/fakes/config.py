@@ -34,6 +34,15 @@ def complaint_about(text: str) -> Complaint:
     return complaint_of(caught.value)
 
 
+def error_about(text: str) -> ConfigError | None:
+    """The error of parsing `text`, None where it is a configuration."""
+    try:
+        parse(text, PATH)
+    except ConfigError as error:
+        return error
+    return None
+
+
 def complaint_of(error: ConfigError) -> Complaint:
     """What `error` says."""
     return Complaint(error.line, error.problem.text, error.problem.remedy)

@@ -1,5 +1,8 @@
 import ipaddress
 import re
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 import pytest
 from hypothesis import example, given
@@ -17,6 +20,8 @@ from sockslocal.address import (
     parse_listen,
     unmapped,
 )
+
+_T = TypeVar("_T")
 
 LONG = ".".join(["a" * 63] * 3 + ["b" * 61])
 """A name of 253 octets."""
@@ -271,21 +276,24 @@ def test_no_password_in_errors(address: str) -> None:
 @example("xn--\u0661:1")
 def test_any_text(text: str) -> None:
     """Whatever the text, it is an address or an AddressError, and an address is one in its own spelling."""
-    for parse in (parse_endpoint, lambda text: parse_endpoint(text, default_port=53)):
-        try:
-            endpoint = parse(text)
-        except AddressError as error:
-            assert str(error).isprintable()
-        else:
+    for parse in (parse_endpoint, partial(parse_endpoint, default_port=53)):
+        endpoint = _parsed(parse, text)
+        if endpoint is not None:
             assert parse(str(endpoint)) == endpoint
             assert normalise_host(endpoint.host) == endpoint.host
             assert len(endpoint.host.encode("ascii")) <= 253
+    addresses = _parsed(parse_listen, text)
+    assert addresses is None or 1 <= len(addresses) <= 1000
+
+
+def _parsed(parse: Callable[[str], _T], text: str) -> _T | None:
+    """What `parse` makes of `text`; None where it says in one printable line why it is nothing."""
     try:
-        addresses = parse_listen(text)
+        return parse(text)
     except AddressError as error:
-        assert str(error).isprintable()
-    else:
-        assert 1 <= len(addresses) <= 1000
+        refused = error
+    assert str(refused).isprintable()
+    return None
 
 
 @given(st.ip_addresses(), st.integers(1, 65535))

@@ -1,6 +1,6 @@
 import pytest
-from fakes.config import FORWARD, PATH, SERVER, Complaint, complaint_about
 
+from fakes.config import FORWARD, PATH, SERVER, Complaint, complaint_about
 from sockslocal.config.load import parse
 
 

@@ -1,8 +1,8 @@
 import dataclasses
 
 import pytest
-from fakes.config import FORWARD, PATH
 
+from fakes.config import FORWARD, PATH
 from sockslocal.config.load import parse
 
 

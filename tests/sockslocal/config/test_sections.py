@@ -1,6 +1,6 @@
 import pytest
-from fakes.config import FORWARD, PATH, SERVER, Complaint, complaint_about
 
+from fakes.config import FORWARD, PATH, SERVER, Complaint, complaint_about
 from sockslocal.address import Endpoint
 from sockslocal.config.load import parse
 from sockslocal.config.model import (
@@ -80,7 +80,13 @@ def test_tcp_as_written() -> None:
 
 def test_udp_as_written() -> None:
     """Every key of a UDP forward has its place in the record."""
-    text = f'{TWO}[udp.game]\nlisten = "localhost:27015"\nto = "203.0.113.9:27015"\nserver = "home"\nidle = "90s"'
+    text = f"""{TWO}
+        [udp.game]
+        listen = "localhost:27015"
+        to = "203.0.113.9:27015"
+        server = "home"
+        idle = "90s"
+    """
     assert parse(text, PATH).udp == {
         "game": UdpForwardConfig(
             name="game",
@@ -95,7 +101,12 @@ def test_udp_as_written() -> None:
 
 def test_dns_as_written() -> None:
     """Every key of the resolver has its place in the record."""
-    text = f'{TWO}[dns]\nlisten = "127.0.0.1:5399"\nupstreams = ["udp://9.9.9.9", "tcp://8.8.8.8"]\nserver = "home"'
+    text = f"""{TWO}
+        [dns]
+        listen = "127.0.0.1:5399"
+        upstreams = ["udp://9.9.9.9", "tcp://8.8.8.8"]
+        server = "home"
+    """
     assert parse(text, PATH).dns == DnsConfig(
         listen=(Endpoint("127.0.0.1", 5399),),
         upstreams=(Upstream("udp", Endpoint("9.9.9.9", 53)), Upstream("tcp", Endpoint("8.8.8.8", 53))),

@@ -1,8 +1,8 @@
 import pytest
-from fakes.config import FORWARD, PATH, SERVER, Complaint, complaint_about
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakes.config import FORWARD, PATH, SERVER, Complaint, complaint_about
 from sockslocal.address import Endpoint, UnixPath
 from sockslocal.config.load import parse
 from sockslocal.config.model import PasswordKind, PasswordSource, Upstream

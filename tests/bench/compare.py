@@ -24,8 +24,8 @@ import statistics
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,61 +58,59 @@ USERNAME, PASSWORD = "ana", "correct horse"
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Everything but the forwarder."""
+    """Everything but the forwarder, made anew for each measurement.
+
+    The ports are new each time too: else the connections of the last measurement, in TIME_WAIT, would make
+    the kernel look for a free port ever longer, at the cost of whoever connects.
+    """
 
     folder: Path
     generators: Path
-    socks: int
-    echo: int
-    bulk: int
-    """Ports."""
+    far: FarSide
 
     def measure(self, peer: Peer, parts: Sequence[str]) -> Figures:
         """One round of one forwarder."""
         figures: Figures = {}
-        with (
-            tempfile.TemporaryDirectory(dir=self.folder) as name,
-            running(peer, Path(name), self._values(), [self.echo, self.bulk]) as process,
-        ):
-            loads = Loads(self.generators, process.pid, self.echo, self.bulk)
+        with tempfile.TemporaryDirectory(dir=self.folder) as name, ExitStack() as stack:
+            folder = Path(name)
+            socks, echo, bulk = free_port(), free_port(), free_port()
+            self._start_far_side(stack, folder, socks, echo, bulk)
+            values = _values(folder, socks, echo, bulk)
+            process = stack.enter_context(running(peer, folder, values, [echo, bulk]))
+            loads = Loads(self.generators, process.pid, echo, bulk)
             loads.warm_up()
             for part in parts:
                 figures |= loads.give(part)
             figures["rss"] = usage(process.pid).resident_bytes / 1e6
         return figures
 
-    def _values(self) -> Mapping[str, object]:
-        """What the templates of the peers are filled with."""
-        password_file = self.folder / "password"
-        password_file.touch(mode=0o600)
-        password_file.write_text(PASSWORD)
-        return {
-            "server_host": FAR,
-            "server_port": self.socks,
-            "username": USERNAME,
-            "password": PASSWORD,
-            "password_file": password_file,
-            "echo": self.echo,
-            "bulk": self.bulk,
-        }
-
-
-@contextmanager
-def bench(folder: Path, generators: Path) -> Iterator[Bench]:
-    """The far side with its server and targets."""
-    with ExitStack() as stack:
-        far = stack.enter_context(FarSide())
-        socks, echo, bulk = free_port(), free_port(), free_port()
+    def _start_far_side(self, stack: ExitStack, folder: Path, socks: int, echo: int, bulk: int) -> None:
+        """The server and the targets, until `stack` ends."""
         programs = (
-            [generators / "socksd", socks, FAR, USERNAME, PASSWORD],
-            [generators / "tcpecho", echo],
-            [generators / "udpecho", echo],
+            [self.generators / "socksd", socks, FAR, USERNAME, PASSWORD],
+            [self.generators / "tcpecho", echo],
+            [self.generators / "udpecho", echo],
             [which("iperf3"), "--server", "--bind", "127.0.0.1", "--port", bulk],
         )
         for words in programs:
-            stack.callback(Process([*far.inside, *map(str, words)], folder).stop)
+            stack.callback(Process([*self.far.inside, *map(str, words)], folder).stop)
         wait_until(lambda: accepts(socks, FAR), seconds=5, what="the server accepts")
-        yield Bench(folder, generators, socks, echo, bulk)
+
+
+def _values(folder: Path, socks: int, echo: int, bulk: int) -> Mapping[str, object]:
+    """What the templates of the peers are filled with."""
+    password_file = folder / "password"
+    password_file.touch(mode=0o600)
+    password_file.write_text(PASSWORD)
+    return {
+        "server_host": FAR,
+        "server_port": socks,
+        "username": USERNAME,
+        "password": PASSWORD,
+        "password_file": password_file,
+        "echo": echo,
+        "bulk": bulk,
+    }
 
 
 def table(results: Results) -> str:
@@ -174,10 +172,8 @@ def main() -> None:
     parser.add_argument("--parts", default="tcp,bulk,udp", help="likewise")
     options = parser.parse_args()
     peers, parts = chosen(options.peers), options.parts.split(",")
-    with (
-        tempfile.TemporaryDirectory(prefix="bench") as folder,
-        bench(Path(folder), options.generators) as subject,
-    ):
+    with tempfile.TemporaryDirectory(prefix="bench") as folder, FarSide() as far:
+        subject = Bench(Path(folder), options.generators, far)
         print(table(compare(subject, peers, parts, options.rounds)))
 
 

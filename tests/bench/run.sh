@@ -10,4 +10,4 @@ make -s -C "$here" BUILD="$build"
 own_user=
 [ "$(id -u)" = 0 ] || own_user="--user --map-root-user"
 # shellcheck disable=SC2086  # two words or none
-PYTHONPATH=$here/.. unshare --net $own_user "${PYTHON:-python3}" "$here/compare.py" --generators "$build" "$@"
+PYTHONPATH=$here/../..:$here/.. unshare --net $own_user "${PYTHON:-python3}" "$here/compare.py" --generators "$build" "$@"

@@ -1,12 +1,12 @@
 """The exceptions a user may come to read; each carries a `Problem` and the exit code that belongs to it.
 
-    SockslocalError
-    ├── ConfigError            a file the user wrote; knows path and line
-    ├── CredentialsError       no password, or not now
-    ├── ListenError            a local address cannot be listened on
-    ├── ControlError           the daemon is not there, or did not like the request
-    └── ServerError            the SOCKS5 server, or the way to it
-        └── socks5.errors      what the codec refuses or is told (see there)
+SockslocalError
+├── ConfigError            a file the user wrote; knows path and line
+├── CredentialsError       no password, or not now
+├── ListenError            a local address cannot be listened on
+├── ControlError           the daemon is not there, or did not like the request
+└── ServerError            the SOCKS5 server, or the way to it
+    └── socks5.errors      what the codec refuses or is told (see there)
 """
 
 from pathlib import Path
@@ -40,6 +40,10 @@ class ConfigError(SockslocalError):
         super().__init__(problem)
         self.path = path
         self.line = line
+
+    def __str__(self) -> str:
+        place = "" if self.line is None else f" ({self.path}:{self.line})"
+        return f"{self.problem.text}{place}"
 
 
 class CredentialsError(SockslocalError):

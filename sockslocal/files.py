@@ -1,5 +1,6 @@
 """Reading and writing small files of the user's: never a hang, never half a file."""
 
+import errno
 import os
 import secrets
 import stat
@@ -9,7 +10,14 @@ from pathlib import Path
 
 
 class FileError(OSError):
-    """A file that is not what it should be; `strerror` says why."""
+    """A file that is not what it should be; `strerror` says why, as that of other OSErrors does."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(errno.EINVAL, reason)
+        self._reason = reason
+
+    def __str__(self) -> str:
+        return self._reason
 
 
 def read_bounded(path: Path, limit: int) -> bytes:
@@ -20,10 +28,10 @@ def read_bounded(path: Path, limit: int) -> bytes:
     """
     with open(path, "rb", opener=_open) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise FileError(0, "it is not a regular file")
+            raise FileError("it is not a regular file")
         content = file.read(limit + 1)
     if len(content) > limit:
-        raise FileError(0, f"it is larger than {limit:,} bytes")
+        raise FileError(f"it is larger than {limit:,} bytes")
     return content
 
 

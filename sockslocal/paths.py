@@ -46,8 +46,9 @@ def find(config: str | None = None) -> Paths:
     runtime = environment.get("SOCKSLOCAL_RUNTIME_DIR")
     state = environment.get("SOCKSLOCAL_STATE_DIR")
     state_path = Path(state) if state else platformdirs.user_state_path(APPLICATION, appauthor=False)
+    folder = platformdirs.user_config_path(APPLICATION, appauthor=False)
     return Paths(
-        config=Path(chosen) if chosen else platformdirs.user_config_path(APPLICATION, appauthor=False) / "config.toml",
+        config=Path(chosen) if chosen else folder / "config.toml",
         runtime=Path(runtime) if runtime else _runtime_path(state_path),
         state=state_path,
     )

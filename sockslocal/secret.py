@@ -6,7 +6,7 @@ from sockslocal import log
 class Secret:
     """Text that is never printed: `repr`, `str`, formatting, pickling and JSON show no part of it.
 
-    Making one also has it removed from every log line to come, tracebacks included.
+    Making one also has it removed from every log line to come, tracebacks included (`log.conceal`).
     Python cannot wipe memory, so the text lives in the process until it is collected.
     """
 

@@ -1,0 +1,155 @@
+import errno
+import os
+import resource
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from sockslocal.files import FileError, read_bounded, write_atomically
+
+
+def test_reads_what_is_there(tmp_path: Path) -> None:
+    """A file of at most the limit is read whole, also through a link."""
+    path = tmp_path / "file"
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    path.write_bytes(b"x" * 100)
+    assert read_bounded(path, 100) == read_bounded(link, 100) == b"x" * 100
+    path.write_bytes(b"")
+    assert read_bounded(path, 100) == b""
+
+
+def test_too_large(tmp_path: Path) -> None:
+    """No more than the limit comes into memory."""
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 1_001)
+    with pytest.raises(FileError, match="it is larger than 1,000 bytes"):
+        read_bounded(path, 1_000)
+
+
+def test_not_there(tmp_path: Path) -> None:
+    """What is not there, or is a folder, is told as the system tells it."""
+    with pytest.raises(FileNotFoundError):
+        read_bounded(tmp_path / "absent", 1)
+    with pytest.raises(OSError, match="directory" if os.name != "nt" else "denied"):
+        read_bounded(tmp_path, 1)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_pipe(tmp_path: Path) -> None:
+    """A pipe that nobody writes to, and one that somebody does, are refused at once."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    refused: list[FileError] = []
+
+    def read() -> None:
+        with pytest.raises(FileError, match="it is not a regular file") as caught:
+            read_bounded(path, 1)
+        refused.append(caught.value)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    reader.join(30)
+    writer = os.open(path, os.O_RDWR)
+    try:
+        os.write(writer, b"x")
+        read()
+    finally:
+        os.close(writer)
+    assert len(refused) == 2
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no such device")
+def test_device() -> None:
+    """A device that never ends is refused."""
+    with pytest.raises(FileError, match="it is not a regular file"):
+        read_bounded(Path("/dev/zero"), 1)
+
+
+def test_writes(tmp_path: Path) -> None:
+    """A new file, and one in the place of an old one, is whole, this user's, and alone in its folder."""
+    path = tmp_path / "file"
+    previous = os.umask(0)
+    try:
+        for content in (b"one", b"", b"three" * 100_000):
+            write_atomically(path, content)
+            assert path.read_bytes() == content
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+            path.chmod(0o644)
+    finally:
+        os.umask(previous)
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_writes_through_links(tmp_path: Path) -> None:
+    """A link stays one, and what it leads to is replaced, over several links and where nothing is yet."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    target, first, second = folder / "target", folder / "first", tmp_path / "second"
+    first.symlink_to("target")
+    second.symlink_to(first)
+    for content in (b"one", b"two"):
+        write_atomically(second, content)
+        assert target.read_bytes() == content
+    assert first.is_symlink()
+    assert second.is_symlink()
+    assert sorted(folder.iterdir()) == [first, target]
+
+
+def test_nothing_is_followed_to_make_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever guesses the name of the temporary file gains nothing by planting a link there."""
+    monkeypatch.setattr("sockslocal.files.secrets.token_hex", lambda _: "guessed")
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"untouched")
+    (tmp_path / ".file.guessed").symlink_to(victim)
+    with pytest.raises(FileExistsError):
+        write_atomically(tmp_path / "file", b"x")
+    assert victim.read_bytes() == b"untouched"
+
+
+def test_failure_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the new file cannot be made to last, the old one stays, and nothing is left beside it."""
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_write_cut_short(tmp_path: Path) -> None:
+    """A write that the system cuts off leaves the old file whole."""
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    code = (
+        "import resource, sys; from pathlib import Path; from sockslocal.files import write_atomically\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, {resource.RLIM_INFINITY}))\n"
+        "write_atomically(Path(sys.argv[1]), bytes(100_000))"
+    )
+    child = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=False)
+    assert "File too large" in child.stderr
+    assert path.read_bytes() == b"old"
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_folder_that_cannot_be_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that syncs no folders still gets the file."""
+    real = os.fsync
+
+    def only_files(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", only_files)
+    write_atomically(tmp_path / "file", b"x")
+    assert (tmp_path / "file").read_bytes() == b"x"

@@ -1,10 +1,13 @@
 """How an error shows what it read: on one line, of bounded length, without what may be a password."""
 
 import re
+from collections.abc import Collection
+from itertools import islice
 
 from sockslocal.log import escape
 
 MAX_SHOWN = 80
+MAX_LISTED = 10
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -16,6 +19,13 @@ def quote(text: str) -> str:
     """
     hidden = hide_userinfo(text)
     return f'"{escape(hidden)}"' if len(hidden) <= MAX_SHOWN else f'"{escape(hidden[:MAX_SHOWN])}…"'
+
+
+def listed(names: Collection[str]) -> str:
+    """The first `MAX_LISTED` names in quotes, and how many more there are."""
+    first = ", ".join(quote(name) for name in islice(names, MAX_LISTED))
+    more = len(names) - MAX_LISTED
+    return f"{first} and {more} more" if more > 0 else first
 
 
 def hide_userinfo(text: str) -> str:

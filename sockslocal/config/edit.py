@@ -22,7 +22,7 @@ from sockslocal.config.table import Source, Table
 from sockslocal.errors import ConfigError
 from sockslocal.files import write_atomically
 from sockslocal.problems import problem
-from sockslocal.quoting import quote
+from sockslocal.quoting import listed
 
 _SECTIONS = ("server", "tcp", "udp")
 
@@ -94,7 +94,7 @@ class _File:
         """The section and the name of the table `name`."""
         known = {key: section for section in sections for key in self.document.get(section, {})}
         if name not in known:
-            names = f"known are {', '.join(map(quote, known))}" if known else "the file has none"
+            names = f"known are {listed(known)}" if known else "the file has none"
             raise ConfigError(problem("unknown-name", kind=kind, name=name, known=names), self.path)
         return known[name], name
 

@@ -7,7 +7,6 @@ needs no more grammar than where strings, arrays and inline tables end.
 import re
 import tomllib
 from collections.abc import Iterator
-from itertools import count
 from typing import NamedTuple
 
 Where = tuple[str | int, ...]
@@ -122,10 +121,10 @@ class _Walk:
 
     def _items(self, key: Where) -> Iterator[Mention]:
         self._at += 1
-        for place in count():
-            if self._ends("]"):
-                return
+        place = 0
+        while not self._ends("]"):
             yield from self._value((*key, place), self._at)
+            place += 1
 
     def _skip_nested(self) -> None:
         """Step over an array or inline table of any depth."""

@@ -21,7 +21,7 @@ from sockslocal.config.model import (
 )
 from sockslocal.config.table import Table, Value, is_name
 from sockslocal.errors import ConfigError
-from sockslocal.quoting import quote
+from sockslocal.quoting import listed, quote
 
 _Address = TypeVar("_Address", Endpoint, ListenAddress)
 
@@ -117,7 +117,7 @@ class Reader:
         goes = f"{value.table.subject} goes through server {quote(value.text)}"
         if value.table.source.edited == ("server", value.text):
             return value.error(f"{goes}, so that cannot be removed")
-        known = f"known are {', '.join(self._servers)}" if self._servers else "the file has no [server.NAME]"
+        known = f"known are {listed(self._servers)}" if self._servers else "the file has no [server.NAME]"
         near = difflib.get_close_matches(value.text, self._servers, n=1)
         name = value.text if is_name(value.text) else "office"
         return value.error(

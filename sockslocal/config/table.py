@@ -17,6 +17,9 @@ from sockslocal.errors import ConfigError
 from sockslocal.problems import problem
 from sockslocal.quoting import quote
 
+MAX_ITEMS = 1_000
+"""In one list: nobody writes more by hand."""
+
 _OPTIONS = {"listen": "127.0.0.1:PORT", "to": "HOST:PORT", "server": "NAME"}
 """What `sockslocal forward set` can mend."""
 
@@ -178,6 +181,8 @@ class Table:
             raise self._mistyped((key,), given, "a text in quotes or a list of them")
         if key in self.values and not given:
             raise self.error(key, f"{self.called(key)} is an empty list", self.remedy(key))
+        if len(given) > MAX_ITEMS:
+            raise self.error(key, f"{self.called(key)} has more than {MAX_ITEMS} items", "use fewer")
         return [self._item(key, place, item) for place, item in enumerate(given)]
 
     def required_list(self, key: str) -> "list[Value]":

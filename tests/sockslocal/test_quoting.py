@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockslocal.quoting import MAX_SHOWN, hide_userinfo, quote
+from sockslocal.quoting import MAX_SHOWN, hide_userinfo, listed, quote
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,15 @@ from sockslocal.quoting import MAX_SHOWN, hide_userinfo, quote
 def test_quote(text: str, shown: str) -> None:
     """A text is shown on one line, of bounded length, without what may be a password."""
     assert quote(text) == shown
+
+
+def test_listed() -> None:
+    """Names are listed as far as somebody reads."""
+    names = [f"n{number}" for number in range(12)]
+    assert listed([]) == ""
+    assert listed(["a", "b\n"]) == '"a", "b\\n"'
+    assert listed(dict.fromkeys(names[:10])).endswith('"n8", "n9"')
+    assert listed(names).endswith('"n8", "n9" and 2 more')
 
 
 @given(st.text(), st.text())

@@ -1,9 +1,6 @@
 import errno
 import os
-import resource
 import stat
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.config import FORWARD, SERVER, Complaint, complaint_of
+from fakes.limited import run_with_small_files
 from sockslocal.address import Endpoint
 from sockslocal.config import edit
 from sockslocal.config.load import load
@@ -159,7 +157,7 @@ def test_only_this_user_reads_it(path: Path) -> None:
             {"listen": "127.0.0.1:1", "to": "a:1", "server": "ofice"},
             Complaint(
                 None,
-                'forward "web" goes through server "ofice", which is not there; known are office',
+                'forward "web" goes through server "ofice", which is not there; known are "office"',
                 "sockslocal forward add tcp web 127.0.0.1:1 a:1 --server office",
             ),
         ),
@@ -354,14 +352,13 @@ def test_disk_full(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_write_cut_short(path: Path) -> None:
     """A write that the system cuts off in the middle leaves the old file whole."""
-    limited = (
-        "import resource, sys; from pathlib import Path; from sockslocal.config import edit\n"
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, (100, {resource.RLIM_INFINITY}))\n"
+    code = (
+        "import sys; from pathlib import Path; from sockslocal.config import edit\n"
         "try: edit.set_forward(Path(sys.argv[1]), 'db', {'enabled': False})\n"
         "except edit.ConfigError as error: print(error.problem.text)"
     )
-    child = subprocess.run([sys.executable, "-c", limited, path], capture_output=True, text=True, check=True)
-    assert child.stdout == f"{path} cannot be written: File too large\n"
+    printed = run_with_small_files(code, path, octets=100)
+    assert printed == f"{path} cannot be written: File too large\n"
     assert path.read_text() == TEXT
     assert [*path.parent.iterdir()] == [path]
 

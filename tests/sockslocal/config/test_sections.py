@@ -132,7 +132,7 @@ def test_first_server_is_the_default() -> None:
             f'{FORWARD}server = "offise"',
             Complaint(
                 6,
-                'forward "db" goes through server "offise", which is not there; known are office',
+                'forward "db" goes through server "offise", which is not there; known are "office"',
                 "sockslocal forward set db --server office",
             ),
         ),
@@ -140,7 +140,7 @@ def test_first_server_is_the_default() -> None:
             f'{FORWARD}server = ["office",\n  "vpn"]',
             Complaint(
                 7,
-                'forward "db" goes through server "vpn", which is not there; known are office',
+                'forward "db" goes through server "vpn", which is not there; known are "office"',
                 "sockslocal server add vpn ADDRESS",
             ),
         ),
@@ -172,7 +172,7 @@ def test_first_server_is_the_default() -> None:
             f'{SERVER}[dns]\nlisten = "127.0.0.1:53"\nupstreams = "udp://9.9.9.9"\nserver = ["ofice"]',
             Complaint(
                 6,
-                '[dns] goes through server "ofice", which is not there; known are office',
+                '[dns] goes through server "ofice", which is not there; known are "office"',
                 'write "office" there',
             ),
         ),

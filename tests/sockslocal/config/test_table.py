@@ -171,6 +171,10 @@ def test_password(text: str, complaint: Complaint) -> None:
             f'{SERVER}[dns]\nlisten = []\nupstreams = ["udp://9.9.9.9"]',
             Complaint(4, '"listen" of [dns] is an empty list', 'write listen = "127.0.0.1:5399"'),
         ),
+        (
+            f"{FORWARD}server = [{','.join(['0'] * 1001)}]",
+            Complaint(6, '"server" of forward "db" has more than 1000 items', "use fewer"),
+        ),
     ],
 )
 def test_wrong_type(text: str, complaint: Complaint) -> None:

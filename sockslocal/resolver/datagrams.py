@@ -65,6 +65,7 @@ class DatagramTransport:
         self._tunnel = tunnel
         self._remote = remote
         self._flow: _Flow | None = None
+        self._closed = False
         self._earlier_mismatches = 0
 
     @property
@@ -83,11 +84,14 @@ class DatagramTransport:
             return await self._current().ask(message, question)
 
     def close(self) -> None:
-        """End the flow."""
+        """End the flow, and open no other."""
+        self._closed = True
         if self._flow is not None:
             self._flow.end(LostError("closed"))
 
     def _current(self) -> _Flow:
+        if self._closed:
+            raise LostError("closed")
         if self._flow is None or self._flow.ended is not None:
             self._earlier_mismatches = self.mismatches
             self._flow = None

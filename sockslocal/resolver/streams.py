@@ -75,6 +75,7 @@ class StreamTransport:
         self._remote = remote
         self._connection: _Connection | None = None
         self._connecting: asyncio.Task[_Connection] | None = None
+        self._closed = False
         self._earlier_mismatches = 0
 
     @property
@@ -93,7 +94,8 @@ class StreamTransport:
             return await (await self._current()).ask(message, question)
 
     async def close(self) -> None:
-        """End the connection, or the attempt to make one."""
+        """End the connection, or the attempt to make one, and make no other."""
+        self._closed = True
         if self._connecting is not None:
             self._connecting.cancel()
             with suppress(asyncio.CancelledError, ServerError, OSError, TimeoutError):
@@ -102,6 +104,8 @@ class StreamTransport:
             self._connection.end(LostError("closed"))
 
     async def _current(self) -> _Connection:
+        if self._closed:
+            raise LostError("closed")
         if self._connection is not None and self._connection.ended is None:
             return self._connection
         if self._connecting is None:

@@ -1,6 +1,7 @@
 """One upstream: how it is asked, and how it has been doing."""
 
 import asyncio
+import math
 from functools import partial
 
 from sockslocal.config.model import Upstream as UpstreamConfig
@@ -39,7 +40,7 @@ class Health:
         self._rest_s = 0.0
         self._rest_until = 0.0
         self._probed = False
-        self._answered_at = 0.0
+        self._answered_at = -math.inf
 
     @property
     def resting(self) -> bool:

@@ -1,0 +1,353 @@
+import asyncio
+import logging
+from typing import Any
+
+import dns.flags
+import dns.message
+import pytest
+
+from fakes.dns_tunnel import query, response, until
+from sockslocal.errors import ServerError
+from sockslocal.problems import problem
+from sockslocal.resolver import pipeline, wire
+from sockslocal.resolver.answer import Answer, failure
+from sockslocal.resolver.cache import Cache
+from sockslocal.resolver.digest import digest
+from sockslocal.resolver.errors import NoUpstreamError
+from sockslocal.resolver.pipeline import (
+    Coalesce,
+    Found,
+    Pipeline,
+    Step,
+    ask,
+    composed,
+    recall,
+    refuse,
+    require_recursion,
+    store,
+)
+from sockslocal.resolver.statistics import Statistics
+from sockslocal.resolver.wire import Query, parse_query
+
+
+def asked(name: str = "www.example", rdtype: str = "A", **options: Any) -> Query:
+    """A client's question."""
+    return parse_query(query(name, rdtype, **options).to_wire())
+
+
+def address(ttl: int = 300) -> Answer:
+    """An answer to it."""
+    return digest(response(query(), "www.example A 192.0.2.1", ttl=ttl), upstream="u", path="udp")
+
+
+SERVFAIL = failure(wire.SERVFAIL, 22, "silence", transient=False)
+
+
+class Rest:
+    """The rest of the list: counts what reaches it, and answers when it may."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.queries: list[Query] = []
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def __call__(self, query: Query, _rest: object = None) -> Found:
+        self.queries.append(query)
+        await self.open.wait()
+        return Found(self.answer)
+
+
+@pytest.mark.parametrize(
+    ("rdtype", "rcode"),
+    [
+        ("OPT", wire.FORMERR),
+        ("TKEY", wire.FORMERR),
+        ("TSIG", wire.FORMERR),
+        ("AXFR", wire.REFUSED),
+        ("IXFR", wire.REFUSED),
+        ("TYPE253", wire.REFUSED),
+        ("TYPE254", wire.REFUSED),
+        ("ANY", wire.NOERROR),
+        ("TYPE65280", wire.NOERROR),
+    ],
+)
+def test_types_that_are_no_questions_are_refused(rdtype: str, rcode: int) -> None:
+    """Transfers and the like; unknown types pass (checklist 26)."""
+
+    async def main() -> None:
+        message = bytearray(query().to_wire())
+        message[-4:-2] = int(dns.rdatatype.from_text(rdtype)).to_bytes(2, "big")
+        rest = Rest(address())
+        found = await refuse(parse_query(bytes(message)), rest)
+        assert found.answer.rcode == rcode
+        assert len(rest.queries) == (rcode == wire.NOERROR)
+
+    asyncio.run(main())
+
+
+def test_what_was_stored_is_recalled_with_its_age() -> None:
+    """And the rest of the list is not asked."""
+
+    async def main() -> None:
+        cache, rest = Cache(), Rest(address())
+        now = 1000
+        remember, look_up = store(cache, lambda: now), recall(cache, lambda: now)
+        assert not (await remember(asked(), rest)).cached
+        now = 1100
+        found = await look_up(asked(), rest)
+        assert (found.answer, found.age, found.cached) == (rest.answer, 100, True)
+        assert len(rest.queries) == 1
+
+    asyncio.run(main())
+
+
+def test_failures_are_recalled_for_a_short_while() -> None:
+    """At least a second (checklist 40)."""
+
+    async def main() -> None:
+        cache, rest = Cache(), Rest(SERVFAIL)
+        now = 1000
+        steps = composed([recall(cache, lambda: now), store(cache, lambda: now), rest])
+        for now in (1000, 1001, 1002):  # noqa: B007 (the steps see it)
+            assert (await steps(asked())).answer is SERVFAIL
+        assert len(rest.queries) == 2
+
+    asyncio.run(main())
+
+
+def test_troubles_of_ours_are_not_kept() -> None:
+    """They are not the name's (checklist 45)."""
+
+    async def main() -> None:
+        cache, rest = Cache(), Rest(failure(wire.SERVFAIL, 23, "the tunnel is down"))
+        steps = composed([recall(cache, lambda: 0), store(cache, lambda: 0), rest])
+        for _ in range(3):
+            await steps(asked())
+        assert len(rest.queries) == 3
+
+    asyncio.run(main())
+
+
+def test_without_recursion_nothing_is_asked() -> None:
+    """Refused, with the reason that RFC 8914 §4.21 has for it; what is known is told all the same."""
+
+    async def main() -> None:
+        cache, rest = Cache(), Rest(address())
+        steps = composed([recall(cache, lambda: 0), require_recursion, store(cache, lambda: 0), rest])
+        without = asked(flags=dns.flags.QR ^ dns.flags.QR)
+        found = await steps(without)
+        assert found.answer.rcode == wire.REFUSED
+        assert found.answer.error is not None
+        assert found.answer.error[0] == 20
+        assert rest.queries == []
+        await steps(asked())
+        assert (await steps(without)).answer is rest.answer
+
+    asyncio.run(main())
+
+
+def test_identical_questions_are_asked_once() -> None:
+    """In any letter case, while the first waits; another question is its own (checklist 69)."""
+
+    async def main() -> None:
+        coalesce, rest = Coalesce(), Rest(address())
+        rest.open.clear()
+        names = ["www.example", "WWW.example"] * 50
+        tasks = [asyncio.ensure_future(coalesce(asked(name), rest)) for name in names]
+        other = asyncio.ensure_future(coalesce(asked(rdtype="AAAA"), rest))
+        await until(lambda: len(rest.queries) == 2)
+        rest.open.set()
+        assert len({id(found.answer) for found in await asyncio.gather(*tasks, other)}) == 1
+        assert len(rest.queries) == 2
+        await coalesce(asked(), rest)
+        assert len(rest.queries) == 3
+
+    asyncio.run(main())
+
+
+def test_who_leaves_does_not_take_the_answer_from_the_others() -> None:
+    """Not even the one who asked first."""
+
+    async def main() -> None:
+        coalesce, rest = Coalesce(), Rest(address())
+        rest.open.clear()
+        first, second = (asyncio.ensure_future(coalesce(asked(), rest)) for _ in range(2))
+        await until(lambda: len(rest.queries) == 1)
+        first.cancel()
+        rest.open.set()
+        assert (await second).answer is rest.answer
+        assert len(rest.queries) == 1
+
+    asyncio.run(main())
+
+
+def test_closing_ends_what_is_being_asked() -> None:
+    """Nothing is left running."""
+
+    async def main() -> None:
+        coalesce, rest = Coalesce(), Rest(address())
+        rest.open.clear()
+        waiting = asyncio.ensure_future(coalesce(asked(), rest))
+        await until(lambda: len(rest.queries) == 1)
+        await coalesce.close()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(main())
+
+
+class Upstreams:
+    """Answers, or does not."""
+
+    def __init__(self, outcome: Answer | NoUpstreamError) -> None:
+        self.outcome = outcome
+
+    async def ask(self, _query: Query) -> Answer:
+        if isinstance(self.outcome, NoUpstreamError):
+            raise self.outcome
+        return self.outcome
+
+
+@pytest.mark.parametrize(("transient", "code"), [(False, 22), (True, 23)])
+def test_no_upstream_is_servfail_with_the_reason(*, transient: bool, code: int) -> None:
+    """22 where they are silent, 23 where the network is to blame (RFC 8914 §4.23, §4.24)."""
+
+    async def main() -> None:
+        statistics = Statistics()
+        error = NoUpstreamError(problem("dns-no-upstream", reason="silence"), transient=transient)
+        found = await ask(Upstreams(error), statistics)(asked(), Rest(SERVFAIL))  # type: ignore[arg-type]
+        assert found.answer.rcode == wire.SERVFAIL
+        assert found.answer.error == (code, "none of the upstreams answered: silence")
+        assert found.answer.transient is transient
+        assert statistics.failed == 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("answer", "failed"), [(address(), 0), (Answer(rcode=wire.REFUSED), 1)])
+def test_what_an_upstream_tells_is_counted(*, answer: Answer, failed: int) -> None:
+    """A failure it tells is one as well."""
+
+    async def main() -> None:
+        statistics = Statistics()
+        found = await ask(Upstreams(answer), statistics)(asked(), Rest(SERVFAIL))  # type: ignore[arg-type]
+        assert found.answer is answer
+        assert statistics.failed == failed
+
+    asyncio.run(main())
+
+
+def test_steps_run_in_their_order() -> None:
+    """Each is given the rest; what it does not pass on reaches nobody."""
+
+    async def main() -> None:
+        seen: list[int] = []
+
+        def step(number: int) -> Step:
+            async def run(query: Query, rest: pipeline.Rest) -> Found:
+                seen.append(number)
+                return await rest(query)
+
+            return run
+
+        await composed([step(1), step(2), Rest(address()), step(3)])(asked())
+        assert seen == [1, 2]
+        with pytest.raises(AssertionError):
+            await composed([step(1)])(asked())
+
+    asyncio.run(main())
+
+
+def test_malformed_messages_are_answered_at_once() -> None:
+    """Or met with silence; no task is made for them."""
+
+    async def main() -> None:
+        lines = Pipeline([Rest(address())])
+        octets = query().to_wire()
+        formerr = lines.submit(octets + b"x", print, stream=False)
+        assert formerr is not None
+        assert dns.message.from_wire(formerr).rcode() == wire.FORMERR
+        assert lines.submit(b"", print, stream=False) == b""
+        await lines.close(0)
+
+    asyncio.run(main())
+
+
+def test_a_query_is_answered_later() -> None:
+    """With its id, its case and the age of what was found."""
+
+    async def main() -> None:
+        lines = Pipeline([Rest(address())])
+        replies: list[bytes] = []
+        octets = query("wWw.example").to_wire()
+        assert lines.submit(octets, replies.append, stream=False) is None
+        await until(lambda: bool(replies))
+        reply = dns.message.from_wire(replies[0])
+        assert dns.message.from_wire(octets).is_response(reply)
+        assert reply.question[0].name.to_text() == "wWw.example."
+        await lines.close(0)
+
+    asyncio.run(main())
+
+
+def test_queries_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those beyond are told so at once, and as soon as others are answered there is room again."""
+    monkeypatch.setattr(pipeline, "MAX_PENDING", 3)
+
+    async def main() -> None:
+        rest = Rest(address())
+        rest.open.clear()
+        lines = Pipeline([rest])
+        replies: list[bytes] = []
+        octets = query(use_edns=0).to_wire()
+        for _ in range(3):
+            assert lines.submit(octets, replies.append, stream=False) is None
+        refusal = lines.submit(octets, replies.append, stream=False)
+        assert refusal is not None
+        message = dns.message.from_wire(refusal)
+        assert message.rcode() == wire.SERVFAIL
+        assert [error.code for error in message.extended_errors()] == [14]
+        rest.open.set()
+        await until(lambda: len(replies) == 3)
+        await asyncio.sleep(0)
+        assert lines.submit(octets, replies.append, stream=False) is None
+        await lines.close(1)
+        assert len(replies) == 4
+
+    asyncio.run(main())
+
+
+def test_closing_waits_no_longer_than_it_may() -> None:
+    """What is not answered by then is not answered."""
+
+    async def main() -> None:
+        rest = Rest(address())
+        rest.open.clear()
+        lines = Pipeline([rest])
+        replies: list[bytes] = []
+        lines.submit(query().to_wire(), replies.append, stream=False)
+        await lines.close(0.01)
+        assert replies == []
+        await lines.close(1)
+
+    asyncio.run(main())
+
+
+def test_a_bug_is_logged_and_its_client_told(caplog: pytest.LogCaptureFixture) -> None:
+    """SERVFAIL, and the other queries go on."""
+
+    async def bug(_query: Query, _rest: object) -> Found:
+        raise ServerError.of("internal", reason="a bug")
+
+    async def main() -> None:
+        lines = Pipeline([bug])
+        replies: list[bytes] = []
+        lines.submit(query().to_wire(), replies.append, stream=False)
+        await until(lambda: bool(replies))
+        assert dns.message.from_wire(replies[0]).rcode() == wire.SERVFAIL
+        await lines.close(0)
+
+    with caplog.at_level(logging.ERROR):
+        asyncio.run(main())
+    assert "a query failed" in caplog.text

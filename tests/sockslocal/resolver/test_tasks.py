@@ -1,0 +1,107 @@
+import asyncio
+
+import pytest
+
+from sockslocal.resolver.errors import LostError
+from sockslocal.resolver.tasks import cancelled, hedged
+
+
+class Attempt:
+    """Something that succeeds or fails when the test says so."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.outcome: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.was_cancelled = False
+
+    async def run(self) -> str:
+        self.begun.set()
+        try:
+            return await self.outcome
+        except asyncio.CancelledError:
+            self.was_cancelled = True
+            raise
+
+
+def test_the_first_is_enough_where_it_is_quick() -> None:
+    """The second does not even begin."""
+
+    async def main() -> None:
+        first, second = Attempt(), Attempt()
+        first.outcome.set_result("first")
+        assert await hedged(first.run(), second.run, 60) == ("first", False)
+        assert not second.begun.is_set()
+
+    asyncio.run(main())
+
+
+def test_the_second_begins_when_the_first_is_slow_and_the_slower_is_cancelled() -> None:
+    """Whichever that is."""
+
+    async def main(winner: int) -> None:
+        attempts = first, second = Attempt(), Attempt()
+        task = asyncio.create_task(hedged(first.run(), second.run, 0.001))
+        await second.begun.wait()
+        attempts[winner].outcome.set_result("won")
+        assert await task == ("won", winner == 1)
+        assert attempts[1 - winner].was_cancelled
+
+    for winner in (0, 1):
+        asyncio.run(main(winner))
+
+
+def test_the_second_begins_at_once_when_the_first_fails() -> None:
+    """Without waiting for the delay."""
+
+    async def main() -> None:
+        first, second = Attempt(), Attempt()
+        first.outcome.set_exception(LostError("first"))
+        second.outcome.set_result("second")
+        assert await hedged(first.run(), second.run, 60) == ("second", True)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_the_later_failure_is_raised_where_both_fail(order: tuple[int, int]) -> None:
+    """One failure ends nothing while the other may still succeed."""
+
+    async def main() -> None:
+        attempts = first, second = Attempt(), Attempt()
+        task = asyncio.create_task(hedged(first.run(), second.run, 0.001))
+        await second.begun.wait()
+        attempts[order[0]].outcome.set_exception(LostError("earlier"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not task.done()
+        attempts[order[1]].outcome.set_exception(LostError("later"))
+        with pytest.raises(LostError, match="later"):
+            await task
+
+    asyncio.run(main())
+
+
+def test_a_bug_is_not_taken_for_a_failure() -> None:
+    """It is raised at once, whatever the other would say."""
+
+    async def main() -> None:
+        first, second = Attempt(), Attempt()
+        first.outcome.set_exception(KeyError("bug"))
+        with pytest.raises(KeyError):
+            await hedged(first.run(), second.run, 60)
+
+    asyncio.run(main())
+
+
+def test_cancelling_cancels_both() -> None:
+    """Nothing goes on for nobody."""
+
+    async def main() -> None:
+        first, second = Attempt(), Attempt()
+        task = asyncio.create_task(hedged(first.run(), second.run, 0.001))
+        await second.begun.wait()
+        await cancelled([task])
+        assert first.was_cancelled
+        assert second.was_cancelled
+
+    asyncio.run(main())

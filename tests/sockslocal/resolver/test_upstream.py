@@ -1,0 +1,272 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import dns.flags
+import dns.message
+import pytest
+
+from fakes.dns_tunnel import REFUSAL, FakeTunnel, Script, addresses, query, response, silence, truncated
+from sockslocal.address import Endpoint
+from sockslocal.config.model import Upstream as UpstreamConfig
+from sockslocal.config.model import UpstreamScheme
+from sockslocal.errors import ServerError
+from sockslocal.resolver import upstream, wire
+from sockslocal.resolver.datagrams import MAX_MISMATCHES
+from sockslocal.resolver.digester import Digester
+from sockslocal.resolver.errors import OverloadedError, UnusableError
+from sockslocal.resolver.upstream import MAX_REST_S, Health, Upstream
+from sockslocal.resolver.wire import Query, parse_query
+
+
+def asked(**options: Any) -> Query:
+    """A client's question."""
+    return parse_query(query(**options).to_wire())
+
+
+def run(
+    test: Callable[[Upstream, FakeTunnel], Awaitable[None]], script: Script, scheme: UpstreamScheme = "udp"
+) -> None:
+    """Run `test` with an upstream behind a tunnel that plays `script`."""
+
+    async def main() -> None:
+        tunnel, digester = FakeTunnel(script), Digester()
+        server = Upstream(UpstreamConfig(scheme, Endpoint("192.0.2.53", 53)), tunnel, digester)
+        try:
+            await test(server, tunnel)
+        finally:
+            await server.close()
+            await tunnel.close()
+            digester.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("scheme", ["udp", "tcp"])
+def test_an_answer_says_where_it_came_from(scheme: UpstreamScheme) -> None:
+    """Upstream and path; the health has its latency."""
+
+    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+        answer = await server.ask(asked())
+        assert (answer.rcode, answer.upstream, answer.path) == (
+            wire.NOERROR,
+            f"{scheme}://192.0.2.53:53",
+            scheme,
+        )
+        assert tunnel.paths == [scheme]
+        assert (server.health.answered, server.health.failed) == (1, 0)
+        assert server.health.latency_s is not None
+
+    run(test, addresses, scheme)
+
+
+def test_a_truncated_answer_is_asked_for_by_tcp() -> None:
+    """Every time anew, as the next answer may fit (checklist 32)."""
+
+    def script(message: dns.message.Message, path: str) -> list[bytes]:
+        return [truncated(message)] if path == "udp" else addresses(message)
+
+    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+        for _ in range(2):
+            answer = await server.ask(asked())
+            assert (answer.path, answer.counts) == ("tcp", (1, 0, 0))
+        assert tunnel.paths == ["udp", "tcp", "udp", "tcp"]
+
+    run(test, script)
+
+
+def test_do_and_cd_are_passed_on_and_nothing_else_of_the_clients_edns() -> None:
+    """Its cookie, its subnet and its size stay here (checklist 46, 54)."""
+
+    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+        options = [dns.edns.ECSOption("203.0.113.0", 24), dns.edns.CookieOption(b"12345678", b"")]
+        flags = dns.flags.RD | dns.flags.CD
+        await server.ask(asked(use_edns=0, want_dnssec=True, payload=4096, options=options, flags=flags))
+        ((_, sent),) = tunnel.asked
+        assert (sent.payload, sent.options) == (1232, ())
+        assert sent.ednsflags & dns.flags.DO
+        assert sent.flags & dns.flags.CD
+
+    run(test, addresses)
+
+
+def test_an_upstream_that_is_silent_by_udp_is_asked_by_tcp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And for a while at once so; then by UDP again."""
+    monkeypatch.setattr(upstream, "DATAGRAM_S", 0.01)
+
+    def script(message: dns.message.Message, path: str) -> list[bytes]:
+        return silence(message, path) if path == "udp" else addresses(message)
+
+    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+        assert (await server.ask(asked())).path == "tcp"
+        assert (await server.ask(asked())).path == "tcp"
+        assert tunnel.paths == ["udp", "tcp", "tcp"]
+        server._stream_until = 0.0
+        tunnel.script = addresses
+        assert (await server.ask(asked())).path == "udp"
+
+    run(test, script)
+
+
+def test_where_the_server_has_no_udp_tcp_is_used() -> None:
+    """At once, as the tunnel says so."""
+
+    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+        tunnel.open_flow = refused  # type: ignore[assignment]
+        assert (await server.ask(asked())).path == "tcp"
+
+    def refused(*_: object) -> Any:
+        raise ServerError.of("udp-unsupported", address="proxy.example:1080", phrase="command not supported")
+
+    run(test, addresses)
+
+
+def test_forged_answers_lead_to_tcp() -> None:
+    """None of them is believed, and the true one arrives (checklist 70)."""
+
+    def script(message: dns.message.Message, path: str) -> list[bytes]:
+        if path == "tcp":
+            return addresses(message)
+        message.question[0].name = dns.name.from_text("other.example")
+        return [response(message, "other.example A 203.0.113.66")] * MAX_MISMATCHES
+
+    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+        answer = await server.ask(asked())
+        assert (answer.path, answer.body[-4:]) == ("tcp", bytes((192, 0, 2, 1)))
+        assert server.mismatches == MAX_MISMATCHES
+
+    run(test, script)
+
+
+@pytest.mark.parametrize("rcode", ["FORMERR", "NOTIMP"])
+@pytest.mark.parametrize("scheme", ["udp", "tcp"])
+def test_an_upstream_without_edns_is_asked_without_it(rcode: str, scheme: UpstreamScheme) -> None:
+    """That is remembered (checklist 52)."""
+
+    def script(message: dns.message.Message, _path: str) -> list[bytes]:
+        if message.edns < 0:
+            return addresses(message)
+        plain = dns.message.from_wire(message.to_wire())
+        plain.use_edns(False)
+        return [response(plain, rcode=rcode)]
+
+    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+        for _ in range(2):
+            assert (await server.ask(asked(use_edns=0, want_dnssec=True))).counts == (1, 0, 0)
+        assert [message.edns for _, message in tunnel.asked] == [0, -1, -1]
+
+    run(test, script, scheme)
+
+
+def test_a_format_error_with_opt_is_the_answer() -> None:
+    """Who sends OPT knows EDNS."""
+
+    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+        assert (await server.ask(asked())).rcode == wire.FORMERR
+        assert len(tunnel.asked) == 1
+
+    run(test, lambda message, path: [response(message, rcode="FORMERR")])
+
+
+def test_a_bare_error_is_an_answer_by_tcp() -> None:
+    """With its code, after the attempt without EDNS."""
+
+    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+        answer = await server.ask(asked())
+        assert (answer.rcode, answer.path) == (wire.NOTIMP, "tcp")
+        assert [message.edns for _, message in tunnel.asked] == [0, -1]
+
+    run(test, lambda message, path: [b"\0\0\x81\4\0\0\0\0\0\0\0\0"], "tcp")
+
+
+def test_an_unusable_answer_is_a_failure() -> None:
+    """As if there had been none."""
+
+    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+        with pytest.raises(UnusableError):
+            await server.ask(asked())
+        assert (server.health.failed, server.health.resting) == (1, True)
+        assert server.health.last_error is not None
+        assert "malformed" in server.health.last_error
+
+    run(test, lambda message, path: [addresses(message)[0][:-12]])
+
+
+def test_a_tunnel_that_is_down_is_a_failure_at_once() -> None:
+    """Nothing is waited for."""
+
+    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+        tunnel.refusal = REFUSAL
+        with pytest.raises(ServerError):
+            await server.ask(asked())
+        assert tunnel.asked == []
+
+    run(test, addresses)
+
+
+def test_our_own_overload_is_not_held_against_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answered."""
+
+    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+        monkeypatch.setattr(server._digester, "digest", overloaded)
+        with pytest.raises(OverloadedError):
+            await server.ask(asked())
+        assert (server.health.failed, server.health.resting) == (0, False)
+
+    async def overloaded(*_: object, **__: object) -> Any:
+        raise OverloadedError("too much")
+
+    run(test, addresses)
+
+
+def test_who_waited_long_enough_leaves_a_failure() -> None:
+    """A cancelled query counts as unanswered."""
+
+    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(server.ask(asked()), 0.01)
+        assert (server.health.failed, server.health.last_error) == (1, "no answer in time")
+
+    run(test, silence)
+
+
+def test_rest_doubles_up_to_a_minute_and_ends_with_an_answer() -> None:
+    """Failures within one rest count once."""
+    health = Health()
+    now, rests = 0.0, []
+    for _ in range(8):
+        health.note_failure(now + 0.5, now + 0.5, "silence")
+        now = health._rest_until
+        rests.append(health._rest_s)
+        health.note_failure(now - 0.1, now - 0.1, "silence")
+    assert rests == [1, 2, 4, 8, 16, 32, MAX_REST_S, MAX_REST_S]
+    health.note_answer(now, now + 0.5)
+    assert not health.resting
+    assert health.take_turn(now)
+
+
+def test_after_a_rest_one_query_is_the_probe() -> None:
+    """The others go elsewhere until its outcome is known."""
+    health = Health()
+    health.note_failure(0.0, 0.5, "silence")
+    assert not health.take_turn(1.0)
+    assert [health.take_turn(2.0) for _ in range(3)] == [True, False, False]
+    health.note_failure(2.0, 3.0, "silence")
+    assert not health.take_turn(4.9)
+    assert health.take_turn(5.1)
+
+
+def test_an_answer_in_the_meantime_excuses_a_failure() -> None:
+    """It was the question then, not the upstream."""
+    health = Health()
+    health.note_answer(1.0, 1.1)
+    health.note_failure(0.5, 2.5, "silence")
+    assert (health.failed, health.resting) == (1, False)
+
+
+def test_latency_is_smoothed() -> None:
+    """One slow answer does not make a slow upstream."""
+    health = Health()
+    health.note_answer(0.0, 0.1)
+    health.note_answer(0.0, 0.9)
+    assert health.latency_s == pytest.approx(0.2)

@@ -168,6 +168,8 @@ def test_a_server_that_always_closes_is_not_stormed(tunnel: Tunnel) -> None:
     """However many datagrams come, associations are asked for about once a second, and then less often."""
     tunnel.server.script = Script(at=Stage.RELAY, act=Act.CLOSE)
     with LocalUdp(tunnel.udp) as local:
+        local.sock.send(b"first")
+        wait_until(lambda: tunnel.problem() == "udp-unsupported", seconds=5, what="the problem")
         for _ in range(200):
             local.sock.send(b"again")
         tunnel.daemon.wait_for(lambda status: status.forwards["echoes"].dropped >= 100)

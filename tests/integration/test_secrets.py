@@ -215,4 +215,4 @@ def test_the_finder_finds(daemon: Daemon) -> None:
         assert shows(b"before" + spelling + b"after")
     daemon.configure("")
     daemon.start()
-    assert f"SOCKSLOCAL_CONFIG={daemon.config}".encode() in b"\n".join(processes(daemon.pid))
+    assert b"\0-m\0sockslocal\0run\0" in b"\n".join(processes(daemon.pid))

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 
 from integration.servers.process import which
-from integration.servers.socks import PASSWORD, USERNAME, SocksServer
+from integration.servers.socks import NOBODY, PASSWORD, USERNAME, SocksServer
 
 WRAPPER = "libnss_wrapper.so"
 
@@ -20,7 +20,7 @@ external: 127.0.0.1
 clientmethod: none
 socksmethod: username
 user.privileged: {privileged}
-user.unprivileged: nobody
+user.unprivileged: {unprivileged}
 client pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 }}
 socks pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 command: connect udpassociate }}
 socks pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 command: bindreply udpreply }}
@@ -38,12 +38,15 @@ class Dante(SocksServer):
         return super().missing() + ([] if _loads(WRAPPER) else [WRAPPER])
 
     def prepare(self) -> None:
-        me = "nobody" if os.geteuid() == 65534 else "tester"
-        users = {me: os.geteuid(), "nobody": 65534, USERNAME: 64711}
-        self.write("passwd", "".join(f"{name}:x:{number}:65534:::\n" for name, number in users.items()))
+        me = "nobody" if os.geteuid() == NOBODY else "tester"
+        users = {"nobody": (NOBODY, NOBODY), USERNAME: (64711, NOBODY), me: (os.geteuid(), os.getegid())}
+        passwd = [f"{name}:x:{user}:{group}:::\n" for name, (user, group) in users.items()]
+        self.write("passwd", "".join(passwd))
         self.write("shadow", f"{USERNAME}:{_crypt(PASSWORD)}:19000:0:99999:7:::\n")
-        self.write("group", "nogroup:x:65534:\n")
-        self.write("danted.conf", CONFIG.format(host=self.host, port=self.port, privileged=me))
+        self.write("group", f"nogroup:x:{NOBODY}:\ntesters:x:{os.getegid()}:\n")
+        other = "nobody" if os.geteuid() == 0 else me
+        text = CONFIG.format(host=self.host, port=self.port, privileged=me, unprivileged=other)
+        self.write("danted.conf", text)
 
     def environment(self) -> Mapping[str, str]:
         files = {kind: str(self.folder / kind) for kind in ("passwd", "shadow", "group")}

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from integration.servers.process import LOOPBACK, Process, free_port, which
-from integration.servers.socks import SocksServer
+from integration.servers.socks import NOBODY, SocksServer
 
 SSHD_CONFIG = """\
 Port {port}
@@ -25,6 +25,13 @@ class OpenSsh(SocksServer):
     programs = ("ssh", "sshd", "ssh-keygen")
     username = None
     relays_udp = False
+
+    _sshd: Process | None = None
+
+    @classmethod
+    def missing(cls) -> list[str]:
+        refused = ["an account to log in to (sshd refuses nobody)"] if os.geteuid() == NOBODY else []
+        return super().missing() + refused
 
     def prepare(self) -> None:
         if os.geteuid() == 0:
@@ -52,4 +59,5 @@ class OpenSsh(SocksServer):
 
     def stop(self) -> None:
         super().stop()
-        self._sshd.stop()
+        if self._sshd is not None:
+            self._sshd.stop()

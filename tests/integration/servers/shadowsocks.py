@@ -14,6 +14,8 @@ class Shadowsocks(SocksServer):
     username = None
     relays_udp = True
 
+    _far_end: Process | None = None
+
     def prepare(self) -> None:
         self._far_port = free_port()
         self._far_end = Process([which("ss-server"), *self._shared()], self.folder)
@@ -24,7 +26,8 @@ class Shadowsocks(SocksServer):
 
     def stop(self) -> None:
         super().stop()
-        self._far_end.stop()
+        if self._far_end is not None:
+            self._far_end.stop()
 
     def _shared(self) -> list[str]:
         return ["-s", LOOPBACK, "-p", str(self._far_port), "-k", KEY, "-m", METHOD, "-u"]

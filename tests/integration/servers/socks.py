@@ -9,6 +9,9 @@ from typing import ClassVar, Self
 from fakes.waiting import wait_until
 from integration.servers.process import LOOPBACK, READY_S, Process, accepts, free_port, program
 
+NOBODY = 65534
+"""The user and the group without rights, on Debian."""
+
 USERNAME = "ana"
 PASSWORD = "c@n:a/r%y-ñéß"
 """A canary: every character that has a meaning in an URL or a config somewhere, and letters beyond ASCII."""
@@ -32,8 +35,12 @@ class SocksServer(ABC):
         self.process: Process | None = None
 
     def __enter__(self) -> Self:
-        self.prepare()
-        self.start()
+        try:
+            self.prepare()
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(

@@ -58,15 +58,17 @@ class StreamServer:
         if len(self.connections) + len(self._adopting) >= MAX_CONNECTIONS and not self._close_most_idle():
             sock.close()
             return
-        task = asyncio.ensure_future(self._adopt(sock))
+        task = asyncio.create_task(self._adopt(sock))
         self._adopting.add(task)
-        task.add_done_callback(self._adopting.discard)
+        task.add_done_callback(partial(self._adopted, sock))
 
     async def _adopt(self, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        try:
-            await loop.connect_accepted_socket(partial(StreamConnection, self), sock)
-        except (OSError, asyncio.CancelledError):
+        await loop.connect_accepted_socket(partial(StreamConnection, self), sock)
+
+    def _adopted(self, sock: socket.socket, task: asyncio.Task[None]) -> None:
+        self._adopting.discard(task)
+        if task.cancelled() or task.exception() is not None:
             sock.close()
 
     def _close_most_idle(self) -> bool:

@@ -45,7 +45,6 @@ def uncovered(module: Path) -> str:
         only = f"--include=*/{module.relative_to(ROOT)}"
         steps = (
             [*coverage, "run", *pytest],
-            [*coverage, "combine", "--quiet"],
             [*coverage, "report", only, "--show-missing", "--fail-under=100", "--precision=2"],
         )
         for step in steps:

@@ -187,7 +187,7 @@ check "coverage of the pure modules" "$bin/python" tests/pure_coverage.py
 
 tests "tests on $number" parallel "$bin/coverage" run -m pytest -o pythonpath=tests -n 2 -m "not serial"
 tests "tests on $number that need the machine for themselves" serial pytest_here "$bin/python" -m serial
-"$bin/coverage" combine --quiet && "$bin/coverage" report --skip-covered --skip-empty || true
+check "coverage" "$bin/coverage" report --skip-covered --skip-empty
 
 other=$(other_python "$number")
 if [ -n "$other" ]; then

@@ -44,19 +44,19 @@ upstreams = ["udp://{upstream}"]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Where things are, and where the daemon is to listen."""
+    """Where things are, and where the daemon is to listen; `spare` is for a forward that the user adds."""
 
     folder: Path
     echo: Endpoint
     web: Endpoint
     udp: Endpoint
     dns: Endpoint
+    spare: Endpoint
 
     @classmethod
     def create(cls, folder: Path) -> "Setting":
         """A setting in the empty `folder`, with ports that are free now."""
-        echo, web, udp, dns = _free_ports(4)
-        return cls(folder, echo, web, udp, dns)
+        return cls(folder, *_free_ports(5))
 
     @property
     def paths(self) -> Paths:

@@ -100,7 +100,7 @@ def _commands(setting: Setting) -> list[tuple[str, str]]:
         ("sockslocal status", "what is up"),
         ("sockslocal off web", "now curl is refused"),
         ("sockslocal on web", "and now it is not"),
-        (f"sockslocal forward add tcp more 127.0.0.1:7007 {ECHO}:{ECHO_PORT}", ""),
+        (f"sockslocal forward add tcp more {setting.spare} {ECHO}:{ECHO_PORT}", ""),
         ("sockslocal status --watch", "what changes"),
     ]
     return [(command, about) for command, about in suggestions if _available(command)]

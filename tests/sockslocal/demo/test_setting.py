@@ -48,8 +48,8 @@ def test_only_the_user_may_read_what_is_in_it(setting: Setting) -> None:
 
 def test_the_ports_are_free_and_differ(setting: Setting) -> None:
     """Each can be listened on, over TCP and UDP."""
-    ports = [setting.echo, setting.web, setting.udp, setting.dns]
-    assert len(set(ports)) == 4
+    ports = [setting.echo, setting.web, setting.udp, setting.dns, setting.spare]
+    assert len(set(ports)) == 5
     for endpoint in ports:
         with socket.create_server(endpoint), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram:
             datagram.bind(endpoint)

@@ -34,7 +34,7 @@ class Terminal(io.TextIOWrapper):
 def show_everything(terminal: Terminal) -> str:
     """Every kind of line, with the longest ports and process ids."""
     port = Endpoint("127.0.0.1", 65_535)
-    setting = Setting(Path("/tmp/sockslocal-demo-12345678"), port, port, port, port)
+    setting = Setting(Path("/tmp/sockslocal-demo-12345678"), port, port, port, port, port)
     screen = Screen(terminal)
     screen.opening(SERVER, 4_194_304)
     screen.login(SERVER, "rejected", 0.000_4)

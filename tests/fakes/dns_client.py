@@ -1,6 +1,7 @@
 """A resolver on loopback, and clients that ask it over real sockets."""
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ import dns.message
 from fakes.dns_tunnel import FakeTunnel
 from sockslocal.address import Endpoint
 from sockslocal.config.model import DnsConfig, Upstream
+from sockslocal.errors import ListenError
 from sockslocal.net.engine import Engine
 from sockslocal.resolver import Resolver
 
@@ -38,22 +40,36 @@ async def resolver(
 ) -> AsyncIterator[Resolver]:
     """An open resolver with `upstreams`, such as `tcp`; `parts` replace those of its engine."""
     engine = dataclasses.replace(Engine.make(), **parts)
-    config = DnsConfig(
-        listen=tuple(Endpoint(host, 0) for host in listen),
-        upstreams=tuple(
-            Upstream("udp" if scheme == "udp" else "tcp", Endpoint(f"192.0.2.{number}", 53))
-            for number, scheme in enumerate(upstreams or ("udp",), start=1)
-        ),
-        servers=("office",),
+    servers = tuple(
+        Upstream("udp" if scheme == "udp" else "tcp", Endpoint(f"192.0.2.{number}", 53))
+        for number, scheme in enumerate(upstreams or ("udp",), start=1)
     )
-    made = Resolver(config, tunnel, engine, clock=clock or Clock())
+    made = _opened(listen, servers, tunnel, engine, clock or Clock())
     try:
-        made.open()
         yield made
     finally:
         await made.close(0)
         await tunnel.close()
         engine.stop()
+
+
+def _opened(
+    hosts: tuple[str, ...],
+    upstreams: tuple[Upstream, ...],
+    tunnel: FakeTunnel,
+    engine: Engine,
+    clock: Clock,
+) -> Resolver:
+    """A resolver on free ports: what is free for TCP may be taken for UDP, and is then chosen anew."""
+    config = DnsConfig(
+        listen=tuple(Endpoint(host, 0) for host in hosts), upstreams=upstreams, servers=("office",)
+    )
+    for _ in range(20):
+        made = Resolver(config, tunnel, engine, clock=clock)
+        with contextlib.suppress(ListenError):
+            made.open()
+            return made
+    raise AssertionError("no port is free for both TCP and UDP")
 
 
 async def ask(made: Resolver, message: dns.message.Message, index: int = 0) -> dns.message.Message:

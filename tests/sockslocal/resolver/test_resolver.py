@@ -242,18 +242,18 @@ def test_the_status_follows_its_life() -> None:
     async def main() -> None:
         engine = Engine.make()
         config = DnsConfig(
-            listen=(Endpoint("127.0.0.1", 0),),
+            listen=(Endpoint("127.0.0.1", 5399),),
             upstreams=(Upstream("udp", Endpoint("192.0.2.1", 53)),),
             servers=("office",),
         )
-        made = Resolver(config, FakeTunnel(), engine)
-        assert (made.status().state, made.status().listen) == ("off", "127.0.0.1:0")
-        made.open()
-        shown = made.status()
-        assert (shown.state, shown.listen, shown.server) == ("listening", str(made.endpoints[0]), "office")
-        await made.close(0)
-        assert made.status().state == "off"
+        shown = Resolver(config, FakeTunnel(), engine).status()
+        assert (shown.state, shown.listen, shown.server) == ("off", "127.0.0.1:5399", "office")
         engine.stop()
+        async with resolver(FakeTunnel()) as made:
+            shown = made.status()
+            assert (shown.state, shown.listen) == ("listening", str(made.endpoints[0]))
+            await made.close(0)
+            assert made.status().state == "off"
 
     asyncio.run(main())
 

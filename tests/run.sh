@@ -112,7 +112,7 @@ check() { # NAME COMMAND...: goes on after a failure, so that one run shows them
     name=$1
     shift
     say "$name"
-    "$@" || { failed="$failed, $name"; failed_checks=$((failed_checks + 1)); }
+    "$@" 9>&- || { failed="$failed, $name"; failed_checks=$((failed_checks + 1)); }
 }
 
 check_types() { # PLATFORM PACKAGE...
@@ -134,7 +134,7 @@ tests() { # NAME REPORT COMMAND...: as `check`; the failures are in the report, 
     report=$reports/$2.xml
     shift 2
     say "$name"
-    "$@" --junitxml="$report" && return 0
+    "$@" --junitxml="$report" 9>&- && return 0
     failed="$failed, $name"
     if ! grep -q -E ' (errors|failures)="[1-9]' "$report" 2> /dev/null; then
         failed_checks=$((failed_checks + 1))
@@ -161,6 +161,7 @@ export PYTHONSAFEPATH=1  # the sources are no import path: what is tested is wha
 if command -v flock > /dev/null; then
     exec 9> ".venv-test.lock"
     flock -n 9 || { say "waiting for another run in this checkout"; flock 9; }
+    # each check is started with 9>&-: what it leaves running must not keep the next run waiting
 fi
 
 provide_environment "$python" "$environment"

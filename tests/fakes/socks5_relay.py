@@ -21,7 +21,7 @@ def bound_socket(host: str) -> socket.socket:
 
 
 class Relay:
-    """Passes datagrams between one client and any target, as its script lets it."""
+    """Passes datagrams between one client and any IPv4 target, as its script lets it."""
 
     def __init__(self, host: str, script: UdpScript, resolve: Callable[[Address], Address]) -> None:
         self.script = script
@@ -33,7 +33,7 @@ class Relay:
         """Set when the script wants the control connection closed."""
         self._resolve = resolve
         self._client_side = bound_socket(host)
-        self._target_side = bound_socket(host)
+        self._target_side = bound_socket("127.0.0.1")
         self._elsewhere = bound_socket("127.0.0.3" if script.fault is UdpFault.OTHER_ADDRESS else host)
         self.address: Address = self._client_side.getsockname()[:2]
         self._loop = asyncio.get_running_loop()

@@ -6,11 +6,12 @@ import pytest
 
 from fakes.waiting import wait_until
 from integration.conftest import skip_without
-from integration.daemon import SERVER, Daemon, tcp
+from integration.daemon import HIDDEN, SERVER, Daemon, tcp
 from integration.local import connect, echoes, exactly
 from integration.servers.process import free_port
 from integration.servers.socks import PASSWORD, SocksServer
 from integration.servers.targets import Targets
+from sockslocal.net.pipes import KEPT
 
 LIMIT = 64
 CONNECTIONS = 100
@@ -28,7 +29,7 @@ def test_exhausted(daemon: Daemon, dante: SocksServer, targets: Targets) -> None
     daemon.start(prefix=["prlimit", f"--nofile={LIMIT}:{LIMIT}"])
     daemon.wait_for(lambda status: status.servers[SERVER].state == "up")
     assert echoes(port)
-    baseline = len(daemon.descriptors())
+    baseline = daemon.descriptors()
 
     with ExitStack() as stack:
         first = stack.enter_context(connect(port))
@@ -48,6 +49,9 @@ def test_exhausted(daemon: Daemon, dante: SocksServer, targets: Targets) -> None
 
     assert echoes(port)
     daemon.wait_for(lambda status: status.forwards["echo"].connections.open == 0)
-    wait_until(lambda: len(daemon.descriptors()) <= baseline + 4, seconds=3, what="descriptors are free")
     assert daemon.log().count("out of descriptors") == 1
     assert "Traceback" not in daemon.log()
+    if baseline is None:
+        pytest.skip(HIDDEN)
+    most = len(baseline) + 2 * KEPT
+    wait_until(lambda: len(daemon.descriptors() or []) <= most, seconds=3, what="descriptors are free")

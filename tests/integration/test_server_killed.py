@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fakes.waiting import wait_until
-from integration.daemon import Daemon, tcp, udp
+from integration.daemon import HIDDEN, Daemon, tcp, udp
 from integration.local import LocalUdp, connect, echoes, exactly
 from integration.servers.process import free_port
 from integration.servers.socks import PASSWORD, SocksServer
@@ -50,7 +50,7 @@ def drain(sock: socket.socket) -> None:
 
 def in_use(daemon: Daemon) -> Counter[str]:
     """How many descriptors of each kind are open, without the pipes kept for the next connections."""
-    kinds = Counter(name.partition(":")[0] for name in daemon.descriptors())
+    kinds = Counter(name.partition(":")[0] for name in daemon.descriptors() or [])
     kinds["pipe"] = max(0, kinds["pipe"] - 2 * KEPT)
     return kinds
 
@@ -88,4 +88,6 @@ def test_all_comes_back(daemon: Daemon, dante: SocksServer, targets: Targets, we
     with LocalUdp(udp_port) as local:
         wait_until(local.echoes, seconds=10, what="datagrams pass again")
     daemon.wait_for(lambda status: status.udp.flows == 0)
+    if not baseline:
+        pytest.skip(HIDDEN)
     wait_until(lambda: in_use(daemon) <= baseline, seconds=QUIET_S, what=f"descriptors are {baseline} again")

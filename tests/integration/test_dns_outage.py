@@ -1,0 +1,37 @@
+"""Names while the server is away: an answer at once that says so, and good ones the moment it is back."""
+
+import pytest
+
+from fakes.socks5_server import FakeServer
+from fakes.waiting import wait_until
+from integration.conftest import skip_without
+from integration.daemon import Daemon, dns
+from integration.local import dig
+from integration.servers.process import LOOPBACK, free_port
+from integration.servers.unbound import Unbound
+
+RETURN_S = 2.0
+
+
+@pytest.mark.parametrize("scheme", ["udp", "tcp"])
+def test_servfail_and_back(unbound: Unbound, daemon: Daemon, scheme: str) -> None:
+    """SERVFAIL, never an answer by another way; what is in the cache is served all the same."""
+    skip_without("dig")
+    with FakeServer() as server:
+        port = free_port()
+        daemon.configure(
+            daemon.server(f"{LOOPBACK}:{server.port}"), dns(port, f"{scheme}://{unbound.address}")
+        )
+        daemon.start()
+        assert dig(port, "www.example").records == ["192.0.2.80"]
+        server.stop()
+        for options in ((), ("+tcp",)):
+            assert dig(port, "ns.example", "A", *options).code == "SERVFAIL"
+        assert dig(port, "www.example").records == ["192.0.2.80"]
+        server.start()
+        wait_until(
+            lambda: dig(port, "alias.example").code == "NOERROR", seconds=RETURN_S, what="good answers again"
+        )
+        status = daemon.status().dns
+        assert status is not None
+        assert status.failed >= 2

@@ -150,7 +150,7 @@ REGISTRY: dict[str, Kind] = {
     ),
     "udp-association-ended": Kind(
         "UDP association ended",
-        "{address} ended the UDP association",
+        "the UDP association was idle, or the server ended it",
         "a new one is made when it is needed",
         _S,
     ),

@@ -1,5 +1,6 @@
 """UDP forwards: each local program that sends has a flow of its own."""
 
+import logging
 import socket
 
 from sockslocal import status
@@ -17,6 +18,8 @@ from sockslocal.problems import Problem
 
 ROUNDS = 4
 """Batches received before the other sockets have their turn."""
+
+_log = logging.getLogger(__name__)
 
 
 class UdpForward:
@@ -56,7 +59,7 @@ class UdpForward:
             to=joined(self.config.to),
             server=self.route.name,
             state=state,
-            problem=problem or self.problem,
+            problem=problem or self.problem or self.route.udp_problem,
             connections=status.Connections(flows, self.total, self.failed),
             bytes=status.Bytes(self.sent, self.received),
             dropped=self.dropped,
@@ -106,14 +109,15 @@ class _Listener:
             start = stop
 
     def _open(self, peer: Peer) -> "_Session | None":
+        """A session for `peer`, None while there can be none."""
         session = _Session(self, peer)
         forward = self.forward
-        forward.total += 1
-        session.flow = forward.route.open(self.target, session, forward.config.idle)
-        if session.flow is None:
-            forward.failed += 1
-            forward.problem = forward.route.udp_problem
+        try:
+            session.flow = forward.route.open(self.target, session, forward.config.idle)
+        except ServerError as error:
+            forward.problem = error.problem
             return None
+        forward.total += 1
         self.sessions[peer] = session
         return session
 
@@ -137,21 +141,28 @@ class _Session:
         self.flow.touch()
         return self.flow.send(batch, indices)
 
+    def opened(self) -> None:
+        self._listener.forward.problem = None
+
     def received(self, batch: Batch, indices: range, skip: int) -> None:
         forward = self._listener.forward
         forward.received += batch.octets(indices) - skip * len(indices)
-        forward.problem = None
         if self.flow is not None:
             self.flow.touch()
         taken = batch.send(self._listener.sock, indices, skip=skip, peer=self._peer)
         forward.dropped += len(indices) - taken
 
+    def dropped(self, count: int) -> None:
+        self._listener.forward.dropped += count
+
     def lost(self, error: ServerError | None) -> None:
         self.flow = None
         self._listener.sessions.pop(self._peer, None)
         if error is not None:
-            self._listener.forward.failed += 1
-            self._listener.forward.problem = error.problem
+            forward = self._listener.forward
+            forward.failed += 1
+            forward.problem = error.problem
+            _log.info("! forward %s: %s", forward.config.name, error)
 
     def close(self) -> None:
         if self.flow is not None:

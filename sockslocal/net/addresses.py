@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from sockslocal.address import Endpoint, ip_of
 from sockslocal.net.connecting import SocketAddress
@@ -11,6 +13,10 @@ FRESH_S = 60.0
 """Seconds for which an answer of the system's resolver is used without asking again."""
 
 DEADLINE_S = 10.0
+"""Seconds that the system's resolver has for its first answer."""
+
+PATIENCE_S = 1.0
+"""Seconds that it has for a later one; then the old answer serves for a while longer."""
 
 Found = Callable[[list[SocketAddress] | OSError], None]
 
@@ -33,50 +39,90 @@ class ServerAddresses:
         self._endpoint = endpoint
         self._clock = clock
         self._known: list[SocketAddress] = []
-        self._asked_at = float("-inf")
-        self._waiting: list[Found] = []
-        self._task: asyncio.Task[None] | None = None
+        self._fresh_until = float("-inf")
+        self._preferred: SocketAddress | None = None
+        self._waiting: dict[Found, None] = {}
+        self._lookup: _Lookup | None = None
+        self._impatience: asyncio.TimerHandle | None = None
         address = ip_of(endpoint.host)
-        self._fixed = address is not None
         if address is not None:
             family = socket.AF_INET if address.version == 4 else socket.AF_INET6
             self._known = [(family, (endpoint.host, endpoint.port))]
+            self._fresh_until = float("inf")
 
     def find(self, found: Found) -> None:
         """Call `found` with the addresses, at once where they are known, or with why there are none."""
-        if self._fixed or (self._known and self._clock() - self._asked_at < FRESH_S):
+        if self._clock() < self._fresh_until:
             found(self._known)
             return
-        self._waiting.append(found)
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._resolve(), name="server address")
+        self._waiting[found] = None
+        if self._impatience is None:
+            seconds = PATIENCE_S if self._known else DEADLINE_S
+            self._impatience = asyncio.get_running_loop().call_later(seconds, self._give_up)
+        if self._lookup is None:
+            self._lookup = _Lookup(self._endpoint, self._answered)
+
+    def drop(self, found: Found) -> None:
+        """`found` is not to be called any more."""
+        self._waiting.pop(found, None)
 
     def prefer(self, address: SocketAddress) -> None:
         """`address` has answered: try it first from now on."""
-        if not self._fixed and address in self._known:
-            self._known.remove(address)
-            self._known.insert(0, address)
+        if address != self._known[0] and address in self._known:
+            self._preferred = address
+            self._put_preferred_first()
 
-    def close(self) -> None:
-        """Stop resolving; who waits is not called any more."""
-        self._waiting.clear()
-        if self._task is not None:
-            self._task.cancel()
+    def _put_preferred_first(self) -> None:
+        self._known.sort(key=lambda address: address != self._preferred)
 
-    async def _resolve(self) -> None:
-        outcome: list[SocketAddress] | OSError
-        try:
-            async with asyncio.timeout(DEADLINE_S):
-                answers = await asyncio.get_running_loop().getaddrinfo(
-                    self._endpoint.host, self._endpoint.port, type=socket.SOCK_STREAM
-                )
-            self._known = interleave([(family, address) for family, _, _, _, address in answers])
-            self._asked_at = self._clock()
+    def _give_up(self) -> None:
+        """The resolver takes too long; its answer is taken when it comes."""
+        self._tell(OSError(0, "no answer in time"))
+
+    def _answered(self, answer: list[SocketAddress] | OSError) -> None:
+        self._lookup = None
+        if isinstance(answer, list):
+            self._known = interleave(answer)
+            self._put_preferred_first()
+        self._tell(answer)
+
+    def _tell(self, outcome: list[SocketAddress] | OSError) -> None:
+        """Call those who wait; where there was no new answer, with the old one."""
+        if self._impatience is not None:
+            self._impatience.cancel()
+            self._impatience = None
+        if self._known:
+            self._fresh_until = self._clock() + FRESH_S
             outcome = self._known
-        except OSError as error:  # TimeoutError is one
-            outcome = self._known or error
-        finally:
-            self._task = None
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, {}
         for found in waiting:
             found(outcome)
+
+
+class _Lookup:
+    """One question to the system's resolver, in a thread of its own.
+
+    Not in the loop's executor: that one waits for its threads when the process is to end, and this question
+    may take the resolver half a minute. Nobody waits for a daemon thread.
+    """
+
+    def __init__(self, endpoint: Endpoint, answered: Found) -> None:
+        self._endpoint = endpoint
+        self._answered = answered
+        self._loop = asyncio.get_running_loop()
+        try:
+            threading.Thread(target=self._ask, name="server address", daemon=True).start()
+        except RuntimeError as error:  # no thread can be started
+            self._loop.call_soon(answered, OSError(0, str(error)))
+
+    def _ask(self) -> None:
+        outcome: list[SocketAddress] | OSError
+        try:
+            answers = socket.getaddrinfo(*self._endpoint, type=socket.SOCK_STREAM)
+            outcome = [(family, address) for family, _, _, _, address in answers]
+        except OSError as error:
+            outcome = error
+        except UnicodeError:
+            outcome = OSError(0, "it is no host name")
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._answered, outcome)

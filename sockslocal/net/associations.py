@@ -4,9 +4,9 @@ It lives as long as its control connection. Nothing is ever written on that one 
 servers end the association at any octet.
 """
 
+import errno
 import socket
 from collections import deque
-from functools import partial
 from typing import Protocol
 
 from sockslocal.address import Endpoint, ip_of
@@ -17,7 +17,8 @@ from sockslocal.net.connecting import SocketAddress
 from sockslocal.net.datagrams import SLOTS, Batch, send_one
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.engine import Engine
-from sockslocal.net.poller import READABLE
+from sockslocal.net.listener import CAPACITY_ERRNOS
+from sockslocal.net.poller import ERROR, READABLE
 from sockslocal.net.relay_address import relay_address
 from sockslocal.net.way import Way
 from sockslocal.socks5.datagram import encode_header, parse_header
@@ -27,11 +28,14 @@ from sockslocal.socks5.messages import Command, Request
 ASSOCIATE = Request(Command.UDP_ASSOCIATE, Endpoint("0.0.0.0", 0))  # noqa: S104  asks, binds nothing
 """Zeros: which address the datagrams will come from is not known, and a wrong guess is dropped in silence."""
 
-MAX_WAITING = 16
-"""Datagrams that wait while an association is made; the oldest are dropped first."""
+MAX_WAITING, MAX_WAITING_OCTETS = 16, 65_536
+"""Datagrams, and octets, that wait while an association is made; the oldest are dropped first."""
 
 BRIEF_S = 2.0
 """A server that closes an association within these seconds, before any datagram came, does so every time."""
+
+CONTROL_READS = 16
+"""Reads of a control connection before the other sockets have their turn."""
 
 ROUNDS = 4
 """Batches received before the other sockets have their turn."""
@@ -40,8 +44,14 @@ ROUNDS = 4
 class Receiver(Protocol):
     """Who a flow belongs to."""
 
+    def opened(self) -> None:
+        """Datagrams can pass, as far as the server says."""
+
     def received(self, batch: Batch, indices: range, skip: int) -> None:
         """Datagrams came, with payloads behind `skip` octets; the batch is good only during the call."""
+
+    def dropped(self, count: int) -> None:
+        """So many datagrams came that are not this flow's, or nobody's."""
 
     def lost(self, error: ServerError | None) -> None:
         """The flow is over; without an error it was idle, or its association ended, and a new one may do."""
@@ -54,7 +64,10 @@ class Owner(Protocol):
         """`flow` is in use."""
 
     def opened(self) -> None:
-        """Datagrams can pass."""
+        """Datagrams can pass, as far as the server says."""
+
+    def proved(self) -> None:
+        """A datagram came: it is as the server says."""
 
     def ended(self, association: "Association", flow: "Flow | None", error: ServerError | None) -> None:
         """All of it was closed; `flow` is what it carried. Called once."""
@@ -76,7 +89,7 @@ class Flow:
         self.by_name = ip_of(remote.host) is None
 
     def send(self, batch: Batch, indices: range) -> int:
-        """Send payloads on; gives how many were taken (or wait), the others are dropped."""
+        """Send payloads on; gives how many more are on their way or wait for it than before."""
         return self._association.send(self, batch, indices)
 
     def send_payload(self, payload: bytes) -> bool:
@@ -110,12 +123,13 @@ class Association:
         self._dial: Dial | None = None
         self._control: socket.socket | None = None
         self._sock: socket.socket | None = None
-        self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
+        self._waiting: deque[bytes] = deque()
+        self._waiting_octets = 0
         self._opened_at = 0.0
         self._useful = False
+        self._bound = Endpoint("", 0)
+        self._server = ""
         self.flow: Flow | None = None
-        self.dropped = 0
-        """Datagrams that came and could not be used."""
 
     def start(self, dial: Dial) -> None:
         """Begin with `dial`, whose outcome is told to `dialled` or `failed`."""
@@ -136,16 +150,27 @@ class Association:
         """Send the payloads of `batch` in the name of `flow`."""
         if self._sock is not None:
             return batch.send(self._sock, indices, header=flow.header)
-        for index in indices:
-            self._waiting.append(flow.header + batch.payload(index))
-        return min(len(indices), MAX_WAITING)
+        return sum(self._wait(flow.header + batch.payload(index)) for index in indices)
 
     def send_payload(self, flow: Flow, payload: bytes) -> bool:
         """Send one payload in the name of `flow`."""
         if self._sock is not None:
             return send_one(self._sock, flow.header + payload)
-        self._waiting.append(flow.header + payload)
+        self._wait(flow.header + payload)
         return True
+
+    def lasts(self, now: float) -> bool:
+        """Whether datagrams can pass, and the server has not closed it at once."""
+        return self._sock is not None and now - self._opened_at >= BRIEF_S
+
+    def _wait(self, datagram: bytes) -> int:
+        """Have `datagram` wait for the association; gives how many more wait than before."""
+        waiting, before = self._waiting, len(self._waiting)
+        waiting.append(datagram)
+        self._waiting_octets += len(datagram)
+        while len(waiting) > MAX_WAITING or (self._waiting_octets > MAX_WAITING_OCTETS and len(waiting) > 1):
+            self._waiting_octets -= len(waiting.popleft())
+        return len(waiting) - before
 
     def end(self, error: ServerError | None, *, tell: bool = True) -> None:
         """Close everything and `tell` the flow's receiver."""
@@ -154,6 +179,8 @@ class Association:
         self._ended = True
         if self._dial is not None:
             self._dial.cancel()
+        if self._override is not None:
+            self._override.drop(self._located)
         for sock in (self._control, self._sock):
             if sock is not None:
                 self._engine.poller.close(sock)
@@ -173,53 +200,85 @@ class Association:
         self._control = dial.sock
         self._opened_at = self._engine.clock()
         self._engine.poller.replace(dial.sock, self._control_ready)
-        self._control_ready(dial.edges)
-        if self._override is not None:
-            self._override.find(partial(self._located, dial))
+        self._bound = dial.bound or self._bound
+        self._server = dial.address[1][0] if dial.address else ""
+        self._control_ready()
+        if self._override is not None and not self._ended:
+            self._override.find(self._located)
         else:
-            self._located(dial, [])
+            self._located(None)
 
-    def _located(self, dial: Dial, found: list[SocketAddress] | OSError) -> None:
-        if self._ended:
+    def _located(self, override: list[SocketAddress] | OSError | None) -> None:
+        """Open the way to the relay, at the address that overrides the server's, if any."""
+        if self._ended or self._control is None:
             return
-        override = found[0][1][0] if isinstance(found, list) and found else None
-        bound = dial.bound or Endpoint("", 0)
-        server, here = dial.sock.getpeername()[0], dial.sock.getsockname()[0]
-        self._sock = _relay_socket(relay_address(bound, server, override), server, here)
-        if self._sock is None:
-            self.end(ServerError(self._way.problem("udp-relay-invalid", relay=bound)))
-            return
-        self._engine.poller.register(self._sock, self._relay_ready)
-        self.owner.opened()
-        while self._waiting:
-            send_one(self._sock, self._waiting.popleft())
-
-    def _control_ready(self, events: int) -> None:
-        """Octets on the control connection mean nothing; its end is the association's."""
-        if not events & READABLE or self._control is None:
+        if isinstance(override, OSError):
+            self._fail("udp-address-unknown", reason=override.strerror)
             return
         try:
-            while self._control.recv(4096):
-                pass
+            here = self._control.getsockname()[0]
+            relay = relay_address(self._bound, self._server, override[0][1][0] if override else None)
+            if relay is None:
+                self._fail("udp-relay-invalid", relay=self._bound)
+            else:
+                self._open(relay, _relay_socket(relay, self._server, here))
+        except OSError as error:
+            code = "descriptors-exhausted" if error.errno in CAPACITY_ERRNOS else "udp-relay-invalid"
+            self._fail(code, relay=self._bound, limit=self._engine.budget.limit)
+
+    def _open(self, relay: Endpoint, sock: socket.socket) -> None:
+        """Datagrams can pass, and those that wait do."""
+        self._sock = sock
+        self._bound = relay
+        self._engine.poller.register(sock, self._relay_ready)
+        self.owner.opened()
+        if self.flow is not None:
+            self.flow.receiver.opened()
+        while self._waiting:
+            send_one(sock, self._waiting.popleft())
+
+    def _fail(self, code: str, **details: object) -> None:
+        self.end(ServerError(self._way.problem(code, **details)))
+
+    def _control_ready(self, events: int = READABLE) -> None:
+        """Octets on the control connection mean nothing; its end is the association's."""
+        if not events & READABLE or self._control is None or self._ended:
+            return
+        try:
+            for _ in range(CONTROL_READS):
+                if not self._control.recv(4096):
+                    self._closed_by_server()
+                    return
         except BlockingIOError:
             self._engine.poller.wait_readable(self._control)
         except OSError:
             self._closed_by_server()
         else:
-            self._closed_by_server()
+            self._engine.poller.soon(self._control_ready)
 
     def _closed_by_server(self) -> None:
         """The end that RFC 1928 knows; at once and for nothing, it is a server that does not relay."""
-        brief = not self._useful and self._engine.clock() - self._opened_at < BRIEF_S
-        phrase = "it closes each association at once"
-        self.end(ServerError(self._way.problem("udp-unsupported", phrase=phrase)) if brief else None)
+        if self._useful or self._engine.clock() - self._opened_at >= BRIEF_S:
+            self.end(None)
+        else:
+            self._fail("udp-unsupported", phrase="it closes each association at once")
+
+    def _relay_gone(self) -> None:
+        """Nobody listens at the relay (ICMP), though the control connection lives."""
+        if self._useful:
+            self.end(None)
+        else:
+            self._fail("udp-relay-invalid", relay=self._bound)
 
     def _relay_ready(self, events: int = READABLE) -> None:
-        if not events & READABLE:
+        if self._ended or self._sock is None or not events & READABLE:
+            return
+        if events & ERROR and self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED:
+            self._relay_gone()
             return
         batch = self._engine.batch
         for _ in range(ROUNDS):
-            if self._sock is None or self._ended:
+            if self._ended:
                 return
             count = batch.receive(self._sock)
             self._deliver(batch, count)
@@ -238,10 +297,12 @@ class Association:
                 header = batch.payload(start)[:skip]
                 while stop < count and batch.payload(stop)[:skip] == header:
                     stop += 1
-                self._useful = True
+                if not self._useful:
+                    self._useful = True
+                    self.owner.proved()
                 self.flow.receiver.received(batch, range(start, stop), skip)
             else:
-                self.dropped += 1
+                self.flow.receiver.dropped(1)
             start = stop
 
     def _accepted_header(self, datagram: memoryview, flow: Flow) -> int:
@@ -258,13 +319,11 @@ class Association:
         return length if flow.by_name and remote.port == flow.remote.port else 0
 
 
-def _relay_socket(relay: Endpoint | None, server: str, here: str) -> socket.socket | None:
-    """A socket that hears nobody but `relay`, None where that cannot be.
+def _relay_socket(relay: Endpoint, server: str, here: str) -> socket.socket:
+    """A socket that hears nobody but `relay`. Raises OSError.
 
     It speaks from `here`, as the control connection does, because servers know their client by that address.
     """
-    if relay is None:
-        return None
     family = socket.AF_INET6 if ":" in relay.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
@@ -276,5 +335,5 @@ def _relay_socket(relay: Endpoint | None, server: str, here: str) -> socket.sock
         sock.connect((relay.host, relay.port))
     except OSError:
         sock.close()
-        return None
+        raise
     return sock

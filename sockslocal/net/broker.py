@@ -11,13 +11,14 @@ from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.engine import Engine
 from sockslocal.net.flows import FlowTable
 from sockslocal.net.way import Way
+from sockslocal.problems import Problem
 from sockslocal.socks5.messages import Request
 
 MAX_ASSOCIATIONS = 1024
 """At one server; each costs it a TCP connection and us two descriptors."""
 
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
-"""After an association failed, the next one is made no sooner; doubling while they fail."""
+"""After an association failed, the next one is made no sooner; doubling while its UDP is to blame."""
 
 SWEEP_S = 1.0
 """How often idle flows are looked for."""
@@ -27,7 +28,7 @@ Noted = Callable[[ServerError | None], None]
 
 
 class Broker:
-    """The flows through one server; `noted` hears how making associations goes (None: well)."""
+    """The flows through one server; `noted` hears how its UDP fares (None: well)."""
 
     def __init__(
         self, engine: Engine, way: Way, make_dial: MakeDial, noted: Noted, override: ServerAddresses | None
@@ -41,9 +42,9 @@ class Broker:
         self._associations: set[Association] = set()
         self._retry_s = 0.0
         self._retry_at = 0.0
+        self._trouble: Problem | None = None
+        """Why the last association failed, until one works."""
         self._sweeping = False
-        self.refused = 0
-        """Flows that had no room, or came while no association could be made."""
 
     @property
     def associations(self) -> int:
@@ -53,17 +54,20 @@ class Broker:
     def flows(self) -> int:
         return len(self._flows)
 
-    def open(self, remote: Endpoint, receiver: Receiver, idle_s: float) -> Flow | None:
-        """A flow to `remote`, or None while there can be none: then its datagrams are to be dropped."""
+    def open(self, remote: Endpoint, receiver: Receiver, idle_s: float) -> Flow:
+        """A flow to `remote`. Raises ServerError while there can be none: drop its datagrams."""
         now = self._engine.clock()
-        if now < self._retry_at or not self._make_room(now):
-            self.refused += 1
-            return None
+        if self._trouble is not None and now < self._retry_at:
+            raise ServerError(self._trouble)
+        if not self._make_room(now):
+            raise ServerError(self._way.problem("udp-flows-exhausted"))
         association = Association(self._engine, self._way, self._override, self)
         self._associations.add(association)
+        association.start(self._make_dial(ASSOCIATE, association.dialled, association.failed))
+        if self._trouble is not None and association not in self._associations:  # it failed at once
+            raise ServerError(self._trouble)
         flow = association.attach(remote, receiver, idle_s)
         self._flows.touch(flow, now)
-        association.start(self._make_dial(ASSOCIATE, association.dialled, association.failed))
         self._sweep_later()
         return flow
 
@@ -89,17 +93,29 @@ class Broker:
         flow.receiver.lost(None)
 
     def opened(self) -> None:
-        self._retry_s = self._retry_at = 0.0
         self._noted(None)
+
+    def proved(self) -> None:
+        self._trouble = None
+        self._retry_s = 0.0
 
     def ended(self, association: Association, flow: Flow | None, error: ServerError | None) -> None:
         self._associations.discard(association)
         if flow is not None:
             self._flows.discard(flow)
         if error is not None:
-            self._retry_s = min(max(FIRST_RETRY_S, 2 * self._retry_s), LAST_RETRY_S)
-            self._retry_at = self._engine.clock() + self._retry_s * random.uniform(0.8, 1.2)  # noqa: S311
-            self._noted(error)
+            self._trouble = error.problem
+            self._retry_later(patiently=_blames_udp(error))
+            if _blames_udp(error):
+                self._noted(error)
+
+    def _retry_later(self, *, patiently: bool) -> None:
+        """Wait longer each time, unless the server is down: it may come back at any moment."""
+        now = self._engine.clock()
+        if now >= self._retry_at:  # else it began before another one failed
+            longer = min(2 * self._retry_s, LAST_RETRY_S) if patiently else 0.0
+            self._retry_s = max(FIRST_RETRY_S, longer)
+            self._retry_at = now + self._retry_s * random.uniform(1.0, 1.25)  # noqa: S311  spreads load only
 
     def _sweep_later(self) -> None:
         if not self._sweeping:
@@ -108,7 +124,17 @@ class Broker:
 
     def _sweep(self) -> None:
         self._sweeping = False
-        for flow in self._flows.idle(self._engine.clock()):
+        now = self._engine.clock()
+        if self._trouble is not None and any(association.lasts(now) for association in self._associations):
+            self.proved()
+        for flow in self._flows.idle(now):
             self._end(flow)
         if len(self._flows):
             self._sweep_later()
+
+
+def _blames_udp(error: ServerError) -> bool:
+    """Whether the server works and only its UDP does not."""
+    if isinstance(error, DialError):
+        return error.server_answers
+    return error.problem.code.startswith("udp-")

@@ -13,13 +13,14 @@ from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError, SockslocalError
 from sockslocal.net.connecting import Connecting, SocketAddress
 from sockslocal.net.engine import Engine
+from sockslocal.net.listener import CAPACITY_ERRNOS
 from sockslocal.net.login import Answer
 from sockslocal.net.poller import ERROR, PEER_FIN, READABLE
 from sockslocal.net.relay import abort
 from sockslocal.net.way import Way
-from sockslocal.problems import Problem
-from sockslocal.socks5.client import ClientHandshake
-from sockslocal.socks5.errors import ConnectionClosed, RemoteError, RequestRefused
+from sockslocal.problems import Problem, problem
+from sockslocal.socks5.client import ClientHandshake, Credentials
+from sockslocal.socks5.errors import AuthenticationRejected, ConnectionClosed, RemoteError, RequestRefused
 from sockslocal.socks5.messages import Request, Stage
 
 STAGE_S = {Stage.GREETING: 5.0, Stage.AUTHENTICATION: 5.0, Stage.REPLY: 10.0}
@@ -35,11 +36,18 @@ _READ = 4096
 
 
 class DialError(ServerError):
-    """Why a dial failed; `server_answers` where the server works and only this request did not."""
+    """Why a dial failed.
 
-    def __init__(self, problem: Problem, *, server_answers: bool) -> None:
+    `server_answers` where the server works and only this request did not; `rejected` is the login that the
+    server did not accept, None where it was not asked to or did.
+    """
+
+    def __init__(
+        self, problem: Problem, *, server_answers: bool = False, rejected: Credentials | None = None
+    ) -> None:
         super().__init__(problem)
         self.server_answers = server_answers
+        self.rejected = rejected
 
 
 class Dial:
@@ -56,6 +64,7 @@ class Dial:
         "_engine",
         "_failed",
         "_handshake",
+        "_login",
         "_request",
         "_sock",
         "address",
@@ -81,6 +90,7 @@ class Dial:
         self._failed = failed
         self._connecting: Connecting | None = None
         self._handshake = ClientHandshake(None)
+        self._login: Credentials | None = None
         self._sock: socket.socket | None = None
         self.address: SocketAddress | None = None
         self.deadline = 0.0
@@ -123,12 +133,18 @@ class Dial:
 
     def expire(self) -> None:
         """The stage's deadline has passed."""
-        if self._sock is None:
+        if self._sock is not None:
+            stage = self._handshake.stage
+            seconds = MESSAGE_S if self._handshake.partial else STAGE_S[stage]
+            why = self.way.problem("server-timeout", stage=stage, seconds=seconds)
+            self._fail(DialError(why, server_answers=stage is Stage.REPLY))
+        elif self._connecting is not None:
             self._fail(self._unreachable("it does not answer"))
-            return
-        stage = self._handshake.stage
-        why = self.way.problem("server-timeout", stage=stage, seconds=STAGE_S[stage])
-        self._fail(why, server_answers=stage is Stage.REPLY)
+        elif self.started:
+            self._fail(self._unresolvable("no answer in time"))
+        else:
+            reason = f"it did not come within {PASSWORD_S:g} s"
+            self._fail(DialError(self.way.problem("password-awaited", reason=reason)))
 
     def _retire(self) -> None:
         self._done = None
@@ -136,38 +152,48 @@ class Dial:
         if self._connecting is not None:
             self._connecting.cancel()
             self._connecting = None
+        elif self._sock is None:
+            self.way.login.drop(self._answered)
+            self.way.addresses.drop(self._found)
 
-    def _fail(self, why: Problem, *, server_answers: bool = False) -> None:
+    def _fail(self, error: DialError) -> None:
         if self._done is not None:
             self.cancel()
-            self._failed(DialError(why, server_answers=server_answers))
+            self._failed(error)
 
-    def _unreachable(self, reason: str) -> Problem:
-        return self.way.problem("server-unreachable", reason=reason)
+    def _unreachable(self, reason: str) -> DialError:
+        return DialError(self.way.problem("server-unreachable", reason=reason))
+
+    def _unresolvable(self, reason: str) -> DialError:
+        host = self.way.endpoint.host
+        return DialError(self.way.problem("server-unresolvable", host=host, reason=reason))
 
     def _answered(self, answer: Answer) -> None:
-        if self._done is None:
+        if self._done is None:  # cancelled by what another one that waited was told
             return
         if isinstance(answer, SockslocalError):
-            self._fail(answer.problem)
+            self._fail(DialError(answer.problem))
             return
+        self._login = answer
         self._handshake = ClientHandshake(answer)
         self.started = self._engine.clock()
         self.deadline = self.started + self.way.connect_timeout
         self.way.addresses.find(self._found)
 
     def _found(self, addresses: list[SocketAddress] | OSError) -> None:
-        if self._done is None:
+        if self._done is None:  # as above
             return
         if isinstance(addresses, OSError):
-            reason = addresses.strerror or "no answer in time"
-            self._fail(self.way.problem("server-unresolvable", host=self.way.endpoint.host, reason=reason))
+            self._fail(self._unresolvable(addresses.strerror or "it cannot be resolved"))
             return
         self._connecting = Connecting(self._engine.poller, addresses, self._connected, self._refused)
         self._connecting.start()
 
     def _refused(self, error: OSError) -> None:
-        self._fail(self._unreachable(os.strerror(error.errno or 0).lower()))
+        if error.errno in CAPACITY_ERRNOS:  # ours, not the server's
+            self._fail(DialError(problem("descriptors-exhausted", limit=self._engine.budget.limit)))
+        else:
+            self._fail(self._unreachable(os.strerror(error.errno or 0).lower()))
 
     def _connected(self, sock: socket.socket, address: SocketAddress, edges: int) -> None:
         self._connecting = None
@@ -215,7 +241,8 @@ class Dial:
 
     def _target(self, request: Request) -> Endpoint:
         """The request's target; the zeros of an association in the family of the control connection."""
-        if request.target.host == "0.0.0.0" and ":" in self.sock.getpeername()[0]:  # noqa: S104
+        unspecified = request.target.host == "0.0.0.0"  # noqa: S104  compared, not bound to
+        if unspecified and self.address is not None and self.address[0] is socket.AF_INET6:
             return Endpoint("::", request.target.port)
         return request.target
 
@@ -239,4 +266,6 @@ class Dial:
         answers = isinstance(error, RequestRefused) or (
             isinstance(error, ConnectionClosed) and error.stage is Stage.REPLY
         )
-        self._fail(error.problem_at(str(self.way.endpoint), self.way.name), server_answers=answers)
+        rejected = self._login if isinstance(error, AuthenticationRejected) else None
+        why = error.problem_at(str(self.way.endpoint), self.way.name)
+        self._fail(DialError(why, server_answers=answers, rejected=rejected))

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from sockslocal.errors import CredentialsError, SockslocalError
+from sockslocal.errors import CredentialsError, ServerError, SockslocalError
 from sockslocal.net.engine import Clock
 from sockslocal.socks5.client import Credentials
 
-REJECTED_S = 5.0
-"""A rejected login is not repeated within these seconds, so that no account gets locked by our retries."""
+FIRST_PAUSE_S, LAST_PAUSE_S = 5.0, 300.0
+"""A rejected login is not repeated within these seconds, doubling: no account gets locked by our retries."""
 
 MAX_WAITING = 1024
 """Dials that may wait for the password to be read."""
@@ -19,50 +19,75 @@ Found = Callable[[Answer], None]
 
 
 class Login:
-    """Answers every dial that asks with credentials or with why there are none.
+    """Answers every dial to the server `name` with credentials, or with why there are none.
 
     `wanted` is called when a dial asks in vain; it says whether a new attempt to read the password began.
     """
 
-    def __init__(self, clock: Clock, wanted: Callable[[], bool]) -> None:
+    def __init__(self, name: str, clock: Clock, wanted: Callable[[], bool]) -> None:
+        self._name = name
         self._clock = clock
         self._wanted = wanted
-        self._waiting: list[Found] = []
+        self._waiting: dict[Found, None] = {}
         self._answer: Answer = None
         self._known = False
         self._rejected: SockslocalError | None = None
         self._rejected_until = 0.0
+        self._pause_s = 0.0
 
     def find(self, found: Found) -> None:
         """Call `found`, at once where the answer is known."""
-        if self._known and not isinstance(self._answer, SockslocalError):
-            rejected = self._rejected if self._clock() < self._rejected_until else None
-            found(rejected or self._answer)
+        answer = self._answer
+        if self._known and not isinstance(answer, SockslocalError):
+            if self._rejected is not None and self._clock() < self._rejected_until:
+                found(self._rejected)
+            else:
+                found(answer)
         elif self._known and not self._wanted():
-            found(self._answer)
+            found(answer)
         elif len(self._waiting) < MAX_WAITING:
-            self._waiting.append(found)
+            self._waiting[found] = None
         else:
-            found(CredentialsError.of("descriptors-exhausted", limit=MAX_WAITING))
+            reason = f"{MAX_WAITING} connections wait for it already"
+            found(CredentialsError.of("password-awaited", server=self._name, reason=reason))
+
+    def drop(self, found: Found) -> None:
+        """`found` is not to be called any more."""
+        self._waiting.pop(found, None)
 
     def settle(self, answer: Answer) -> None:
         """The password was read, or could not be."""
         self._answer = answer
         self._known = True
-        self._rejected = None
-        waiting, self._waiting = self._waiting, []
-        for found in waiting:
-            found(answer)
+        self.accept()
+        self._tell(answer)
 
-    def reject(self, error: SockslocalError) -> None:
-        """The server did not accept the login."""
-        self._rejected = error
-        self._rejected_until = self._clock() + REJECTED_S
+    def accept(self) -> None:
+        """The server accepts the login."""
+        self._rejected = None
+        self._rejected_until = 0.0
+        self._pause_s = 0.0
+
+    def reject(self, credentials: Credentials, error: SockslocalError) -> bool:
+        """The server did not accept `credentials`; gives whether they are still those in use."""
+        if credentials is not self._answer:
+            return False
+        now = self._clock()
+        if now >= self._rejected_until:  # else it began before another one was rejected
+            self._pause_s = min(max(FIRST_PAUSE_S, 2 * self._pause_s), LAST_PAUSE_S)
+            self._rejected = error
+            self._rejected_until = now + self._pause_s
+        return True
 
     def forget(self) -> None:
         """The password is about to be read again: dials wait for it."""
         self._known = False
 
     def close(self) -> None:
-        """Nobody is called any more."""
-        self._waiting.clear()
+        """The server is not used any more: those who wait are told so."""
+        self._tell(ServerError.of("server-changed", server=self._name))
+
+    def _tell(self, answer: Answer) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for found in waiting:
+            found(answer)

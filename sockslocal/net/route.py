@@ -9,7 +9,7 @@ from sockslocal.net.associations import Flow, Receiver
 from sockslocal.net.datagrams import Batch
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.server import Server
-from sockslocal.problems import Problem
+from sockslocal.problems import Problem, problem
 from sockslocal.socks5.messages import Command, Request
 
 STREAM_LIMIT = 1 << 17
@@ -79,9 +79,9 @@ class Route:
 
     @property
     def udp_problem(self) -> Problem | None:
-        """Why the server in use relays no datagrams, where it is known not to."""
-        server = next(self._in_order(), None)
-        return server.udp_problem if server else None
+        """Why no datagrams pass, where all servers are known to relay none."""
+        problems = [server.udp_problem for server in self._in_order()]
+        return problems[0] if problems and all(problems) else None
 
     def connect(
         self, target: Endpoint, done: Callable[[Dial], None], failed: Callable[[ServerError], None]
@@ -91,31 +91,38 @@ class Route:
         crossing.start()
         return crossing
 
-    def open(self, remote: Endpoint, receiver: Receiver, idle_s: float) -> Flow | None:
-        """A UDP flow through the server in use, None while there can be none."""
-        server = next(self._in_order(), None)
-        return server.broker.open(remote, receiver, idle_s) if server else None
+    def open(self, remote: Endpoint, receiver: Receiver, idle_s: float) -> Flow:
+        """A UDP flow through the first server that can have one now. Raises ServerError."""
+        why = problem("tunnel-off")
+        for server in self._in_order():
+            try:
+                return server.open_flow(remote, receiver, idle_s)
+            except ServerError as error:
+                why = error.problem
+        raise ServerError(why)
 
     def open_flow(
         self, remote: Endpoint, received: Callable[[bytes], None], lost: Callable[[ServerError], None]
     ) -> "PayloadFlow":
         """A UDP flow of single payloads. Raises ServerError where none can be had."""
-        server = next(self._in_order(), None)
-        if server is None:
-            raise ServerError.of("tunnel-off")
-        flow = PayloadFlow(server, received, lost)
-        flow.open(remote)
+        flow = PayloadFlow(received, lost)
+        flow.carry(self.open(remote, flow, IDLE_S))
         return flow
 
     async def open_stream(self, target: Endpoint) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to `target` as asyncio streams. Raises ServerError."""
-        dialled: asyncio.Future[Dial] = asyncio.get_running_loop().create_future()
-        crossing = self.connect(target, dialled.set_result, dialled.set_exception)
+        outcome: asyncio.Future[Dial | ServerError] = asyncio.get_running_loop().create_future()
+        crossing = self.connect(target, outcome.set_result, outcome.set_result)
         try:
-            dial = await dialled
+            dial = await asyncio.shield(outcome)  # or a cancelled outcome would have no place for a result
         except asyncio.CancelledError:
             crossing.cancel()
+            if outcome.done() and isinstance(unwanted := outcome.result(), Dial):
+                unwanted.release()
+                unwanted.sock.close()
             raise
+        if isinstance(dial, ServerError):
+            raise dial
         dial.release()
         return await _streams(dial)
 
@@ -129,19 +136,14 @@ class Route:
 class PayloadFlow:
     """A flow for who wants payloads one by one, as the resolver does."""
 
-    def __init__(
-        self, server: Server, received: Callable[[bytes], None], lost: Callable[[ServerError], None]
-    ) -> None:
-        self._server = server
+    def __init__(self, received: Callable[[bytes], None], lost: Callable[[ServerError], None]) -> None:
         self._received = received
         self._lost = lost
         self._flow: Flow | None = None
 
-    def open(self, remote: Endpoint) -> None:
-        """Begin. Raises ServerError."""
-        self._flow = self._server.broker.open(remote, self, IDLE_S)
-        if self._flow is None:
-            raise ServerError(self._server.udp_problem or self._server.way.problem("udp-flows-exhausted"))
+    def carry(self, flow: Flow) -> None:
+        """Send by `flow`, whose receiver this is."""
+        self._flow = flow
 
     def send(self, payload: bytes) -> None:
         """Send one datagram, or drop it."""
@@ -150,18 +152,27 @@ class PayloadFlow:
             self._flow.send_payload(payload)
 
     def close(self) -> None:
+        """End the flow; nothing is received after this."""
         if self._flow is not None:
             self._flow.close()
             self._flow = None
 
+    def opened(self) -> None:
+        """Nobody is to be told."""
+
     def received(self, batch: Batch, indices: range, skip: int) -> None:
         payloads = [bytes(batch.payload(index)[skip:]) for index in indices]
         for payload in payloads:
+            if self._flow is None:  # closed by who was given the one before
+                return
             self._received(payload)
+
+    def dropped(self, count: int) -> None:
+        """Nobody is to be told."""
 
     def lost(self, error: ServerError | None) -> None:
         self._flow = None
-        self._lost(error or ServerError(self._server.way.problem("udp-association-ended")))
+        self._lost(error or ServerError.of("udp-association-ended"))
 
 
 async def _streams(dial: Dial) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

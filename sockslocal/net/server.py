@@ -9,6 +9,7 @@ from sockslocal.address import Endpoint
 from sockslocal.config.model import ServerConfig
 from sockslocal.errors import ServerError, SockslocalError
 from sockslocal.net.addresses import ServerAddresses
+from sockslocal.net.associations import Flow, Receiver
 from sockslocal.net.broker import Broker
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.engine import Engine
@@ -40,8 +41,10 @@ class Server:
         self.latency_ms: float | None = None
         self.udp: status.UdpRung = "unknown"
         self.udp_problem: Problem | None = None
+        """Why it relays no datagrams, where it is known not to."""
         self._engine = engine
         self._changed = changed
+        self._closed = False
         self._retry_s = 0.0
         self._retry: TimerHandle | None = None
         self._probe: Dial | None = None
@@ -49,10 +52,12 @@ class Server:
             name=config.name,
             endpoint=config.address,
             addresses=ServerAddresses(config.address, engine.clock),
-            login=Login(engine.clock, wanted),
+            login=Login(config.name, engine.clock, wanted),
             connect_timeout=config.connect_timeout,
         )
         self.broker = Broker(engine, self.way, self.dial, self._note_udp, self._relay_override())
+        if config.udp == "off":
+            self.udp, self.udp_problem = "none", self.way.problem("udp-off")
 
     @property
     def usable(self) -> bool:
@@ -64,7 +69,7 @@ class Server:
             address=str(self.config.address),
             state=self.state,
             latency_ms=self.latency_ms,
-            udp="none" if self.config.udp == "off" else self.udp,
+            udp=self.udp,
             problem=self.problem,
         )
 
@@ -81,6 +86,12 @@ class Server:
 
         return Dial(self._engine, self.way, request, note_done, note_failed)
 
+    def open_flow(self, remote: Endpoint, receiver: Receiver, idle_s: float) -> Flow:
+        """A UDP flow to `remote`. Raises ServerError while there can be none."""
+        if self.config.udp == "off":
+            raise ServerError(self.way.problem("udp-off"))
+        return self.broker.open(remote, receiver, idle_s)
+
     def settle_login(self, answer: Answer) -> None:
         """The password was read, or could not be; None: the server wants no login."""
         if isinstance(answer, SockslocalError):
@@ -88,6 +99,7 @@ class Server:
             self._set("needs-unlock" if locked else "auth-failed", answer.problem)
             self.way.login.settle(answer)
         else:
+            self._cancel_probe()  # it may be on its way with the old password
             self.way.login.settle(answer)
             self.probe()
 
@@ -106,13 +118,12 @@ class Server:
             self._probe.start()
 
     def close(self) -> None:
-        """Stop all that goes on of itself; connections that are open stay open."""
+        """Stop all that goes on of itself; connections that are open, or on their way, go on."""
+        self._closed = True
         self._stop_retrying()
-        if self._probe is not None:
-            self._probe.cancel()
+        self._cancel_probe()
         self.broker.close()
         self.way.login.close()
-        self.way.addresses.close()
 
     def _relay_override(self) -> ServerAddresses | None:
         host = self.config.udp_address
@@ -125,43 +136,50 @@ class Server:
     def _probe_failed(self, _error: ServerError) -> None:
         self._probe = None
 
+    def _cancel_probe(self) -> None:
+        if self._probe is not None:
+            self._probe.cancel()
+            self._probe = None
+
     def _note_up(self, dial: Dial) -> None:
         self.latency_ms = 1000 * (dial.logged_in - dial.started)
         if dial.address is not None:
             self.way.addresses.prefer(dial.address)
         if self.state != "up":
-            self._stop_retrying()
-            self._retry_s = 0.0
-            self._set("up", None)
+            self._works()
 
     def _note_failed(self, error: DialError) -> None:
-        code = error.problem.code
         if error.server_answers:
             if self.state != "up":
-                self._set("up", None)
-        elif code == "auth-failed":
-            self.way.login.reject(error)
-            self._set("auth-failed", error.problem)
-        elif code.startswith("server-"):
+                self._works()
+        elif error.rejected is not None:
+            if self.way.login.reject(error.rejected, error):
+                self._set("auth-failed", error.problem)
+        elif error.problem.code.startswith("server-"):
             self._set("down", error.problem)
             self._retry_later()
 
+    def _works(self) -> None:
+        """The server was reached and accepted the login."""
+        self._stop_retrying()
+        self._retry_s = 0.0
+        self.way.login.accept()
+        self._set("up", None)
+
     def _note_udp(self, error: ServerError | None) -> None:
         self.udp_problem = error.problem if error else None
-        if isinstance(error, DialError) and not error.server_answers:
-            return  # the server is down, which says nothing of its UDP
         rung: status.UdpRung = "none" if error else "associate"
         if rung != self.udp:
             self.udp = rung
             self._changed()
 
     def _set(self, state: status.ServerState, problem: Problem | None) -> None:
-        if (state, problem) != (self.state, self.problem):
+        if not self._closed and (state, problem) != (self.state, self.problem):
             self.state, self.problem = state, problem
             self._changed()
 
     def _retry_later(self) -> None:
-        if self._retry is None:
+        if self._retry is None and not self._closed:
             self._retry_s = min(max(FIRST_RETRY_S, 2 * self._retry_s), LAST_RETRY_S)
             jitter = random.uniform(0.8, 1.2)  # noqa: S311  spreads load, guards nothing
             self._retry = self._engine.poller.later(self._retry_s * jitter, self.probe)

@@ -1,0 +1,137 @@
+"""The data plane for a test: an engine in a loop, and proof afterwards that nothing was lost or left over."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from sockslocal.address import Endpoint
+from sockslocal.net.addresses import ServerAddresses
+from sockslocal.net.datagrams import best_batch
+from sockslocal.net.deadlines import Deadlines
+from sockslocal.net.engine import Engine
+from sockslocal.net.listener import DescriptorBudget
+from sockslocal.net.login import Answer, Login
+from sockslocal.net.pipes import PipePool
+from sockslocal.net.poller import LoopPoller, Poller, best_poller
+from sockslocal.net.way import Way
+
+Result = TypeVar("Result")
+
+POLLERS: tuple[Callable[[], Poller], ...] = (best_poller, LoopPoller)
+"""To parametrize tests with: this platform's own poller, and the portable one."""
+
+
+class FakeClock:
+    """Seconds that pass only when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Let `seconds` pass."""
+        self.now += seconds
+
+
+async def until(predicate: Callable[[], object], what: str, *, seconds: float = 10.0) -> None:
+    """Return as soon as `predicate` holds; fail with `what` where it does not within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not predicate():  # what is waited for has no event
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds:g} s: {what}")
+        await asyncio.sleep(0.002)
+
+
+async def turns(count: int = 5) -> None:
+    """Let the loop turn: what is ready by now is handled."""
+    for _ in range(count):
+        await asyncio.sleep(0.001)
+
+
+class _Errors(logging.Handler):
+    """Errors that nobody but the log is told of."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.found.append(logging.Formatter().format(record))
+
+
+def run(
+    test: Callable[[Engine], Awaitable[Result]],
+    *,
+    poller: Callable[[], Poller] = best_poller,
+    clock: Callable[[], float] = time.monotonic,
+    descriptors: int = 4_096,
+) -> Result:
+    """Run `test` with an engine; fail where it leaves sockets watched, pipes lent, tasks, or errors."""
+
+    async def main() -> Result:
+        budget = DescriptorBudget(descriptors)
+        engine = Engine(
+            poller=poller(),
+            deadlines=Deadlines(clock),
+            batch=best_batch(),
+            pipes=PipePool(budget.ceiling),
+            budget=budget,
+            clock=clock,
+        )
+        try:
+            result = await test(engine)
+            await turns()
+            assert not engine.poller._handlers, "sockets are still watched"
+            assert not engine.deadlines._mortals, "deadlines are still watched"
+            assert engine.pipes.lent == 0, "a pipe was not given back"
+            assert asyncio.all_tasks() == {asyncio.current_task()}, "tasks are still running"
+        finally:
+            engine.stop()
+        return result
+
+    errors = _Errors()
+    logging.getLogger().addHandler(errors)
+    try:
+        result = asyncio.run(main())
+    finally:
+        logging.getLogger().removeHandler(errors)
+    assert not errors.found, "\n".join(errors.found)
+    return result
+
+
+class Told:
+    """Callables that remember what they were called with."""
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+
+    def __call__(self, value: Any) -> None:
+        self.calls.append(value)
+
+    @property
+    def last(self) -> Any:
+        return self.calls[-1]
+
+
+def way_to(
+    address: tuple[str, int],
+    answer: Answer = None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    connect_timeout: float = 10.0,
+) -> Way:
+    """The way to a server whose login is settled."""
+    endpoint = Endpoint(*address)
+    login = Login("office", clock, lambda: False)
+    login.settle(answer)
+    return Way(
+        name="office",
+        endpoint=endpoint,
+        addresses=ServerAddresses(endpoint, clock),
+        login=login,
+        connect_timeout=connect_timeout,
+    )

@@ -1,0 +1,206 @@
+import errno
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from fakes.engine import POLLERS, run, turns, until
+from sockslocal.net import connecting
+from sockslocal.net.connecting import Connecting, SocketAddress
+from sockslocal.net.engine import Engine
+from sockslocal.net.poller import Poller
+
+NOWHERE = (socket.AF_INET, ("127.0.0.1", 1))
+"""Nobody listens there."""
+
+
+@dataclass
+class Outcome:
+    """What a race came to."""
+
+    winners: list[tuple[socket.socket, SocketAddress]] = field(default_factory=list)
+    errors: list[OSError] = field(default_factory=list)
+
+    def connected(self, sock: socket.socket, address: SocketAddress, _edges: int) -> None:
+        self.winners.append((sock, address))
+
+
+@contextmanager
+def listening() -> Iterator[SocketAddress]:
+    """An address that accepts."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield socket.AF_INET, listener.getsockname()
+
+
+@contextmanager
+def blackhole() -> Iterator[SocketAddress]:
+    """An address that answers nothing: its backlog is full, so further SYNs are dropped."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield socket.AF_INET, listener.getsockname()
+
+
+def race(engine: Engine, *addresses: SocketAddress) -> tuple[Connecting, Outcome]:
+    """A race that has begun."""
+    outcome = Outcome()
+    attempt = Connecting(engine.poller, addresses, outcome.connected, outcome.errors.append)
+    attempt.start()
+    return attempt, outcome
+
+
+@pytest.mark.parametrize("poller", POLLERS)
+def test_the_winner_comes_with_its_address(poller: Callable[[], Poller]) -> None:
+    """The socket is connected, non-blocking, keeps itself alive, and sends small messages at once."""
+
+    async def test(engine: Engine) -> None:
+        with listening() as address:
+            _, outcome = race(engine, address)
+            await until(lambda: outcome.winners, "connected")
+            ((sock, winner),) = outcome.winners
+            assert winner == address
+            assert sock.getpeername() == address[1]
+            assert not sock.getblocking()
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            engine.poller.close(sock)
+
+    run(test, poller=poller)
+
+
+@pytest.mark.parametrize("poller", POLLERS)
+def test_a_refusing_address_is_followed_by_the_next_at_once(
+    poller: Callable[[], Poller], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failed attempt does not wait for the delay between attempts."""
+    monkeypatch.setattr(connecting, "ATTEMPT_DELAY_S", 3600)
+
+    async def test(engine: Engine) -> None:
+        with listening() as address:
+            _, outcome = race(engine, NOWHERE, address)
+            await until(lambda: outcome.winners, "connected to the second")
+            ((sock, winner),) = outcome.winners
+            assert winner == address
+            engine.poller.close(sock)
+
+    run(test, poller=poller)
+
+
+@pytest.mark.parametrize("poller", POLLERS)
+def test_a_silent_address_is_overtaken(poller: Callable[[], Poller], monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the delay the next address is tried beside the silent one, which is closed when it loses."""
+    monkeypatch.setattr(connecting, "ATTEMPT_DELAY_S", 0.01)
+
+    async def test(engine: Engine) -> None:
+        with blackhole() as silent, listening() as address:
+            attempt, outcome = race(engine, silent, address)
+            await until(lambda: outcome.winners, "connected to the second")
+            ((sock, winner),) = outcome.winners
+            assert winner == address
+            assert attempt._attempts == []
+            engine.poller.close(sock)
+
+    run(test, poller=poller)
+
+
+def test_the_silent_first_one_may_still_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt that began earlier goes on while later ones fail."""
+    monkeypatch.setattr(connecting, "ATTEMPT_DELAY_S", 0.0)
+
+    async def test(engine: Engine) -> None:
+        with blackhole() as silent:
+            attempt, outcome = race(engine, silent, NOWHERE)
+            await until(lambda: not attempt._addresses and len(attempt._attempts) == 1, "only the first left")
+            await turns()
+            assert outcome.errors == []
+            attempt.cancel()
+
+    run(test)
+
+
+@pytest.mark.parametrize("poller", POLLERS)
+def test_the_last_error_is_told_when_all_fail(poller: Callable[[], Poller]) -> None:
+    """One call, with an OSError, once no attempt is left."""
+
+    async def test(engine: Engine) -> None:
+        _, outcome = race(engine, NOWHERE, NOWHERE)
+        await until(lambda: outcome.errors, "told")
+        await turns()
+        assert [error.errno for error in outcome.errors] == [errno.ECONNREFUSED]
+        assert outcome.winners == []
+
+    run(test, poller=poller)
+
+
+def test_without_an_address_it_fails_at_once() -> None:
+    """An empty list is a failure like any other."""
+
+    async def test(engine: Engine) -> None:
+        _, outcome = race(engine)
+        assert [error.errno for error in outcome.errors] == [errno.EADDRNOTAVAIL]
+
+    run(test)
+
+
+def test_an_address_that_cannot_be_tried_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An immediate error, such as no route, leads to the next address; the last is told if all are such."""
+    unreachable = (socket.AF_INET, ("127.0.0.1", 2))
+    connect_ex = socket.socket.connect_ex
+
+    class Socket(socket.socket):
+        def connect_ex(self, address: object) -> int:
+            return errno.ENETUNREACH if address == unreachable[1] else connect_ex(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "socket", Socket)
+
+    async def test(engine: Engine) -> None:
+        with listening() as address:
+            _, outcome = race(engine, unreachable, address)
+            await until(lambda: outcome.winners, "connected")
+            engine.poller.close(outcome.winners[0][0])
+        _, failed = race(engine, unreachable)
+        assert [error.errno for error in failed.errors] == [errno.ENETUNREACH]
+        assert failed.errors[0].strerror == os.strerror(errno.ENETUNREACH)
+
+    run(test)
+
+
+def test_a_socket_that_cannot_be_set_up_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An option that the system refuses fails the attempt and leaks nothing."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOPROTOOPT, "Protocol not available")
+
+    monkeypatch.setattr(connecting, "keep_alive", refuse)
+
+    async def test(engine: Engine) -> None:
+        _, outcome = race(engine, NOWHERE)
+        assert [error.errno for error in outcome.errors] == [errno.ENOPROTOOPT]
+
+    run(test)
+
+
+@pytest.mark.parametrize("poller", POLLERS)
+def test_cancelling_closes_all_attempts(
+    poller: Callable[[], Poller], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is called any more, and a pending delay leads to no further attempt."""
+    monkeypatch.setattr(connecting, "ATTEMPT_DELAY_S", 0.01)
+
+    async def test(engine: Engine) -> None:
+        with blackhole() as silent, listening() as address:
+            attempt, outcome = race(engine, silent, silent, silent, address)
+            await until(lambda: len(attempt._attempts) == 2, "two attempts under way")
+            sockets = [*attempt._attempts]
+            attempt.cancel()
+            await turns(20)
+            assert [sock.fileno() for sock in sockets] == [-1, -1]
+            assert outcome == Outcome()
+
+    run(test, poller=poller)

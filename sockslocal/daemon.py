@@ -25,8 +25,11 @@ from sockslocal.supervisor.requests import Requests
 GRACE_S = 5.0
 """For open connections, when a signal ends the daemon."""
 
-LOOK_S = 1.0
-"""How often the configuration file is looked at."""
+LOOK_S = 0.5
+"""How often the configuration file is looked at; a change is applied once two looks in a row agree."""
+
+Signature = tuple[int, ...] | None
+"""What of a file changes with its content; None where there is none."""
 
 _log = logging.getLogger(__name__)
 
@@ -37,11 +40,12 @@ def run(paths: Paths, *, log_to_stderr: bool, level: str, secrets: Mapping[str, 
     Raises SockslocalError for what keeps it from starting.
     """
     credentials.harden()
+    seen = _signature(paths.config)  # before it is read, so that a change from here on is noticed
     config = load(paths.config)
     with endpoint.claim(paths) as claimed:
         log.set_up(None if log_to_stderr else paths.log, level)
         with asyncio.Runner(loop_factory=_loop) as runner:
-            runner.run(_Daemon(paths, config, claimed, secrets).run())
+            runner.run(_Daemon(paths, config, claimed, secrets).run(seen))
     return ExitCode.DONE
 
 
@@ -64,7 +68,8 @@ class _Daemon:
         self._stopping = asyncio.Event()
         self._at_once = asyncio.Event()
 
-    async def run(self) -> None:
+    async def run(self, seen: Signature) -> None:
+        """Everything; `seen` is the configuration file as it was loaded."""
         engine = Engine.make()
         supervisor = Supervisor(
             engine, Switches(self._paths.switches), partial(credentials.read, prompted=self._secrets)
@@ -73,28 +78,31 @@ class _Daemon:
             self._claimed, Requests(supervisor, self._stop).table(), supervisor.changes.after
         )
         self._listen_to_signals(supervisor)
-        supervisor.apply(self._config)
         try:
+            supervisor.apply(self._config)
             await control.start()
             gc.freeze()  # what the start made stays: the collector need not look at it again
             _log.info("= sockslocal %s is up", __version__)
-            await self._serve(supervisor)
+            async with asyncio.TaskGroup() as group:
+                watch = _watch(supervisor, self._paths.config, seen)
+                watching = group.create_task(watch, name="configuration")
+                await self._stopping.wait()
+                watching.cancel()
+            await self._drain(supervisor)
         finally:
             await control.close()
             await supervisor.close()
             engine.stop()
             _log.info("= sockslocal is down")
 
-    async def _serve(self, supervisor: Supervisor) -> None:
-        async with asyncio.TaskGroup() as group:
-            watching = group.create_task(_watch(supervisor, self._paths.config), name="configuration")
-            await self._stopping.wait()
-            watching.cancel()
+    async def _drain(self, supervisor: Supervisor) -> None:
+        """Let what is open come to its end, until the grace is over or a second signal comes."""
         draining = asyncio.create_task(supervisor.drain(self._grace), name="drain")
         at_once = asyncio.create_task(self._at_once.wait(), name="second signal")
         await asyncio.wait({draining, at_once}, return_when=asyncio.FIRST_COMPLETED)
         for task in (draining, at_once):
             task.cancel()
+        await asyncio.gather(draining, at_once, return_exceptions=True)
 
     def _stop(self, grace: float) -> None:
         """End in order, with `grace` seconds for what is open; asked for twice, end at once."""
@@ -113,23 +121,27 @@ class _Daemon:
         loop.add_signal_handler(signal.SIGHUP, _reload, supervisor)
 
 
-async def _watch(supervisor: Supervisor, path: Path) -> None:
-    """Apply the file whenever it changes."""
-    seen = _signature(path)
+async def _watch(supervisor: Supervisor, path: Path, applied: Signature) -> None:
+    """Apply the file whenever it differs from what was `applied`.
+
+    Not while it is changing: an editor that empties a file before it writes must not cost a connection.
+    """
+    before = applied
     while True:
         await asyncio.sleep(LOOK_S)
         now = _signature(path)
-        if now != seen:
-            seen = now
+        if now == before != applied:
+            applied = now
             _reload(supervisor)
+        before = now
 
 
-def _signature(path: Path) -> tuple[int, int, int] | None:
+def _signature(path: Path) -> Signature:
     try:
         state = path.stat()
     except OSError:
         return None
-    return state.st_mtime_ns, state.st_size, state.st_ino
+    return state.st_mtime_ns, state.st_ctime_ns, state.st_size, state.st_ino
 
 
 def _reload(supervisor: Supervisor) -> None:

@@ -17,14 +17,16 @@ CLOSE_GRACE_S = 1.0
 
 
 class DnsService:
-    """Openable; its closing goes on in the background and is awaited by `closed`."""
+    """Openable; its closing goes on in the background, in a task that is put into `endings` and leaves it."""
 
-    def __init__(self, engine: Engine, config: DnsConfig, route: Route) -> None:
+    def __init__(
+        self, engine: Engine, config: DnsConfig, route: Route, endings: set[asyncio.Task[None]]
+    ) -> None:
         self._engine = engine
         self._config = config
         self._route = route
         self._resolver: Resolver | None = None
-        self._closing: set[asyncio.Task[None]] = set()
+        self._endings = endings
 
     def open(self) -> None:
         resolver = Resolver(self._config, self._route, self._engine)
@@ -36,13 +38,8 @@ class DnsService:
         if resolver is not None:
             resolver.stop_listening()
             task = asyncio.get_running_loop().create_task(resolver.close(CLOSE_GRACE_S), name="dns: close")
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
-
-    async def closed(self) -> None:
-        """Wait until everything that was closed has ended."""
-        if self._closing:
-            await asyncio.wait(self._closing)
+            self._endings.add(task)
+            task.add_done_callback(self._endings.discard)
 
     @property
     def resolver(self) -> Resolver:

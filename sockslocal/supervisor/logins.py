@@ -3,17 +3,21 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from sockslocal.config.model import ServerConfig
 from sockslocal.errors import CredentialsError, SockslocalError
 from sockslocal.net.server import Server
-from sockslocal.problems import problem
+from sockslocal.problems import Problem
 from sockslocal.secret import Secret
 from sockslocal.socks5.client import Credentials
 from sockslocal.socks5.errors import InvalidCredentials
 
 FIRST_RETRY_S, LAST_RETRY_S = 2.0, 30.0
-"""Between two attempts, doubling; an attempt is a child process of a tenth of a second."""
+"""Between two attempts at a keyring that is locked, doubling; an attempt is a child process of 0.1 s."""
+
+PATIENCE_S = 30.0
+"""Between two attempts at any other source, where a dial wants it: each may ask the user something."""
 
 ReadPassword = Callable[[ServerConfig], Awaitable[Secret]]
 
@@ -30,7 +34,7 @@ class LoginKeeper:
         self._task: asyncio.Task[None] | None = None
         self._sooner = asyncio.Event()
         self._reading = False
-        self._attempted_at = float("-inf")
+        self._sooner_from = 0.0
 
     def start(self, server: Server) -> None:
         """Give `server` its login, now or when it can be had."""
@@ -50,17 +54,19 @@ class LoginKeeper:
             self._keep(self._server, self._config.username), name=f"login of {self._config.name}"
         )
 
+    def retry(self) -> None:
+        """Read the password now, where it could not be had."""
+        if self._task is not None and not self._task.done():
+            self._reading = True
+            self._sooner.set()
+
     def wanted(self) -> bool:
         """A dial needs the password; whether it is being read, or is now read again."""
         if self._task is None or self._task.done():
             return False
-        if self._reading:
-            return True
-        if asyncio.get_running_loop().time() - self._attempted_at < FIRST_RETRY_S:
-            return False
-        self._reading = True
-        self._sooner.set()
-        return True
+        if not self._reading and asyncio.get_running_loop().time() >= self._sooner_from:
+            self.retry()
+        return self._reading
 
     def close(self) -> None:
         if self._task is not None:
@@ -69,29 +75,34 @@ class LoginKeeper:
 
     async def _keep(self, server: Server, username: str) -> None:
         """Try until the password is there."""
-        pause = FIRST_RETRY_S
+        pause: float = FIRST_RETRY_S
+        told: Problem | None = None
         while True:
+            self._sooner.clear()
+            self._reading = True
             answer = await self._attempt(username)
+            self._reading = False
             if not isinstance(answer, SockslocalError):
                 server.settle_login(answer)
                 return
-            _log.warning("! server %s: %s", self._config.name, answer)
-            self._sooner.clear()
-            self._reading = False
+            if answer.problem != told:
+                told = answer.problem
+                _log.warning("! server %s: %s", self._config.name, answer)
+            locked = answer.problem.code == "needs-unlock"
+            self._sooner_from = asyncio.get_running_loop().time() + (FIRST_RETRY_S if locked else PATIENCE_S)
             server.settle_login(answer)
-            try:
-                async with asyncio.timeout(pause):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause if locked else None):
                     await self._sooner.wait()
-            except TimeoutError:
-                pause = min(2 * pause, LAST_RETRY_S)
+            pause = min(2 * pause, LAST_RETRY_S)
 
     async def _attempt(self, username: str) -> Credentials | SockslocalError:
-        self._reading = True
         try:
             return Credentials(username, await self._read(self._config))
         except CredentialsError as error:
             return error
         except InvalidCredentials as error:
-            return CredentialsError(problem("password-invalid", server=self._config.name, reason=error))
-        finally:
-            self._attempted_at = asyncio.get_running_loop().time()
+            return CredentialsError.of("password-invalid", server=self._config.name, reason=error)
+        except Exception as error:  # noqa: BLE001  a bug there must not leave the dials waiting
+            _log.exception("! server %s: the password cannot be read", self._config.name)
+            return CredentialsError.of("internal", reason=f"{type(error).__name__} was raised")

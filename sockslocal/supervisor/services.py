@@ -48,13 +48,19 @@ class Service:
 
     def close(self) -> None:
         """Be off."""
-        self._stop_retrying()
+        self.stop_retrying()
         self._retry_s = FIRST_RETRY_S
         self._thing.close()
         self._set("off", None)
 
+    def stop_retrying(self) -> None:
+        """Leave what could not be opened as it is."""
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+
     def _open(self) -> None:
-        self._stop_retrying()
+        self.stop_retrying()
         try:
             self._thing.open()
         except ListenError as error:
@@ -66,11 +72,6 @@ class Service:
         else:
             _log.info("= %s is listening", self._name)
             self._set("listening", None)
-
-    def _stop_retrying(self) -> None:
-        if self._retry is not None:
-            self._retry.cancel()
-            self._retry = None
 
     def _set(self, state: status.ForwardState, problem: Problem | None) -> None:
         if (state, problem) != (self.state, self.problem):

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 
+import msgspec
 import psutil
 
 from sockslocal import __version__, status
@@ -51,22 +52,28 @@ class Supervisor:
         self._forwards: dict[str, Forward] = {}
         self._services: dict[str, Service] = {}
         self._dns: DnsService | None = None
+        self._endings: set[asyncio.Task[None]] = set()
         self.changes = Changes(self.snapshot)
 
     def reload(self) -> list[str]:
-        """Read the configuration again; gives what changed. Raises ConfigError, and all stays as it was."""
+        """Read the configuration again; gives what changed. Raises ConfigError, and all stays as it was.
+
+        Passwords that could not be read are tried again too: what the user mended may have been theirs.
+        """
         assert self._config is not None  # noqa: S101  `apply` came first
         try:
             config = load(self._config.path)
         except ConfigError as error:
-            self._config_problem = error.problem
+            self._config_problem = _with_place(error)
             self.changes.poke()
-            raise
+            raise ConfigError(self._config_problem, error.path, error.line) from None
         self._config_problem = None
+        for keeper in self._keepers.values():
+            keeper.retry()
         return self.apply(config)
 
     def apply(self, config: Config) -> list[str]:
-        """Make `config` come true; what did not change keeps its connections. Gives the names that changed."""
+        """Make `config` come true; what did not change keeps its connections. Gives what changed."""
         old, self._config = self._config or Config(config.path), config
         changed = self._replace_servers(old, config)
         changed += self._replace_forwards(_forward_configs(old), _forward_configs(config))
@@ -133,6 +140,8 @@ class Supervisor:
 
     async def drain(self, grace: float) -> None:
         """Accept no more, let what is open end within `grace` seconds, then end it."""
+        for service in self._services.values():
+            service.stop_retrying()
         for forward in self._forwards.values():
             if isinstance(forward, TcpForward):
                 forward.stop_listening()
@@ -150,8 +159,8 @@ class Supervisor:
             service.close()
         for name in list(self._servers):
             self._stop_server(name)
-        if self._dns is not None:
-            await self._dns.closed()
+        if self._endings:
+            await asyncio.wait(self._endings)
 
     def _reconcile(self) -> None:
         """Bring servers and services to what configuration and switches want."""
@@ -216,7 +225,8 @@ class Supervisor:
             self._services.pop(DNS).close()
             self._dns = None
         if config.dns is not None:
-            self._dns = DnsService(self._engine, config.dns, Route(self._servers, config.dns.servers))
+            route = Route(self._servers, config.dns.servers)
+            self._dns = DnsService(self._engine, config.dns, route, self._endings)
             self._services[DNS] = Service(self._engine, DNS, self._dns, self.changes.poke)
 
     def _server_snapshots(self) -> dict[str, status.Server]:
@@ -236,3 +246,11 @@ def _forward_configs(config: Config) -> dict[str, ForwardConfig]:
 def _differing(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
     """The names that were added, removed, or stand for something else now."""
     return [name for name in {**old, **new} if old.get(name) != new.get(name)]
+
+
+def _with_place(error: ConfigError) -> Problem:
+    """The problem with the line it is about: a status has no other place for that."""
+    problem = error.problem
+    if error.line is None:
+        return problem
+    return msgspec.structs.replace(problem, text=f"{error.path}:{error.line}: {problem.text}")

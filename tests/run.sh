@@ -10,8 +10,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-packages="python3-venv dante-server microsocks openssh-server shadowsocks-libev v2ray redsocks unbound
-bind9-dnsutils curl netcat-openbsd gnome-keyring dbus iproute2 nftables procps strace"
+packages="python3-venv dante-server libnss-wrapper microsocks openssh-server shadowsocks-libev v2ray redsocks
+unbound bind9-dnsutils curl netcat-openbsd gnome-keyring dbus iproute2 nftables procps strace"
 
 say() { printf '== %s\n' "$*" >&2; }
 

@@ -91,7 +91,8 @@ def digest(message: bytes, *, upstream: str, path: str) -> Answer:
 
 def _answers(answer: list[Record], chain: list[bytes], question: _Question, rcode: int) -> bool:
     """Whether what was asked for is at the end of the chain; raises UnusableError if it is denied too."""
-    exists = any(record.owner.lower() == chain[-1] and question.wants(record.rdtype) for record in answer)
+    ends = chain if question.rdtype == ANY else chain[-1:]
+    exists = any(record.owner.lower() in ends and question.wants(record.rdtype) for record in answer)
     if exists and rcode == wire.NXDOMAIN:
         raise UnusableError("answer for a name said not to exist")
     return exists
@@ -118,7 +119,7 @@ def _upper_rcode(additional: list[Record]) -> int:
 def _chain(answer: list[Record], question: _Question) -> list[bytes]:
     """The question's name and those its CNAMEs lead to (RFC 1034 §3.6.2), in lower case."""
     chain = [question.name]
-    if question.wants(CNAME):
+    if question.rdtype == CNAME:
         return chain
     aliases = {
         record.owner.lower(): record.names[0].lower()

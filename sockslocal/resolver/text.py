@@ -5,12 +5,15 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
+import dns.rdata
+import dns.rdataclass
 import dns.rdatatype
 
 from sockslocal.address import AddressError, normalise_host
 from sockslocal.errors import ControlError
 from sockslocal.resolver.answer import Answer
-from sockslocal.resolver.wire import Query, parse_query
+from sockslocal.resolver.records import Reader, Record
+from sockslocal.resolver.wire import HEADER, Query, parse_query
 
 
 def parse(name: str, rdtype: str) -> Query:
@@ -45,5 +48,27 @@ def rcode(answer: Answer) -> str:
 
 def records(query: Query, answer: Answer, age: int) -> tuple[str, ...]:
     """The records of the answer section, a line each."""
-    message = dns.message.from_wire(answer.reply(query, stream=True, age=age))
-    return tuple(line for rrset in message.answer for line in rrset.to_text().splitlines())
+    message = answer.reply(query, stream=True, age=age)
+    reader = Reader(message, HEADER + len(query.question))
+    return tuple(map(_line, reader.records(answer.counts[0])))
+
+
+def _line(record: Record) -> str:
+    rdclass = dns.rdataclass.RdataClass.make(record.rdclass)
+    rdtype = dns.rdatatype.RdataType.make(record.rdtype)
+    data = b"".join((record.before, *record.names, record.after))
+    words = (
+        name(record.owner),
+        str(record.ttl),
+        dns.rdataclass.to_text(rdclass),
+        dns.rdatatype.to_text(rdtype),
+    )
+    return " ".join((*words, _data(data, rdclass, rdtype)))
+
+
+def _data(wire: bytes, rdclass: dns.rdataclass.RdataClass, rdtype: dns.rdatatype.RdataType) -> str:
+    """The data in the type's own form; in hexadecimal (RFC 3597 §5) where dnspython cannot read it."""
+    try:
+        return dns.rdata.from_wire(rdclass, rdtype, wire, 0, len(wire)).to_text()
+    except dns.exception.DNSException:
+        return f"\\# {len(wire)} {wire.hex()}"

@@ -168,9 +168,12 @@ def test_a_dname_of_the_chain_stays() -> None:
     assert [line.split()[3] for line in texts(served(message).answer)] == ["DNAME", "CNAME", "A"]
 
 
-@pytest.mark.parametrize("rdtype", ["ANY", "RRSIG", "CNAME"])
-def test_questions_that_want_more_than_one_type_or_the_alias_itself(rdtype: str) -> None:
-    """Everything at the name for ANY; an alias asked for is not followed."""
+@pytest.mark.parametrize(
+    ("rdtype", "kept"),
+    [("ANY", ["CNAME", "RRSIG", "A"]), ("RRSIG", ["CNAME", "RRSIG"]), ("CNAME", ["CNAME", "RRSIG"])],
+)
+def test_questions_that_want_more_than_one_type_or_the_alias_itself(rdtype: str, kept: list[str]) -> None:
+    """Everything at the names of the chain for ANY; an alias asked for is not followed."""
     message = response(rdtype=rdtype)
     signature = "CNAME 8 2 300 20300101000000 20250101000000 1 example. AAAA"
     message.answer += [
@@ -178,8 +181,14 @@ def test_questions_that_want_more_than_one_type_or_the_alias_itself(rdtype: str)
         rrset("www.example", "RRSIG", signature),
         rrset("a.example", "A", "192.0.2.1"),
     ]
-    got = [line.split()[3] for line in texts(served(message).answer)]
-    assert got == ["CNAME", "RRSIG"]
+    assert [line.split()[3] for line in texts(served(message).answer)] == kept
+
+
+def test_an_alias_alone_is_an_answer_to_any() -> None:
+    """It is kept, though its target is not in the message."""
+    message = response(rdtype="ANY")
+    message.answer.append(rrset("www.example", "CNAME", "a.example."))
+    assert digested(message).lifetime == 300
 
 
 @pytest.mark.parametrize(("length", "usable"), [(MAX_CHAIN, True), (MAX_CHAIN + 1, False)])

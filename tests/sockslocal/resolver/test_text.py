@@ -58,3 +58,12 @@ def test_codes_have_names() -> None:
     """Those of the registry."""
     assert text.rcode(failure(wire.SERVFAIL, 22, "silence")) == "SERVFAIL"
     assert text.rcode(Answer(rcode=wire.NXDOMAIN)) == "NXDOMAIN"
+
+
+def test_data_that_cannot_be_read_is_shown_in_hexadecimal() -> None:
+    """As RFC 3597 §5 writes unknown data; the other records are shown all the same."""
+    query = text.parse("www.example", "HTTPS")
+    data = b"\0\1\0\0\5\0\1\0"
+    record = b"\xc0\x0c\0\x41\0\1\0\0\1\x2c\0" + bytes((len(data),)) + data
+    answer = Answer(rcode=wire.NOERROR, counts=(1, 0, 0), body=record)
+    assert text.records(query, answer, 0) == (f"www.example. 300 IN HTTPS \\# 8 {data.hex()}",)

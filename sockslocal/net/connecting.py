@@ -8,40 +8,26 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from sockslocal.net.keepalive import REMOTE_IDLE_S, keep_alive
 from sockslocal.net.poller import Poller
 
 ATTEMPT_DELAY_S = 0.25
 """RFC 8305 §8: the recommended Connection Attempt Delay."""
-
-KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES = 15, 5, 3
-"""A dead server is noticed within 30 s of silence, before middleboxes forget the connection."""
 
 SocketAddress = tuple[socket.AddressFamily, tuple[Any, ...]]
 
 _IN_PROGRESS = frozenset({0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN})
 
 
-def _keepalive_options() -> tuple[tuple[int, int], ...]:
-    wanted = (
-        ("TCP_KEEPIDLE", KEEPALIVE_IDLE_S),
-        ("TCP_KEEPALIVE", KEEPALIVE_IDLE_S),  # what macOS calls it
-        ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL_S),
-        ("TCP_KEEPCNT", KEEPALIVE_PROBES),
-    )
-    return tuple((getattr(socket, name), value) for name, value in wanted if hasattr(socket, name))
-
-
-_KEEPALIVE = _keepalive_options()
-
-
 def _open(family: socket.AddressFamily) -> socket.socket:
-    """A socket as every connection to a server has it: no delay of small messages, and keepalive."""
+    """A socket as every connection to a server has it."""
     sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setblocking(False)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in _KEEPALIVE:
-        sock.setsockopt(socket.IPPROTO_TCP, option, value)
+    try:
+        sock.setblocking(False)
+        keep_alive(sock, REMOTE_IDLE_S)
+    except OSError:
+        sock.close()
+        raise
     return sock
 
 

@@ -7,10 +7,12 @@ import sys
 assert sys.platform == "linux"
 
 import select
+import socket
+from collections.abc import Sequence
 
-from sockslocal.net.poller import Poller
+from sockslocal.net.poller import FIN, IN, OUT, URGENT, Poller
 
-_EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+_EDGES = IN | URGENT | OUT | FIN | select.EPOLLET  # errors and hang-ups are always told
 _BATCH = 512
 
 
@@ -27,8 +29,8 @@ class EpollPoller(Poller):
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
 
-    def _watch(self, fd: int) -> None:
-        self._epoll.register(fd, _EDGES)
+    def _watch(self, sock: socket.socket) -> None:
+        self._epoll.register(sock.fileno(), _EDGES)
 
     def _unwatch(self, fd: int) -> None:
         self._epoll.unregister(fd)
@@ -36,5 +38,5 @@ class EpollPoller(Poller):
     def _unwatch_closing(self, fd: int) -> None:
         pass
 
-    def _poll(self) -> list[tuple[int, int]]:
-        return self._epoll.poll(0, _BATCH)
+    def _poll(self) -> Sequence[tuple[int, int]]:
+        return () if self._epoll.closed else self._epoll.poll(0, _BATCH)

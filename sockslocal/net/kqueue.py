@@ -7,8 +7,10 @@ import sys
 assert sys.platform == "darwin"
 
 import select
+import socket
+from collections.abc import Sequence
 
-from sockslocal.net.poller import ERROR, PEER_FIN, Poller
+from sockslocal.net.poller import ERROR, FIN, IN, OUT, Poller
 
 _BATCH = 512
 
@@ -26,8 +28,8 @@ class KqueuePoller(Poller):
         self._loop.remove_reader(self._kqueue.fileno())
         self._kqueue.close()
 
-    def _watch(self, fd: int) -> None:
-        self._change(fd, select.KQ_EV_ADD | select.KQ_EV_CLEAR)
+    def _watch(self, sock: socket.socket) -> None:
+        self._change(sock.fileno(), select.KQ_EV_ADD | select.KQ_EV_CLEAR)
 
     def _unwatch(self, fd: int) -> None:
         self._change(fd, select.KQ_EV_DELETE)
@@ -39,14 +41,20 @@ class KqueuePoller(Poller):
         filters = (select.KQ_FILTER_READ, select.KQ_FILTER_WRITE)
         self._kqueue.control([select.kevent(fd, kind, flags) for kind in filters], 0)
 
-    def _poll(self) -> list[tuple[int, int]]:
-        events = self._kqueue.control(None, _BATCH, 0)
-        return [(event.ident, _bits(event)) for event in events]
+    def _poll(self) -> Sequence[tuple[int, int]]:
+        if self._kqueue.closed:
+            return ()
+        return [(event.ident, _bits(event)) for event in self._kqueue.control(None, _BATCH, 0)]
 
 
 def _bits(event: select.kevent) -> int:
-    """The event in the bits of epoll: EV_EOF is the peer's FIN when reading, its RST when writing."""
-    ended = event.flags & select.KQ_EV_EOF
-    if event.filter == select.KQ_FILTER_READ:
-        return 0x0001 | (PEER_FIN if ended else 0)
-    return 0x0004 | (ERROR if ended else 0)
+    """The event in the bits of a poller.
+
+    EV_EOF is the peer's FIN when reading; when writing it may be no more than that we sent ours. Its
+    `fflags` hold the socket's error.
+    """
+    reading = event.filter == select.KQ_FILTER_READ
+    bits = IN if reading else OUT
+    if event.flags & select.KQ_EV_EOF:
+        bits |= (FIN if reading else 0) | (ERROR if event.fflags else 0)
+    return bits

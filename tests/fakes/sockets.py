@@ -1,0 +1,52 @@
+"""Pairs of connected sockets, and what their owners may do to them."""
+
+import contextlib
+import socket
+import struct
+from collections.abc import Iterator
+
+
+def tcp_pair(host: str = "127.0.0.1") -> tuple[socket.socket, socket.socket]:
+    """Two non-blocking ends of a TCP connection over loopback."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listener:
+        client = socket.create_connection(listener.getsockname()[:2])
+        server, _ = listener.accept()
+    for sock in (client, server):
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return client, server
+
+
+@contextlib.contextmanager
+def closing(*sockets: socket.socket) -> Iterator[None]:
+    """Close all of `sockets` at the end."""
+    try:
+        yield
+    finally:
+        for sock in sockets:
+            sock.close()
+
+
+def reset(sock: socket.socket) -> None:
+    """Close `sock` with an RST."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def fill(sock: socket.socket) -> int:
+    """Send to the non-blocking `sock` until it takes no more; gives how many octets it took."""
+    taken = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            taken += sock.send(bytes(65_536))
+    return taken
+
+
+def read_available(sock: socket.socket) -> bytes:
+    """What can be read from the non-blocking `sock` now."""
+    found = b""
+    with contextlib.suppress(BlockingIOError):
+        while data := sock.recv(1 << 20):
+            found += data
+    return found

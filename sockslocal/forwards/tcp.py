@@ -147,7 +147,7 @@ class _Connection:
         self._crossing = None
         self._way = dial.way
         self._forward.problem = None
-        self.relay = Relay(engine.poller, engine.pipes, self._local, dial.sock, self._relayed)
+        self.relay = Relay(engine, self._local, dial.sock, self._relayed)
         self.relay.start(leftover=dial.leftover, local_edges=self._edges, remote_edges=dial.edges)
 
     def _give_up(self, error: ServerError | None) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from sockslocal.net.datagrams import Batch, best_batch
@@ -10,6 +10,7 @@ from sockslocal.net.deadlines import Deadlines
 from sockslocal.net.listener import DescriptorBudget, descriptor_limit
 from sockslocal.net.pipes import PipePool
 from sockslocal.net.poller import Poller, best_poller
+from sockslocal.net.watchdog import Watchdog
 
 Clock = Callable[[], float]
 """Seconds that never go back."""
@@ -25,21 +26,24 @@ class Engine:
     pipes: PipePool
     budget: DescriptorBudget
     clock: Clock
+    watchdog: Watchdog = field(default_factory=Watchdog)
 
     @classmethod
     def make(cls, clock: Clock = time.monotonic) -> Self:
         """The engine for this platform."""
+        budget = DescriptorBudget(descriptor_limit())
         return cls(
             poller=best_poller(),
             deadlines=Deadlines(clock),
             batch=best_batch(),
-            pipes=PipePool(),
-            budget=DescriptorBudget(descriptor_limit()),
+            pipes=PipePool(budget.ceiling),
+            budget=budget,
             clock=clock,
         )
 
     def stop(self) -> None:
         """Release what is shared; all sockets were closed before."""
         self.deadlines.stop()
+        self.watchdog.stop()
         self.pipes.close()
         self.poller.stop()

@@ -34,7 +34,7 @@ class Pipe:
 def _enlarged(fd: int) -> int:
     """The capacity of the pipe `fd` after asking for more."""
     if sys.platform != "linux":
-        return 65_536
+        raise NotImplementedError
     import fcntl
 
     with suppress(OSError):  # over the user's share of pipe memory: the pipe stays small
@@ -43,33 +43,46 @@ def _enlarged(fd: int) -> int:
 
 
 class PipePool:
-    """Lends pipes; one for the process."""
+    """Lends pipes; one for the process.
 
-    def __init__(self) -> None:
+    None has a descriptor of `ceiling` or above: those are a reserve for what cannot do without.
+    """
+
+    def __init__(self, ceiling: int = sys.maxsize) -> None:
+        self._ceiling = ceiling
+        self._kept = KEPT
         self._idle: list[Pipe] = []
         self.lent = 0
 
     def borrow(self) -> Pipe | None:
-        """An empty pipe, or None where the process or the machine has no descriptor left."""
-        if self._idle:
-            pipe = self._idle.pop()
-        else:
-            try:
-                pipe = Pipe()
-            except OSError:
-                return None
-        self.lent += 1
+        """An empty pipe, or None where there is no descriptor left for one, or nothing to splice with."""
+        pipe = self._idle.pop() if self._idle else self._new()
+        if pipe is not None:
+            self.lent += 1
         return pipe
 
     def give_back(self, pipe: Pipe) -> None:
         """Return a pipe on any way out; one with octets left in it is closed."""
         self.lent -= 1
-        if pipe.held or len(self._idle) >= KEPT:
+        if pipe.held or len(self._idle) >= self._kept:
             pipe.close()
         else:
             self._idle.append(pipe)
 
     def close(self) -> None:
-        """Close the idle pipes; lent ones are closed when they come back."""
+        """Close the idle pipes, and lent ones as they come back."""
+        self._kept = 0
         while self._idle:
             self._idle.pop().close()
+
+    def _new(self) -> Pipe | None:
+        if sys.platform != "linux":
+            return None
+        try:
+            pipe = Pipe()
+        except OSError:
+            return None
+        if pipe.writer < self._ceiling:
+            return pipe
+        pipe.close()
+        return None

@@ -1,7 +1,7 @@
 """One direction of a relay: what the source says, the sink hears.
 
 Short exchanges are copied through one buffer, which costs the least for them. Once a read fills the
-buffer the stream is bulk, and where the platform can, its bytes are spliced through a borrowed pipe and
+buffer the stream is bulk, and where there are pipes, its octets are spliced through a borrowed one and
 never enter Python. Either way no more is held than one buffer or one pipe, however slowly the sink reads.
 """
 
@@ -51,7 +51,7 @@ class Pump:
         self._pending = b""
         self._bulk = False
         self.ending = False
-        """Whether the source's FIN was seen: then a short read is not the end yet."""
+        """Whether a short read is not the last one: the source's FIN was announced, or urgent data."""
         self.last = Turn.DRY
         self.moved = 0
         """Octets that the sink took."""
@@ -62,9 +62,8 @@ class Pump:
         return len(self._pending) + (self._pipe.held if self._pipe else 0)
 
     def turn(self) -> Turn:
-        """Move what can be moved now, SHARE octets at most. Raises OSError."""
-        if self.last is not Turn.ENDED:
-            self.last = self._splice() if self._bulk else self._copy()
+        """Move what can be moved now, SHARE octets and a buffer at most. Raises OSError."""
+        self.last = self._splice() if self._bulk and self._borrow() else self._copy()
         return self.last
 
     def pass_end(self) -> None:
@@ -73,20 +72,17 @@ class Pump:
 
     def preload(self, octets: bytes) -> None:
         """Have the sink hear `octets` first."""
-        self._pending = octets + self._pending
+        self._pending = octets
 
     def release(self) -> None:
         """Give back what was borrowed; the pump is not used after."""
-        if self._pipe is not None and self._pipes is not None:
-            self._pipes.give_back(self._pipe)
-            self._pipe = None
         self._pending = b""
+        self._give_back()
 
     def _copy(self) -> Turn:  # noqa: PLR0911  one for each way a turn can end
-        moved_before = self.moved
         if self._pending and not self._write(self._pending):
             return Turn.FULL
-        while self.moved - moved_before < SHARE:
+        for _ in range(SHARE // CHUNK):
             try:
                 data = self.source.recv(CHUNK)
             except BlockingIOError:
@@ -95,12 +91,11 @@ class Pump:
                 return Turn.ENDED
             if not self._write(data):
                 return Turn.FULL
-            if len(data) == CHUNK and self._pipes is not None:
-                self._bulk = True
-                return self._splice()
-            # An edge-triggered source is empty after a short read, unless its end was announced already.
-            if len(data) < CHUNK and not self.ending:
-                return Turn.DRY
+            if len(data) == CHUNK:
+                if self._borrow():
+                    return self._splice()
+            elif not self.ending:
+                return Turn.DRY  # a short read empties the source, and what comes after is a new edge
         return Turn.BUSY
 
     def _write(self, data: bytes) -> bool:
@@ -113,25 +108,31 @@ class Pump:
         self._pending = data[sent:]
         return sent == len(data)
 
-    if sys.platform == "linux":
+    def _borrow(self) -> bool:
+        """Whether there is a pipe to splice through."""
+        if self._pipe is None and self._pipes is not None:
+            self._pipe = self._pipes.borrow()
+        self._bulk = self._pipe is not None
+        return self._bulk
 
-        def _splice(self) -> Turn:
-            assert self._pipes is not None  # noqa: S101  only then is a pump set to splice
-            pipe = self._pipe or self._pipes.borrow()
-            if pipe is None:
-                self._bulk = False
-                return self._copy()
-            self._pipe = pipe
-            before = self.moved
-            try:
-                turn = self._splice_through(pipe)
-            finally:
-                if not pipe.held:
-                    self._pipes.give_back(pipe)
-                    self._pipe = None
-            if turn is Turn.DRY and self.moved - before < SPARSE:
-                self._bulk = False
-            return turn
+    def _give_back(self) -> None:
+        if self._pipe is not None and self._pipes is not None:
+            self._pipes.give_back(self._pipe)
+            self._pipe = None
+
+    def _splice(self) -> Turn:
+        """As `_copy`, through the pipe, which is kept only while there is something in it."""
+        assert self._pipe is not None  # noqa: S101  `_borrow` has seen to that
+        before = self.moved
+        try:
+            turn = self._splice_through(self._pipe)
+        finally:
+            if not self._pipe.held:
+                self._give_back()
+        self._bulk = turn is not Turn.DRY or self.moved - before >= SPARSE
+        return turn
+
+    if sys.platform == "linux":
 
         def _splice_through(self, pipe: Pipe) -> Turn:
             source, sink, flags = self.source.fileno(), self.sink.fileno(), os.SPLICE_F_NONBLOCK
@@ -153,4 +154,6 @@ class Pump:
             return Turn.BUSY
 
     else:
-        _splice = _copy
+
+        def _splice_through(self, pipe: Pipe) -> Turn:
+            raise NotImplementedError("only on Linux are there pipes to borrow")

@@ -12,8 +12,8 @@ from contextlib import suppress
 from enum import Enum, auto
 from functools import partial
 
-from sockslocal.net.pipes import PipePool
-from sockslocal.net.poller import ERROR, PEER_FIN, READABLE, WRITABLE, Poller
+from sockslocal.net.engine import Engine
+from sockslocal.net.poller import ERROR, IN, MORE, READABLE, WRITABLE, Poller
 from sockslocal.net.pump import Pump, Turn
 
 _ABORT = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
@@ -46,22 +46,27 @@ class Relay:
     `ended` is called once, with the relay, after both were closed.
     """
 
-    __slots__ = ("_down", "_ended", "_poller", "_unanswered", "_up", "end")
+    __slots__ = ("_down", "_ended", "_poller", "_unanswered", "_up", "_watchdog", "end")
 
     def __init__(
         self,
-        poller: Poller,
-        pipes: PipePool | None,
+        engine: Engine,
         local: socket.socket,
         remote: socket.socket,
         ended: "Callable[[Relay], None]",
     ) -> None:
-        self._poller = poller
-        self._up = Pump(local, remote, pipes)
-        self._down = Pump(remote, local, pipes)
+        self._poller = engine.poller
+        self._watchdog = engine.watchdog
+        self._up = Pump(local, remote, engine.pipes)
+        self._down = Pump(remote, local, engine.pipes)
         self._ended = ended
         self._unanswered = False
         self.end: End | None = None
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """The local and the remote one."""
+        return self._up.source, self._down.source
 
     @property
     def sent(self) -> int:
@@ -79,17 +84,14 @@ class Relay:
         The edges are what the poller told of each socket until now, and nobody has read since.
         """
         up, down = self._up, self._down
+        self._watchdog.add(self)
         self._poller.replace(up.source, self._local_ready)
         self._poller.replace(down.source, self._remote_ready)
         if leftover:
             down.preload(leftover)
-            remote_edges |= READABLE & ~PEER_FIN
-        for pump, edges in ((down, remote_edges), (up, local_edges)):
-            if edges & READABLE:
-                pump.ending = bool(edges & PEER_FIN)
-                self._turn(pump)
-            else:
-                self._poller.wait_readable(pump.source)
+            remote_edges |= IN
+        self._begin(down, remote_edges)
+        self._begin(up, local_edges)
 
     def abort(self) -> None:
         """End it now, with RST to both sides."""
@@ -101,16 +103,22 @@ class Relay:
     def _remote_ready(self, events: int) -> None:
         self._ready(events, self._down, self._up)
 
+    def _begin(self, pump: Pump, edges: int) -> None:
+        if edges & READABLE:
+            pump.ending = bool(edges & MORE)
+            self._turn(pump)
+        else:
+            self._poller.wait_readable(pump.source)
+
     def _ready(self, events: int, reading: Pump, writing: Pump) -> None:
         """A socket is ready, which `reading` reads from and `writing` writes to."""
-        if events & PEER_FIN:
+        if events & MORE:
             reading.ending = True
-        if events & READABLE:
-            if reading.last is Turn.DRY:
-                self._turn(reading)
-            elif events & ERROR:
-                self.abort()
-        if events & WRITABLE and writing.last is Turn.FULL:
+        if events & READABLE and reading.last is Turn.DRY:
+            self._turn(reading)
+        if events & ERROR:
+            self.abort()
+        elif events & WRITABLE and writing.last is Turn.FULL:
             self._turn(writing)
 
     def _turn(self, pump: Pump) -> None:
@@ -127,27 +135,40 @@ class Relay:
             else:
                 self._pass_end(pump)
         except OSError:
-            self.abort()
+            self._close(End.REJECTED if self._ends_unheard(pump) and not self.sent else End.ABORTED)
 
     def _pass_end(self, pump: Pump) -> None:
-        up, down = self._up, self._down
-        if pump is down and not down.moved and up.last is not Turn.ENDED:
-            if not up.moved:
+        if self._ends_unheard(pump):
+            if not self.sent:
                 self._close(End.REJECTED)
                 return
             self._unanswered = True
         pump.pass_end()
-        if up.last is Turn.ENDED and down.last is Turn.ENDED:
+        if self._up.last is Turn.ENDED and self._down.last is Turn.ENDED:
             self._close(End.UNANSWERED if self._unanswered else End.FINISHED)
+
+    def _ends_unheard(self, pump: Pump) -> bool:
+        """Whether it is the server whose end this is, before it said anything and while being spoken to."""
+        nothing_came = pump is self._down and not pump.moved and not pump.held
+        return nothing_came and self._up.last is not Turn.ENDED
 
     def _close(self, end: End) -> None:
         if self.end is not None:
             return
         self.end = end
-        for pump in (self._up, self._down):
-            pump.release()
-            if end in (End.ABORTED, End.REJECTED):
-                abort(self._poller, pump.source)
-            else:
-                self._poller.close(pump.source)
+        self._watchdog.discard(self)
+        up, down = self._up, self._down
+        up.release()
+        down.release()
+        aborted = end in (End.ABORTED, End.REJECTED)
+        self._leave(down.source, with_reset=aborted)
+        # What the local program was told in full, up to the end, is not taken back by what comes later.
+        told = end is End.ABORTED and down.last is Turn.ENDED
+        self._leave(up.source, with_reset=aborted and not told)
         self._ended(self)
+
+    def _leave(self, sock: socket.socket, *, with_reset: bool) -> None:
+        if with_reset:
+            abort(self._poller, sock)
+        else:
+            self._poller.close(sock)

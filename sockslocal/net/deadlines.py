@@ -5,10 +5,13 @@ through a few times a second instead.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
 PERIOD_S = 0.1
+
+_log = logging.getLogger(__name__)
 
 
 class Mortal(Protocol):
@@ -48,7 +51,14 @@ class Deadlines:
         now = self.clock()
         self._timer = None
         for mortal in [mortal for mortal in self._mortals if mortal.deadline <= now]:
-            self._mortals.discard(mortal)
-            mortal.expire()
+            if mortal in self._mortals:  # the end of another may have been its end too
+                self._mortals.discard(mortal)
+                self._expire(mortal)
         if self._mortals and self._timer is None:
             self._timer = self._loop.call_later(PERIOD_S, self._look)
+
+    def _expire(self, mortal: Mortal) -> None:
+        try:
+            mortal.expire()
+        except Exception:  # noqa: BLE001 (one connection's bug must not let the others live for ever)
+            _log.exception("! deadline failed")

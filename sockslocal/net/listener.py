@@ -1,11 +1,14 @@
 """Accepting connections, in batches, without ever drowning in its own errors."""
 
+import asyncio
 import errno
 import logging
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from sockslocal.net.poller import Poller
 
@@ -16,6 +19,13 @@ RESERVE = 48
 """Descriptors that local connections may not take: control, keyring and log need some at the worst time."""
 
 PAUSE_S = 0.5
+"""How long the backlog waits before it is seen whether there is room again."""
+
+WARN_EVERY_S = 60.0
+"""How often the log says at most that connections wait, however often they come and go meanwhile."""
+
+SELECT_LIMIT = 512
+"""Sockets that select() bears on Windows (FD_SETSIZE as Python has it)."""
 
 CAPACITY_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 """What `accept` answers when the machine or the process is full; retrying at once would spin."""
@@ -26,14 +36,16 @@ _log = logging.getLogger(__name__)
 def descriptor_limit() -> int:
     """How many descriptors this process may have; raised to what the system allows."""
     if sys.platform == "win32":
-        return 512  # what select() bears there
+        return SELECT_LIMIT
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        wanted = hard if hard != resource.RLIM_INFINITY else 65_536
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        soft = wanted
+    # macOS calls its hard limit infinite, and allows no more than OPEN_MAX all the same.
+    for wanted in (65_536, 10_240) if hard == resource.RLIM_INFINITY else (hard,):
+        if wanted > soft != resource.RLIM_INFINITY:
+            with suppress(OSError, ValueError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+                return wanted
     return soft
 
 
@@ -41,31 +53,35 @@ class DescriptorBudget:
     """Keeps listeners from taking the last descriptors; one for the process.
 
     The kernel gives out the lowest free number, so that of a new descriptor tells how full the table is.
+    Windows numbers its sockets as it likes, and what is scarce there is how many can be watched.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.ceiling = max(limit - RESERVE, limit // 2)
-        self.exhausted = False
+        self._warned_at = float("-inf")
 
-    def is_spent(self) -> bool:
-        """Whether a descriptor opened now would come from the reserve; says so once in the log."""
+    def may_be_spent(self, newest: socket.socket) -> bool:
+        """Whether to ask `is_spent`, which costs more."""
+        return sys.platform == "win32" or newest.fileno() >= self.ceiling
+
+    def is_spent(self, watched: int) -> bool:
+        """Whether a descriptor opened now, beside `watched` sockets, would come from the reserve."""
+        if sys.platform == "win32":
+            return watched >= self.ceiling
         try:
-            probe = os.dup(2)
+            probe = os.open(os.devnull, os.O_RDONLY)
         except OSError:
-            spent = True
-        else:
-            os.close(probe)
-            spent = probe >= self.ceiling
-        self._note(spent=spent)
-        return spent
+            return True
+        os.close(probe)
+        return probe >= self.ceiling
 
-    def _note(self, *, spent: bool) -> None:
-        if spent and not self.exhausted:
-            _log.warning("! out of descriptors (limit %d): new connections wait", self.limit)
-        elif self.exhausted and not spent:
-            _log.info("= descriptors are free again: accepting")
-        self.exhausted = spent
+    def warn(self, why: str) -> None:
+        """Say in the log that connections wait; once a minute."""
+        now = time.monotonic()
+        if now - self._warned_at >= WARN_EVERY_S:
+            self._warned_at = now
+            _log.warning("! %s (limit %d): new connections wait", why, self.limit)
 
 
 class Listener:
@@ -83,6 +99,7 @@ class Listener:
         self._accepted = accepted
         self._budget = budget
         self._closed = False
+        self._pause: asyncio.TimerHandle | None = None
         poller.register(sock, self._ready)
 
     @property
@@ -95,8 +112,13 @@ class Listener:
         if not self._closed:
             self._closed = True
             self._poller.close(self._sock)
+            if self._pause is not None:
+                self._pause.cancel()
 
     def _ready(self, _events: int = 0) -> None:
+        if self._pause is not None:
+            return
+        failed = 0
         for _ in range(BATCH):
             if self._closed:
                 return
@@ -107,22 +129,37 @@ class Listener:
                 return
             except OSError as error:
                 if error.errno in CAPACITY_ERRNOS:
-                    self._pause()
+                    self._wait(os.strerror(error.errno).lower())
                     return
-                continue  # the client went away between its SYN and now
+                failed += 1  # the client went away between its SYN and now
+                continue
             sock.setblocking(False)
-            nearly_full = sock.fileno() >= self._budget.ceiling
-            self._accepted(sock)
-            if nearly_full:
-                self._pause()
+            near = self._budget.may_be_spent(sock)
+            self._hand_over(sock)
+            if near and self._budget.is_spent(self._poller.watched):
+                self._wait("too many open files")
                 return
-        self._poller.soon(self._ready)
-
-    def _pause(self) -> None:
-        """Let the backlog wait until descriptors are free again."""
-        if self._closed:
-            return
-        if self._budget.is_spent():
-            self._poller.later(PAUSE_S, self._pause)
-        else:
+        if failed < BATCH:
             self._poller.soon(self._ready)
+        else:
+            self._wait("accepting fails")
+
+    def _hand_over(self, sock: socket.socket) -> None:
+        try:
+            self._accepted(sock)
+        except Exception:  # noqa: BLE001 (one connection's bug must not end the others)
+            _log.exception("! a connection could not be served")
+            self._poller.close(sock)
+
+    def _wait(self, why: str) -> None:
+        """Let the backlog wait until there is room again."""
+        if not self._closed:
+            self._budget.warn(why)
+            self._pause = self._poller.later(PAUSE_S, self._resume)
+
+    def _resume(self) -> None:
+        self._pause = None
+        if self._budget.is_spent(self._poller.watched):
+            self._wait("too many open files")
+        else:
+            self._ready()

@@ -7,15 +7,20 @@ import stat
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from sockslocal.address import Endpoint, ListenAddress, UnixPath
+from sockslocal.address import Endpoint, ListenAddress, UnixPath, unmapped
 from sockslocal.errors import ListenError
+from sockslocal.net.keepalive import LOCAL_IDLE_S, keep_alive
 
 BACKLOG = 1024
 DATAGRAM_BUFFER = 4 << 20
 """Octets asked for; the kernel grants what its limits allow."""
+
+FIRST_FREE_PORT = 1024
+"""Ports below need a privilege on Unix."""
 
 Kind = Literal["tcp", "udp", "dns"]
 
@@ -24,20 +29,12 @@ def bind_stream(address: ListenAddress, kind: Kind, name: str) -> socket.socket:
     """A non-blocking listening socket on `address`; raises ListenError for the forward `name`."""
     if isinstance(address, UnixPath):
         return _bind_unix(address, kind, name)
-    sock = _bind(address, socket.SOCK_STREAM, kind, name)
-    # Linux hands these two on to every accepted socket.
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.listen(BACKLOG)
-    return sock
+    return _bind(address, socket.SOCK_STREAM, kind, name)
 
 
 def bind_datagram(address: Endpoint, kind: Kind, name: str) -> socket.socket:
     """A non-blocking UDP socket on `address`; raises ListenError for the forward `name`."""
-    sock = _bind(address, socket.SOCK_DGRAM, kind, name)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DATAGRAM_BUFFER)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, DATAGRAM_BUFFER)
-    return sock
+    return _bind(address, socket.SOCK_DGRAM, kind, name)
 
 
 A = TypeVar("A")
@@ -59,24 +56,33 @@ def bind_all(
 
 
 def _bind(address: Endpoint, type_: socket.SocketKind, kind: Kind, name: str) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    sock: socket.socket | None = None
     try:
-        sock = socket.socket(family, type_)
-    except OSError as error:
-        raise _listen_error(error, address, kind, name) from None
-    try:
+        sock = socket.socket(_family(address), type_)
         sock.setblocking(False)
         if sys.platform == "win32":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         elif type_ is socket.SOCK_STREAM:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family is socket.AF_INET6:
+        if sock.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((address.host, address.port))
+        if type_ is socket.SOCK_STREAM:
+            keep_alive(sock, LOCAL_IDLE_S)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)  # urgent octets stay in the stream
+            sock.listen(BACKLOG)
+        else:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DATAGRAM_BUFFER)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, DATAGRAM_BUFFER)
     except OSError as error:
-        sock.close()
-        raise _listen_error(error, address, kind, name) from None
+        if sock is not None:
+            sock.close()
+        raise _listen_error(error, address, type_, kind, name) from None
     return sock
+
+
+def _family(address: Endpoint) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address.host else socket.AF_INET
 
 
 def _bind_unix(address: UnixPath, kind: Kind, name: str) -> socket.socket:
@@ -92,7 +98,7 @@ def _bind_unix(address: UnixPath, kind: Kind, name: str) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
-        _remove_stale(address.path)
+        _make_way(address.path)
         umask = os.umask(0o177)
         try:
             sock.bind(address.path)
@@ -101,64 +107,73 @@ def _bind_unix(address: UnixPath, kind: Kind, name: str) -> socket.socket:
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
-        raise _listen_error(error, address, kind, name) from None
+        raise _listen_error(error, address, sock.type, kind, name) from None
     return sock
 
 
-def _remove_stale(path: str) -> None:
-    """Remove a socket that nobody listens on any more; anything else at `path` stays."""
-    with suppress(FileNotFoundError):
-        if sys.platform == "win32" or not stat.S_ISSOCK(Path(path).lstat().st_mode):
-            return
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            probe.settimeout(1)
-            try:
-                probe.connect(path)
-            except ConnectionRefusedError:
-                Path(path).unlink()
+def _make_way(path: str) -> None:
+    """Remove a socket that nobody listens on any more; anything else at `path` stays and raises OSError."""
+    if sys.platform == "win32":
+        return
+    try:
+        mode = Path(path).lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise OSError(errno.EEXIST, "a file is in the way")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        if probe.connect_ex(path) != errno.ECONNREFUSED:
+            raise OSError(errno.EEXIST, "another program listens there")
+    Path(path).unlink()
 
 
-def _listen_error(error: OSError, address: ListenAddress, kind: Kind, name: str) -> ListenError:
+def _listen_error(
+    error: OSError, address: ListenAddress, type_: socket.SocketKind, kind: Kind, name: str
+) -> ListenError:
     details = {"kind": "resolver" if kind == "dns" else "forward", "name": name, "listen": address}
-    if error.errno == errno.EADDRINUSE:
-        return ListenError.of(
-            "port-in-use", **details, holder=_holder(address, kind), remedy=_remedy(address, kind, name)
-        )
-    if error.errno == errno.EACCES:
-        return ListenError.of("listen-denied", **details, remedy=_remedy(address, kind, name))
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    return ListenError.of("listen-failed", **details, reason=reason, remedy=_remedy(address, kind, name))
-
-
-def _holder(address: ListenAddress, kind: Kind) -> str:
-    """`postgres (pid 812)`, as far as this user may know."""
     if isinstance(address, UnixPath):
-        return "another program"
+        remedy = f"remove {address.path}, or choose another path"
+        return ListenError.of("listen-failed", **details, reason=_reason(error), remedy=remedy)
+    elsewhere = Endpoint(address.host, _free_port_near(address, type_))
+    if kind == "dns":
+        remedy = f'set listen = "{elsewhere}" in [dns]'
+    else:
+        remedy = f"sockslocal forward set {name} --listen {elsewhere}"
+    if error.errno == errno.EADDRINUSE:
+        return ListenError.of("port-in-use", **details, holder=_holder(address, type_), remedy=remedy)
+    if error.errno == errno.EACCES and address.port < FIRST_FREE_PORT:
+        return ListenError.of("listen-denied", **details, remedy=remedy)
+    return ListenError.of("listen-failed", **details, reason=_reason(error), remedy=remedy)
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _holder(address: Endpoint, type_: socket.SocketKind) -> str:
+    """`postgres (pid 812)`, as far as this user may know."""
     import psutil  # 25 ms that only this error needs
 
-    protocol = "udp" if kind == "udp" else "tcp"
-    with suppress(psutil.Error, OSError):
-        for held in psutil.net_connections(protocol):
-            listens = held.status == psutil.CONN_LISTEN or protocol == "udp"
-            if held.laddr and held.laddr[1] == address.port and listens and held.pid:
+    stream = type_ is socket.SOCK_STREAM
+    with suppress(psutil.Error, OSError, ValueError):
+        for held in psutil.net_connections("tcp" if stream else "udp"):
+            bound = held.status == psutil.CONN_LISTEN or not stream
+            if bound and held.pid and held.laddr and _overlap(address, Endpoint(*held.laddr)):
                 return f"{psutil.Process(held.pid).name()} (pid {held.pid})"
     return "a program of another user"
 
 
-def _remedy(address: ListenAddress, kind: Kind, name: str) -> str:
-    if isinstance(address, UnixPath):
-        return f"remove {address.path}, or choose another path"
-    elsewhere = Endpoint(address.host, _free_port_near(address))
-    if kind == "dns":
-        return f'set listen = "{elsewhere}" in [dns]'
-    return f"sockslocal forward set {name} --listen {elsewhere}"
+def _overlap(address: Endpoint, held: Endpoint) -> bool:
+    """Whether a socket bound to `held` keeps others from `address`; `::` may hold IPv4 too."""
+    theirs, ours = unmapped(ip_address(held.host)), ip_address(address.host)
+    return held.port == address.port and (theirs == ours or theirs.is_unspecified or ours.is_unspecified)
 
 
-def _free_port_near(address: Endpoint) -> int:
+def _free_port_near(address: Endpoint, type_: socket.SocketKind) -> int:
     """A port a user will recognise (5432 → 15432) that is free now."""
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     for port in (address.port + 10_000, address.port + 20_000, 0):
-        with suppress(OSError, OverflowError), socket.socket(family, socket.SOCK_STREAM) as probe:
+        with suppress(OSError, OverflowError), socket.socket(_family(address), type_) as probe:
             probe.bind((address.host, port))
             return int(probe.getsockname()[1])
     return address.port

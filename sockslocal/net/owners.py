@@ -4,26 +4,25 @@ import os
 import socket
 import struct
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 AVAILABLE = sys.platform == "linux"
 
-_TABLES = {socket.AF_INET: Path("/proc/net/tcp"), socket.AF_INET6: Path("/proc/net/tcp6")}
+_TABLES = (Path("/proc/net/tcp"), False), (Path("/proc/net/tcp6"), True)
+_MAPPED = bytes(10) + b"\xff\xff"
+"""What stands before an IPv4 address in an IPv6 socket (RFC 4291 §2.5.5.2)."""
 
 
 def peer_uid(sock: socket.socket) -> int | None:
-    """The user id of the program that made the connection `sock`, None where it cannot be told."""
+    """The user id of the program that made the connection `sock`; None where that cannot be told."""
     if sys.platform != "linux":
         return None
-    if sock.family == socket.AF_UNIX:
-        credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        return int(struct.unpack("3i", credentials)[1])
-    theirs, ours = (_spelling(sock.family, address) for address in (sock.getpeername(), sock.getsockname()))
-    with _TABLES[socket.AddressFamily(sock.family)].open() as table:
-        for line in table:
-            fields = line.split()
-            if fields[1] == theirs and fields[2] == ours:
-                return int(fields[7])
+    with suppress(OSError):
+        if sock.family == socket.AF_UNIX:
+            credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("iII"))
+            return int(struct.unpack("iII", credentials)[1])
+        return _owner(sock.getpeername()[:2], sock.getsockname()[:2])
     return None
 
 
@@ -32,8 +31,27 @@ def is_ours(sock: socket.socket) -> bool:
     return sys.platform != "win32" and peer_uid(sock) == os.getuid()
 
 
-def _spelling(family: int, address: tuple[str, int]) -> str:
-    """The address as /proc/net/tcp spells it: each word in the machine's byte order, then the port."""
-    packed = socket.inet_pton(family, address[0])
+def _owner(theirs: tuple[str, int], ours: tuple[str, int]) -> int | None:
+    """Who holds the socket at `theirs`; a program that speaks IPv4 may do so through an IPv6 socket.
+
+    A line without inode is of a socket that nobody holds any more; its uid is 0, whoever it was.
+    """
+    for table, wide in _TABLES:
+        ends = [_spelling(theirs, wide=wide), _spelling(ours, wide=wide)]
+        with table.open() as lines:
+            for line in lines:
+                _, local, remote, _, _, _, _, uid, _, inode, *_ = line.split()
+                if [local, remote] == ends and inode != "0":
+                    return int(uid)
+    return None
+
+
+def _spelling(address: tuple[str, int], *, wide: bool) -> str:
+    """The address as /proc/net spells it: each word in the machine's byte order, then the port."""
+    host = address[0].partition("%")[0]
+    if ":" in host:
+        packed = socket.inet_pton(socket.AF_INET6, host)
+    else:
+        packed = (_MAPPED if wide else b"") + socket.inet_aton(host)
     words = struct.unpack(f"={len(packed) // 4}I", packed)
     return "".join(f"{word:08X}" for word in words) + f":{address[1]:04X}"

@@ -5,9 +5,40 @@ one may name an address that is none of its business. So a public address is bel
 be reached from where the server stands is replaced by the address under which we reach the server.
 """
 
-from ipaddress import ip_address
+from enum import Enum, auto
+from ipaddress import ip_address, ip_network
 
 from sockslocal.address import Endpoint, IPAddress, ip_of, unmapped
+
+
+class Scope(Enum):
+    """From where an address can be reached."""
+
+    NOWHERE = auto()
+    """It names no single machine, or means another one on every link."""
+    MACHINE = auto()
+    SITE = auto()
+    PUBLIC = auto()
+
+
+# Of IANA's special-purpose registries what matters here. Python's own `is_global` and `is_private` would do,
+# had their answers not changed from one version to the next.
+_SCOPES = tuple(
+    (ip_network(network), scope)
+    for scope, networks in (
+        (Scope.NOWHERE, ("0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4")),
+        (Scope.NOWHERE, ("::/128", "100::/64", "fe80::/10", "ff00::/8")),
+        (Scope.MACHINE, ("127.0.0.0/8", "::1/128")),
+        (Scope.SITE, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fec0::/10")),
+        (Scope.SITE, ("100.64.0.0/10", "192.0.0.0/24", "198.18.0.0/15", "64:ff9b:1::/48")),
+    )
+    for network in networks
+)
+
+
+def scope_of(address: IPAddress) -> Scope:
+    """From where `address` can be reached; what is not special is public, and so are examples (RFC 5737)."""
+    return next((scope for network, scope in _SCOPES if address in network), Scope.PUBLIC)
 
 
 def relay_address(bound: Endpoint, server: str, override: str | None = None) -> Endpoint | None:
@@ -19,19 +50,14 @@ def relay_address(bound: Endpoint, server: str, override: str | None = None) -> 
         return None
     if override is not None:
         return Endpoint(override, bound.port)
-    address = ip_of(bound.host)
     ours = unmapped(ip_address(server))
-    if address is None or not _is_believable(unmapped(address), ours):
-        return Endpoint(str(ours), bound.port)
-    return Endpoint(str(unmapped(address)), bound.port)
+    address = ip_of(bound.host)
+    if address is not None and _is_believable(unmapped(address), ours):
+        return Endpoint(str(unmapped(address)), bound.port)
+    return Endpoint(str(ours), bound.port)
 
 
 def _is_believable(address: IPAddress, server: IPAddress) -> bool:
     """Whether the server can be meant by `address`, seen from here."""
-    if address == server:
-        return True
-    if address.is_unspecified or address.is_multicast or address.is_link_local or address.is_reserved:
-        return False
-    if address.is_loopback:
-        return server.is_loopback
-    return address.is_global or (not server.is_global and not server.is_loopback)
+    scope = scope_of(address)
+    return scope is Scope.PUBLIC or (scope is not Scope.NOWHERE and scope is scope_of(server))

@@ -28,7 +28,7 @@ class Batch(ABC):
 
     @abstractmethod
     def receive(self, sock: socket.socket) -> int:
-        """Take what waits in the non-blocking `sock`, SLOTS at most; 0 when it is empty.
+        """Take what waits in the non-blocking `sock`, SLOTS at most; fewer than that when it is empty.
 
         ICMP errors of earlier sends are skipped: they end nothing.
         """
@@ -98,12 +98,14 @@ class PlainBatch(Batch):
     def receive(self, sock: socket.socket) -> int:
         received = self._received
         received.clear()
-        for _ in range(SLOTS):
+        errors = 0
+        while len(received) < SLOTS and errors < SLOTS:
             try:
                 size, peer = sock.recvfrom_into(self._buffer)
             except BlockingIOError:
                 break
             except OSError:
+                errors += 1
                 continue
             received.append((bytes(memoryview(self._buffer)[:size]), peer))
         return len(received)

@@ -50,6 +50,9 @@ _recvmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int
 _sendmmsg = _libc.sendmmsg
 _sendmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int]
 
+_FULL = frozenset({errno.EAGAIN, errno.ENOBUFS})
+"""The socket's buffer or the interface's queue takes no more; the next datagram would fare no better."""
+
 _WORD: Literal["Q", "I"] = "Q" if ctypes.sizeof(ctypes.c_size_t) == 8 else "I"
 
 
@@ -194,7 +197,7 @@ class MmsgBatch(Batch):
             )
             if count > 0:
                 position, taken, retried = position + count, taken + count, False
-            elif ctypes.get_errno() == errno.EAGAIN:
+            elif ctypes.get_errno() in _FULL:
                 break
             elif retried:
                 position, retried = position + 1, False

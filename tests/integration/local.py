@@ -103,7 +103,7 @@ def dig(port: int, name: str, kind: str = "A", *options: str) -> Answer:
         (line.partition("status: ")[2].partition(",")[0] for line in lines if "status: " in line), "none"
     )
     records = [line.split("\t")[-1] for line in lines if line and not line.startswith(";")]
-    return Answer(code, records, over_tcp=";; SERVER:" in done.stdout and "(TCP)" in done.stdout)
+    return Answer(code, records, over_tcp="(TCP)" in done.stdout)
 
 
 def random_bytes(count: int) -> bytes:

@@ -1,5 +1,7 @@
 """A login that the server does not accept."""
 
+import signal
+
 from fakes.socks5_server import FakeServer
 from integration.daemon import SERVER, Daemon, tcp
 from integration.local import echoes, is_reset
@@ -35,7 +37,7 @@ def test_a_wrong_password(targets: Targets, daemon: Daemon) -> None:
 
 
 def test_a_password_that_comes_late(targets: Targets, daemon: Daemon) -> None:
-    """While it is missing the daemon is up and says so; then it connects by itself."""
+    """While it is missing the daemon is up and says so; told to look again, it connects."""
     with FakeServer(credentials=(USERNAME.encode(), PASSWORD.encode())) as server:
         port = free_port()
         daemon.configure(
@@ -50,6 +52,7 @@ def test_a_password_that_comes_late(targets: Targets, daemon: Daemon) -> None:
         assert is_reset(port)
         assert not server.sessions, "without a password there is nothing to say to the server"
         kept.rename(password)
+        daemon.process.signal(signal.SIGHUP)
         daemon.wait_for(lambda status: status.servers[SERVER].state == "up")
         assert echoes(port)
 

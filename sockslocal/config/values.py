@@ -128,7 +128,8 @@ def listen(value: Value, *, allow_lan: bool) -> tuple[ListenAddress, ...]:
     if isinstance(first, Endpoint) and not allow_lan and not is_loopback(first.host):
         loopback = "[::1]" if ":" in first.host else "127.0.0.1"
         raise value.error(
-            f"{value.called} is {quote(value.text)}; letting other machines in needs allow_lan = true",
+            f"{value.called} is {quote(value.text)}, open to other machines: "
+            "that needs allow_lan = true beside it",
             value.remedy(f"{loopback}:{value.text.rpartition(':')[2]}"),
         )
     return addresses

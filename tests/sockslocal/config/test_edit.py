@@ -165,7 +165,8 @@ def test_only_this_user_reads_it(path: Path) -> None:
             {"listen": "0.0.0.0:80", "to": "ana:hunter2@a:1"},
             Complaint(
                 None,
-                '"listen" of forward "web" is "0.0.0.0:80"; letting other machines in needs allow_lan = true',
+                '"listen" of forward "web" is "0.0.0.0:80", open to other machines: '
+                "that needs allow_lan = true beside it",
                 "sockslocal forward add tcp web 127.0.0.1:80 TO",
             ),
         ),

@@ -195,13 +195,21 @@ def test_wrong_upstream(text: str, what: str) -> None:
             None,
         ),
         ("unix:db", ': "unix:db" should name an absolute path, like unix:/run/db.sock', None),
-        ("0.0.0.0:80", ' is "0.0.0.0:80"; letting other machines in needs allow_lan = true', "127.0.0.1:80"),
+        (
+            "0.0.0.0:80",
+            ' is "0.0.0.0:80", open to other machines: that needs allow_lan = true beside it',
+            "127.0.0.1:80",
+        ),
         (
             "192.0.2.5:80-90",
-            ' is "192.0.2.5:80-90"; letting other machines in needs allow_lan = true',
+            ' is "192.0.2.5:80-90", open to other machines: that needs allow_lan = true beside it',
             "127.0.0.1:80-90",
         ),
-        ("[::]:80", ' is "[::]:80"; letting other machines in needs allow_lan = true', "'[::1]:80'"),
+        (
+            "[::]:80",
+            ' is "[::]:80", open to other machines: that needs allow_lan = true beside it',
+            "'[::1]:80'",
+        ),
     ],
 )
 def test_wrong_listen(listen: str, what: str, right: str | None) -> None:
@@ -224,7 +232,7 @@ def test_dns_on_the_lan() -> None:
     complaint = complaint_about(f'{SERVER}[dns]\nlisten = ["192.0.2.5:53"]\nupstreams = "udp://9.9.9.9"')
     assert complaint == Complaint(
         4,
-        '"listen" of [dns] is "192.0.2.5:53"; letting other machines in needs allow_lan = true',
+        '"listen" of [dns] is "192.0.2.5:53", open to other machines: that needs allow_lan = true beside it',
         'write "127.0.0.1:53" there',
     )
 

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from sockslocal import credentials
 from sockslocal.cli.context import Context
-from sockslocal.cli.outcome import settled, tell
+from sockslocal.cli.outcome import reload, settled, tell
 from sockslocal.cli.terminal import say
 from sockslocal.config.load import load
 from sockslocal.config.model import Config
 from sockslocal.control.client import Client
-from sockslocal.errors import ConfigError, ControlError
+from sockslocal.errors import ConfigError
 from sockslocal.paths import Paths
 from sockslocal.problems import ExitCode, problem
 from sockslocal.quoting import quote
@@ -34,10 +34,9 @@ def login(arguments: Namespace, context: Context) -> int:
         say("the password is empty, which some servers refuse", "warn")
     credentials.store(*account, password)
     say(f"the password of {account.username} at {account.server} is in the keyring")
-    client = Client(context.paths)
-    if not _tell(client, account.server):
+    if not _tell_daemon(account.server, context.paths):
         return ExitCode.DONE
-    server = settled(client).servers[account.server]
+    server = settled(Client(context.paths)).servers[account.server]
     say(f"{account.server}: {server.state}")
     return tell(server.problem)
 
@@ -47,7 +46,7 @@ def logout(arguments: Namespace, context: Context) -> int:
     account = _account(load(context.paths.config), arguments.server)
     credentials.delete(*account)
     say(f"the password of {account.username} at {account.server} is no longer in the keyring")
-    _tell(Client(context.paths), account.server)
+    _tell_daemon(account.server, context.paths)
     return ExitCode.DONE
 
 
@@ -73,12 +72,9 @@ def _useless(config: Config, text: str, remedy: str) -> ConfigError:
     return ConfigError(problem("config-invalid", text=text, remedy=remedy), config.path)
 
 
-def _tell(client: Client, server: str) -> bool:
+def _tell_daemon(server: str, paths: Paths) -> bool:
     """Whether a daemon runs; it then logs in anew."""
-    try:
-        client.call("credentials.changed", server=server)
-    except ControlError as error:
-        if error.problem.code != "not-running":
-            raise
+    if reload(paths) is None:  # which may have been about to hear of the server
         return False
+    Client(paths).call("credentials.changed", server=server)
     return True

@@ -83,8 +83,7 @@ class _Log:
             return False
         if self._file is None:
             return True
-        ours = os.fstat(self._file.fileno())
-        return (there.st_ino, there.st_dev) != (ours.st_ino, ours.st_dev) or there.st_size < self._file.tell()
+        return not os.path.samestat(there, os.fstat(self._file.fileno()))
 
 
 def _print(lines: list[bytes]) -> None:

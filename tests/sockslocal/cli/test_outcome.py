@@ -1,0 +1,53 @@
+import threading
+from typing import Any
+
+import pytest
+
+from fakes.control import fake_daemon, status
+from sockslocal.cli import outcome
+from sockslocal.control.client import Client
+from sockslocal.errors import ConfigError, ControlError
+from sockslocal.paths import Paths
+from sockslocal.problems import ExitCode, problem
+from sockslocal.status import Server, Tunnel
+
+
+def test_without_a_daemon_there_is_nothing_to_reload(paths: Paths) -> None:
+    """The change waits in the file."""
+    assert outcome.reload(paths) is None
+
+
+def test_a_file_that_the_daemon_refuses_is_an_error(paths: Paths) -> None:
+    """It stays with what it has, and says why."""
+
+    async def refuse(_parameters: dict[str, Any]) -> object:
+        raise ConfigError(problem("config-invalid", text="line 3 is wrong", remedy="edit it"))
+
+    with fake_daemon(paths, {"reload": refuse}), pytest.raises(ControlError, match="line 3 is wrong"):
+        outcome.reload(paths)
+
+
+def test_a_server_that_is_being_connected_to_is_waited_for(paths: Paths) -> None:
+    """Until it is known how that went."""
+    connecting = status(servers={"s": Server("a:1", "connecting")})
+    up = status(servers={"s": Server("a:1", "up")})
+    with fake_daemon(paths, first=connecting) as daemon:
+        timer = threading.Timer(0.1, daemon.set, (up,))
+        timer.start()
+        assert outcome.settled(Client(paths), 30) == up
+        timer.join()
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_it_is_not_waited_for_ever(paths: Paths, *, on: bool) -> None:
+    """A server that does not answer has its own deadline; behind a switch that is off nothing happens."""
+    state = status(tunnel=Tunnel(on=on), servers={"s": Server("a:1", "unknown")})
+    with fake_daemon(paths, first=state):
+        assert outcome.settled(Client(paths), 0.1 if on else 3600) == state
+
+
+def test_a_name_that_is_gone_is_no_error(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
+    """Somebody else may have edited the file meanwhile."""
+    assert outcome.report("db", status()) == ExitCode.DONE
+    assert outcome.report("dns", status()) == ExitCode.DONE
+    assert capsys.readouterr().err == ""

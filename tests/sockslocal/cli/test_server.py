@@ -1,0 +1,130 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.cli import CommandLine
+from fakes.control import fake_daemon, status
+from sockslocal.paths import Paths
+from sockslocal.status import Server
+
+
+async def _reload(_parameters: dict[str, Any]) -> object:
+    return {"changed": ["office"]}
+
+
+def test_the_first_server_makes_the_file(cli: CommandLine, paths: Paths) -> None:
+    """With a login, the password is next; the file is the user's alone."""
+    done = cli("server", "add", "office", "proxy.example.net:1080", "--username", "ana")
+    assert (done.code, done.out) == (0, "")
+    assert done.err == f"server office added to {paths.config}\nnext: sockslocal login office\n"
+    assert paths.config.read_text() == (
+        '[server.office]\naddress = "proxy.example.net:1080"\nusername = "ana"\n'
+    )
+    assert paths.config.stat().st_mode & 0o077 == 0
+
+
+def test_without_a_login_a_forward_is_next(cli: CommandLine, paths: Paths) -> None:
+    """And nothing once there is one."""
+    assert cli("server", "add", "a", "192.0.2.1:1080").err.endswith("next: sockslocal forward add --help\n")
+    with paths.config.open("a") as file:
+        file.write('[tcp.db]\nlisten = "127.0.0.1:1"\nto = "a:1"\n')
+    assert "next:" not in cli("server", "add", "b", "[2001:db8::7]:1080").err
+
+
+def test_every_option_becomes_its_key(cli: CommandLine, paths: Paths) -> None:
+    """Only what was given is written."""
+    options = {
+        "username": "ana",
+        "password-from": "command:pass show office",
+        "udp": "associate",
+        "udp-address": "relay.example.net",
+        "connect-timeout": "3s",
+    }
+    arguments = [part for option, value in options.items() for part in (f"--{option}", value)]
+    done = cli("server", "add", "office", "proxy:1080", *arguments)
+    assert done.code == 0
+    assert "login" not in done.err
+    text = paths.config.read_text()
+    assert all(f'{option.replace("-", "_")} = "{value}"' in text for option, value in options.items())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("office", "proxy"), "proxy"),
+        (("office", "proxy:0"), "65535"),
+        (("off ice", "proxy:1"), "off ice"),
+        (("office", "proxy:1", "--username", "ana", "--password-from", "hunter2"), "password_from"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    cli: CommandLine, paths: Paths, arguments: tuple[str, ...], text: str
+) -> None:
+    """No file is made, and what may be a password is not repeated."""
+    done = cli("server", "add", *arguments)
+    assert done.code == 4
+    assert text in done.err
+    assert "hunter2" not in done.err
+    assert not paths.config.exists()
+
+
+def test_a_server_in_use_stays(cli: CommandLine, paths: Paths) -> None:
+    """A forward would lead nowhere; once nothing needs it, it goes."""
+    office = '[server.office]\naddress = "proxy:1080"\n'
+    paths.config.write_text(office + '[tcp.db]\nlisten = "127.0.0.1:1"\nto = "a:1"\n')
+    assert cli("server", "remove", "office").code == 4
+    paths.config.write_text(office)
+    assert cli("server", "remove", "office") == (0, "", f"server office removed from {paths.config}\n")
+    assert cli("server", "remove", "office").code == 2
+
+
+def test_a_running_daemon_hears_of_it(cli: CommandLine, paths: Paths) -> None:
+    """At once, when added and when removed."""
+    with fake_daemon(paths, {"reload": _reload}) as daemon:
+        cli("server", "add", "office", "proxy:1080")
+        cli("server", "remove", "office")
+        assert [verb for verb, _ in daemon.calls if verb == "reload"] == ["reload", "reload"]
+
+
+@pytest.fixture
+def config(paths: Paths) -> Path:
+    """A server with a login and one without."""
+    paths.config.write_text(
+        '[server.office]\naddress = "proxy:1080"\nusername = "ana"\n'
+        'password_from = "command:pass show office"\n'
+        '[server.home]\naddress = "192.0.2.7:1080"\n'
+    )
+    return paths.config
+
+
+def test_the_list_has_states_where_a_daemon_runs(cli: CommandLine, config: Path, paths: Paths) -> None:
+    """Without one a dash stands there."""
+    assert cli("server", "list").out == (
+        "NAME    ADDRESS         USER  PASSWORD  STATE\n"
+        "office  proxy:1080      ana   command   -\n"
+        "home    192.0.2.7:1080  -     -         -\n"
+    )
+    with fake_daemon(paths, first=status(servers={"office": Server("proxy:1080", "up")})):
+        assert cli("server", "list").out.splitlines()[1].endswith("command   up")
+
+
+def test_the_list_for_programs(cli: CommandLine, config: Path) -> None:
+    """Where a password comes from is no secret."""
+    assert json.loads(cli("server", "list", "--json").out) == [
+        {
+            "name": "office",
+            "address": "proxy:1080",
+            "username": "ana",
+            "password_from": "command:pass show office",
+            "state": None,
+        },
+        {"name": "home", "address": "192.0.2.7:1080", "username": None, "password_from": None, "state": None},
+    ]
+
+
+def test_an_empty_list_says_what_to_do(cli: CommandLine, paths: Paths) -> None:
+    """There is no data for stdout."""
+    paths.config.write_text("")
+    assert cli("server", "list") == (0, "", "there is no server yet: sockslocal server add --help\n")

@@ -101,20 +101,29 @@ def _zsh_words(node: _Node) -> str:
 
 
 def _fish(nodes: list[_Node]) -> str:
-    """One rule for each word, valid after the commands of its node."""
-    lines = ["# fish completion for sockslocal"]
+    """One rule for each word, valid where the commands before the cursor lead to its node."""
+    lines = [
+        f"""\
+# fish completion for sockslocal
+function __sockslocal_at
+    set -l node sockslocal
+    set -l nodes {" ".join(_key(node) for node in nodes)}
+    for word in (commandline -opc)[2..-1]
+        contains -- $node/$word $nodes; and set node $node/$word
+    end
+    test $node = $argv[1]
+end"""
+    ]
     for node in nodes:
-        condition = _fish_condition(node)
+        rule = f"complete -c sockslocal -n '__sockslocal_at {_key(node)}'"
         for word, text in {**node.commands, **dict.fromkeys(node.values, "")}.items():
-            lines.append(f"complete -c sockslocal -f {condition} -a {word} -d {shlex.quote(text)}")
+            lines.append(f"{rule} -f -a {word} -d {_fish_quote(text)}")
         for option, text in node.options.items():
             kind = f"-l {option[2:]}" if option.startswith("--") else f"-s {option[1:]}"
-            lines.append(f"complete -c sockslocal {condition} {kind} -d {shlex.quote(text)}")
+            lines.append(f"{rule} {kind} -d {_fish_quote(text)}")
     return "\n".join(lines)
 
 
-def _fish_condition(node: _Node) -> str:
-    seen = [f"__fish_seen_subcommand_from {name}" for name in node.path]
-    if node.commands and node.path:
-        seen.append(f"not __fish_seen_subcommand_from {' '.join(node.commands)}")
-    return f"-n {shlex.quote('; and '.join(seen))}" if seen else "-n __fish_use_subcommand"
+def _fish_quote(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -45,7 +45,7 @@ def build() -> Parser:
 
 
 def _json(parser: Parser) -> None:
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
 def _grace(parser: Parser) -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from sockslocal.address import Endpoint
 from sockslocal.net.addresses import ServerAddresses
-from sockslocal.net.datagrams import best_batch
+from sockslocal.net.datagrams import Batch, best_batch
 from sockslocal.net.deadlines import Deadlines
 from sockslocal.net.engine import Engine
 from sockslocal.net.listener import DescriptorBudget
@@ -67,6 +67,7 @@ def run(
     test: Callable[[Engine], Awaitable[Result]],
     *,
     poller: Callable[[], Poller] = best_poller,
+    batch: Callable[[], Batch] = best_batch,
     clock: Callable[[], float] = time.monotonic,
     descriptors: int = 4_096,
 ) -> Result:
@@ -77,7 +78,7 @@ def run(
         engine = Engine(
             poller=poller(),
             deadlines=Deadlines(clock),
-            batch=best_batch(),
+            batch=batch(),
             pipes=PipePool(budget.ceiling),
             budget=budget,
             clock=clock,

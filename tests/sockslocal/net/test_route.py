@@ -1,0 +1,451 @@
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from fakes.engine import POLLERS, Told, run, turns, until
+from fakes.flows import FakeReceiver
+from fakes.raw_server import exactly, raw_server, until_end
+from fakes.socks5_server import Act, FakeServer, Script, Stage
+from fakes.targets import tcp_echo, udp_echo
+from sockslocal.address import Endpoint
+from sockslocal.config.model import ServerConfig
+from sockslocal.errors import ServerError
+from sockslocal.net import route as module
+from sockslocal.net.engine import Engine
+from sockslocal.net.poller import Poller
+from sockslocal.net.route import Route
+from sockslocal.net.server import Server
+
+NOBODY = ("127.0.0.1", 1)
+TARGET = Endpoint("db.internal", 5432)
+
+
+@pytest.fixture
+def first() -> Iterator[FakeServer]:
+    """A server without login."""
+    with FakeServer() as running:
+        yield running
+
+
+@pytest.fixture
+def second() -> Iterator[FakeServer]:
+    """Another one."""
+    with FakeServer() as running:
+        yield running
+
+
+@pytest.fixture
+def echo() -> Iterator[Endpoint]:
+    """A TCP target that sends everything back."""
+    with tcp_echo() as address:
+        yield Endpoint(*address)
+
+
+@pytest.fixture
+def datagrams() -> Iterator[Endpoint]:
+    """A UDP target that sends everything back."""
+    with udp_echo() as address:
+        yield Endpoint(*address)
+
+
+class Servers(dict[str, Server]):
+    """Servers by name, in the order in which a route has them."""
+
+    def __init__(self, engine: Engine, *addresses: tuple[str, int], **config: Any) -> None:
+        super().__init__()
+        for name, address in zip(("office", "home"), addresses, strict=False):
+            server_config = ServerConfig(name=name, address=Endpoint(*address), **config)
+            self[name] = Server(engine, server_config, lambda: None, lambda: False)
+            self[name].way.login.settle(None)  # as `settle_login`, without its probe
+
+    @property
+    def route(self) -> Route:
+        return Route(self, tuple(self))
+
+    async def closed(self) -> None:
+        """Close them all."""
+        for server in self.values():
+            server.close()
+        await until(
+            lambda: not any(server.broker._sweeping for server in self.values()), "the sweeps have ended"
+        )
+
+
+@pytest.fixture(autouse=True)
+def _sweep_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To have the tests wait less."""
+    monkeypatch.setattr("sockslocal.net.broker.SWEEP_S", 0.01)
+
+
+async def crossed(engine: Engine, route: Route, target: Endpoint = TARGET) -> str:
+    """The server by which a connection came about, or the problem's code."""
+    done, failed = Told(), Told()
+    route.connect(target, done, failed)
+    await until(lambda: done.calls or failed.calls, "told")
+    await turns()
+    assert len(done.calls) + len(failed.calls) == 1
+    if failed.calls:
+        return str(failed.last.problem.code)
+    engine.poller.close(done.last.sock)
+    return str(done.last.way.name)
+
+
+# connections
+
+
+def test_the_first_server_is_taken(first: FakeServer, second: FakeServer, echo: Endpoint) -> None:
+    """The second one hears nothing."""
+
+    async def test(engine: Engine) -> None:
+        servers = Servers(engine, first.address, second.address)
+        assert await crossed(engine, servers.route, echo) == "office"
+        assert servers.route.name == "office"
+        assert (len(first.sessions), len(second.sessions)) == (1, 0)
+        await servers.closed()
+
+    run(test)
+
+
+def test_the_second_is_taken_when_the_first_is_down(second: FakeServer, echo: Endpoint) -> None:
+    """For the connection that finds out, and from then on without trying the first one again."""
+
+    async def test(engine: Engine) -> None:
+        servers = Servers(engine, NOBODY, second.address)
+        assert await crossed(engine, servers.route, echo) == "home"
+        assert servers["office"].state == "down"
+        assert servers.route.name == "home"
+        assert await crossed(engine, servers.route, echo) == "home"
+        await servers.closed()
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        Script(at=Stage.METHOD, act=Act.CLOSE),
+        Script(at=Stage.METHOD, act=Act.RESET),
+        Script(at=Stage.METHOD, act=Act.SAY, text=b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+        Script(method=0xFF),
+    ],
+)
+def test_one_that_does_not_work_is_as_good_as_down(
+    first: FakeServer, second: FakeServer, echo: Endpoint, script: Script
+) -> None:
+    """Whatever keeps it from answering the request."""
+    first.script = script
+
+    async def test(engine: Engine) -> None:
+        servers = Servers(engine, first.address, second.address)
+        assert await crossed(engine, servers.route, echo) == "home"
+        await servers.closed()
+
+    run(test)
+
+
+@pytest.mark.parametrize("script", [Script(reply=5), Script(at=Stage.REPLY, act=Act.CLOSE)])
+def test_a_refused_target_is_not_asked_for_elsewhere(
+    first: FakeServer, second: FakeServer, script: Script
+) -> None:
+    """The server has spoken."""
+    first.script = script
+
+    async def test(engine: Engine) -> None:
+        servers = Servers(engine, first.address, second.address)
+        assert await crossed(engine, servers.route) == "target-refused"
+        assert second.sessions == []
+        await servers.closed()
+
+    run(test)
+
+
+def test_the_last_error_is_told_when_none_works() -> None:
+    """One call, after all were tried; one that is down is tried too, as the last."""
+
+    async def test(engine: Engine) -> None:
+        servers = Servers(engine, NOBODY, NOBODY)
+        for _ in range(2):
+            assert await crossed(engine, servers.route) == "server-unreachable"
+        assert servers.route.name == "office"
+        await servers.closed()
+
+    run(test)
+
+
+def test_without_a_server_the_tunnel_is_off() -> None:
+    """Names are looked up at each use; where none is there, that is told at once."""
+
+    async def test(engine: Engine) -> None:
+        route = Route({}, ("office",))
+        assert route.name == "office"
+        assert route.udp_problem is None
+        assert await crossed(engine, route) == "tunnel-off"
+        with pytest.raises(ServerError) as caught:
+            route.open(TARGET, FakeReceiver(), 60.0)
+        assert caught.value.problem.code == "tunnel-off"
+
+    run(test)
+
+
+def test_a_server_may_be_replaced(first: FakeServer, second: FakeServer, echo: Endpoint) -> None:
+    """The route finds the one that has its name now."""
+
+    async def test(engine: Engine) -> None:
+        servers = Servers(engine, first.address)
+        route = servers.route
+        assert await crossed(engine, route, echo) == "office"
+        await servers.closed()
+        servers.update(Servers(engine, second.address))
+        assert await crossed(engine, route, echo) == "office"
+        assert (len(first.sessions), len(second.sessions)) == (1, 1)
+        await servers.closed()
+
+    run(test)
+
+
+def test_a_cancelled_crossing_is_silent(first: FakeServer, second: FakeServer) -> None:
+    """Neither outcome is told, and no other server is tried."""
+    first.script = Script(at=Stage.METHOD, act=Act.STALL)
+
+    async def test(engine: Engine) -> None:
+        servers = Servers(engine, first.address, second.address)
+        told = Told()
+        crossing = servers.route.connect(TARGET, told, told)
+        await until(lambda: first.sessions, "under way")
+        crossing.cancel()
+        crossing.cancel()
+        await until(lambda: first.sessions[0].finished, "the server saw the end")
+        assert told.calls == []
+        assert second.sessions == []
+        await servers.closed()
+        over = Route({}, ("office",)).connect(TARGET, told, told)
+        over.cancel()
+        assert len(told.calls) == 1
+
+    run(test)
+
+
+# streams
+
+
+@pytest.mark.parametrize("poller", POLLERS)
+def test_a_stream(first: FakeServer, echo: Endpoint, poller: Callable[[], Poller]) -> None:
+    """Octets both ways and the end, as asyncio has them."""
+
+    async def test(engine: Engine) -> None:
+        servers = Servers(engine, first.address)
+        reader, writer = await servers.route.open_stream(echo)
+        writer.write(b"x" * 300_000)
+        writer.write_eof()
+        assert len(await reader.read(-1)) == 300_000
+        writer.close()
+        await writer.wait_closed()
+        await servers.closed()
+
+    run(test, poller=poller)
+
+
+def test_what_came_with_the_reply_is_read_first() -> None:
+    """It is the target's, who spoke first."""
+
+    def play(sock: socket.socket) -> None:
+        exactly(sock, 3)
+        sock.sendall(b"\5\0")
+        exactly(sock, 7 + len(TARGET.host))
+        sock.sendall(b"\5\0\0\1\0\0\0\0\0\0" + b"220 hel")
+        exactly(sock, 1)
+        sock.sendall(b"lo")
+        sock.shutdown(socket.SHUT_WR)
+        until_end(sock)
+
+    with raw_server(play) as address:
+
+        async def test(engine: Engine) -> None:
+            servers = Servers(engine, address)
+            reader, writer = await servers.route.open_stream(TARGET)
+            writer.write(b"!")
+            assert await reader.read(-1) == b"220 hello"
+            writer.close()
+            await writer.wait_closed()
+            await servers.closed()
+
+        run(test)
+
+
+def test_a_stream_that_cannot_be_had(first: FakeServer) -> None:
+    """The reason is raised."""
+    first.script = Script(reply=5)
+
+    async def test(engine: Engine) -> None:
+        servers = Servers(engine, first.address)
+        with pytest.raises(ServerError) as caught:
+            await servers.route.open_stream(TARGET)
+        assert caught.value.problem.code == "target-refused"
+        await servers.closed()
+
+    run(test)
+
+
+def test_a_cancelled_stream_is_not_dialled_on(first: FakeServer) -> None:
+    """The server sees the end at once."""
+    first.script = Script(at=Stage.REPLY, act=Act.STALL)
+
+    async def test(engine: Engine) -> None:
+        servers = Servers(engine, first.address)
+        opening = asyncio.create_task(servers.route.open_stream(TARGET))
+        await until(lambda: first.sessions and len(first.sessions[0].segments) == 2, "under way")
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        await until(lambda: first.sessions[0].finished, "the server saw the end")
+        await servers.closed()
+
+    run(test)
+
+
+@pytest.mark.parametrize("outcome", ["dialled", "refused"])
+def test_cancelling_may_cross_with_the_outcome(first: FakeServer, echo: Endpoint, outcome: str) -> None:
+    """A connection that came about in the moment of the cancellation is closed, and no error is lost."""
+    first.script = Script(reply=None if outcome == "dialled" else 5)
+
+    async def test(engine: Engine) -> None:
+        servers = Servers(engine, first.address)
+        route = servers.route
+        connect, crossings = route.connect, Told()
+
+        def cancel_first(target: Endpoint, done: Callable[[Any], None], failed: Callable[[Any], None]) -> Any:
+            def then(tell: Callable[[Any], None]) -> Callable[[Any], None]:
+                def both(value: Any) -> None:
+                    opening.cancel()
+                    tell(value)
+                    crossings(value)
+
+                return both
+
+            return connect(target, then(done), then(failed))
+
+        route.connect = cancel_first  # type: ignore[method-assign]
+        opening = asyncio.create_task(route.open_stream(echo))
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        assert len(crossings.calls) == 1
+        await until(lambda: first.sessions[0].finished, "the server saw the end")
+        await servers.closed()
+
+    run(test)
+
+
+# flows
+
+
+def test_a_flow_of_payloads(first: FakeServer, datagrams: Endpoint) -> None:
+    """They come one by one, and after closing none; sending then does nothing."""
+
+    async def test(engine: Engine) -> None:
+        servers = Servers(engine, first.address)
+        payloads, losses = Told(), Told()
+        flow = servers.route.open_flow(datagrams, payloads, losses)
+        for payload in (b"one", b"two"):
+            flow.send(payload)
+        await until(lambda: len(payloads.calls) == 2, "the echoes")
+        assert payloads.calls == [b"one", b"two"]
+        flow.close()
+        flow.close()
+        flow.send(b"three")
+        assert losses.calls == []
+        await servers.closed()
+
+    run(test)
+
+
+def test_nothing_is_received_after_closing(first: FakeServer, datagrams: Endpoint) -> None:
+    """Not even what lay in the same batch."""
+
+    async def test(engine: Engine) -> None:
+        servers = Servers(engine, first.address)
+        payloads = Told()
+
+        def close_at_once(payload: bytes) -> None:
+            payloads(payload)
+            flow.close()
+
+        flow = servers.route.open_flow(datagrams, close_at_once, Told())
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.setblocking(False)
+            for _ in range(2):
+                listener.sendto(b"header payload", listener.getsockname())
+            count = engine.batch.receive(listener)
+            flow.dropped(1)
+            flow.received(engine.batch, range(count), 7)
+        assert payloads.calls == [b"payload"]
+        await servers.closed()
+
+    run(test)
+
+
+def test_the_end_of_a_flow_is_told(
+    first: FakeServer, datagrams: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With an error also where nothing was wrong: who waits for an answer must hear that there is none."""
+    monkeypatch.setattr(module, "IDLE_S", 0.0)
+
+    async def test(engine: Engine) -> None:
+        servers = Servers(engine, first.address)
+        losses = Told()
+        flow = servers.route.open_flow(datagrams, Told(), losses)
+        await until(lambda: losses.calls, "idle")
+        assert losses.last.problem.code == "udp-association-ended"
+        flow.send(b"into the void")
+        monkeypatch.setattr(module, "IDLE_S", 60.0)
+        first.script = Script(reply=7)
+        servers.route.open_flow(datagrams, Told(), losses)
+        await until(lambda: len(losses.calls) == 2, "refused")
+        assert losses.last.problem.code == "udp-unsupported"
+        with pytest.raises(ServerError):
+            servers.route.open_flow(datagrams, Told(), losses)
+        assert len(losses.calls) == 2
+        await servers.closed()
+
+    run(test)
+
+
+def test_a_flow_goes_where_it_can_be_had(first: FakeServer, second: FakeServer, datagrams: Endpoint) -> None:
+    """A server that relays no datagrams is passed over for one that does, as long as there is one."""
+    first.script = Script(reply=7)
+
+    async def test(engine: Engine) -> None:
+        servers = Servers(engine, first.address, second.address)
+        lost = FakeReceiver()
+        servers.route.open(datagrams, lost, 60.0)
+        await until(lambda: lost.losses, "refused by the first")
+        assert servers.route.udp_problem is None
+        receiver = FakeReceiver()
+        flow = servers.route.open(datagrams, receiver, 60.0)
+        flow.send_payload(b"ping")
+        await until(lambda: receiver.payloads, "the echo, by the second")
+        assert servers.route.udp_problem is None
+        await servers.closed()
+
+    run(test)
+
+
+def test_why_no_server_relays_datagrams(first: FakeServer, second: FakeServer, datagrams: Endpoint) -> None:
+    """It is known before anybody wants a flow where the configuration says so."""
+
+    async def test(engine: Engine) -> None:
+        servers = Servers(engine, first.address, second.address, udp="off")
+        problem = servers.route.udp_problem
+        assert problem is not None
+        assert problem.code == "udp-off"
+        assert "office" in problem.text
+        with pytest.raises(ServerError) as caught:
+            servers.route.open(datagrams, FakeReceiver(), 60.0)
+        assert caught.value.problem.code == "udp-off"
+        assert first.sessions == second.sessions == []
+        await servers.closed()
+
+    run(test)

@@ -55,7 +55,7 @@ class Connecting:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        self._attempt_next(OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL)))
+        self._attempt_next()
 
     def cancel(self) -> None:
         """Close all attempts; nothing is called any more."""
@@ -69,7 +69,7 @@ class Connecting:
             self._timer.cancel()
             self._timer = None
 
-    def _attempt_next(self, error: OSError) -> None:
+    def _attempt_next(self, error: OSError | None = None) -> None:
         """Begin the next attempt; `error` is why an earlier one failed."""
         self._stop_timer()
         while self._addresses:
@@ -83,7 +83,7 @@ class Connecting:
                 self._timer = self._poller.later(ATTEMPT_DELAY_S, partial(self._attempt_next, error))
             return
         if not self._attempts:
-            self._failed(error)
+            self._failed(error or OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL)))
 
     def _attempt(self, address: SocketAddress) -> None:
         family, destination = address

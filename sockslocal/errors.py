@@ -41,10 +41,6 @@ class ConfigError(SockslocalError):
         self.path = path
         self.line = line
 
-    def __str__(self) -> str:
-        place = "" if self.line is None else f" ({self.path}:{self.line})"
-        return f"{self.problem.text}{place}"
-
 
 class CredentialsError(SockslocalError):
     """The password could not be had; `problem.code` is `needs-unlock` where waiting helps."""

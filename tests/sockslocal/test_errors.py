@@ -51,8 +51,8 @@ def test_exit_code(code: str, exit_code: ExitCode) -> None:
 
 
 def test_config_error_knows_its_place() -> None:
-    """A log line of a wrong configuration says where it is wrong."""
+    """Where a wrong configuration is shown, its place can be too."""
     found = problem("config-invalid", text="this is wrong", remedy="mend it")
-    assert str(ConfigError(found, Path("config.toml"), 9)) == "this is wrong (config.toml:9)"
-    assert str(ConfigError(found, Path("config.toml"))) == "this is wrong"
-    assert str(ConfigError(found)) == "this is wrong"
+    error = ConfigError(found, Path("config.toml"), 9)
+    assert (str(error), error.path, error.line) == ("this is wrong", Path("config.toml"), 9)
+    assert (ConfigError(found).path, ConfigError(found).line) == (None, None)

@@ -153,7 +153,7 @@ def test_success_and_then_nothing_is_told(tunnel: Tunnel, spoken: bytes) -> None
 
 
 def test_success_and_then_a_reset_is_a_reset(tunnel: Tunnel) -> None:
-    """Passed on as it came."""
+    """Passed on as it came; the server is as good as before."""
     tunnel.server.script = Script(at=Stage.RELAY, act=Act.RESET)
     assert is_reset(tunnel.port)
     assert tunnel.state() == ("up", "")

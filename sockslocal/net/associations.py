@@ -127,6 +127,7 @@ class Association:
         self._waiting_octets = 0
         self._opened_at = 0.0
         self._useful = False
+        self._resuming = self._control_resuming = False
         self._bound = Endpoint("", 0)
         self._server = ""
         self.flow: Flow | None = None
@@ -202,7 +203,7 @@ class Association:
         self._engine.poller.replace(dial.sock, self._control_ready)
         self._bound = dial.bound or self._bound
         self._server = dial.address[1][0] if dial.address else ""
-        self._control_ready()
+        self._read_control()
         if self._override is not None and not self._ended:
             self._override.find(self._located)
         else:
@@ -240,9 +241,14 @@ class Association:
     def _fail(self, code: str, **details: object) -> None:
         self.end(ServerError(self._way.problem(code, **details)))
 
-    def _control_ready(self, events: int = READABLE) -> None:
+    def _control_ready(self, events: int) -> None:
+        if events & READABLE and not self._control_resuming:
+            self._read_control()
+
+    def _read_control(self) -> None:
         """Octets on the control connection mean nothing; its end is the association's."""
-        if not events & READABLE or self._control is None or self._ended:
+        self._control_resuming = False
+        if self._control is None or self._ended:
             return
         try:
             for _ in range(CONTROL_READS):
@@ -254,7 +260,8 @@ class Association:
         except OSError:
             self._closed_by_server()
         else:
-            self._engine.poller.soon(self._control_ready)
+            self._control_resuming = True
+            self._engine.poller.soon(self._read_control)
 
     def _closed_by_server(self) -> None:
         """The end that RFC 1928 knows; at once and for nothing, it is a server that does not relay."""
@@ -270,22 +277,27 @@ class Association:
         else:
             self._fail("udp-relay-invalid", relay=self._bound)
 
-    def _relay_ready(self, events: int = READABLE) -> None:
-        if self._ended or self._sock is None or not events & READABLE:
+    def _relay_ready(self, events: int) -> None:
+        if self._sock is None or not events & READABLE:
             return
         if events & ERROR and self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED:
             self._relay_gone()
-            return
+        elif not self._resuming:
+            self._receive()
+
+    def _receive(self) -> None:
+        self._resuming = False
         batch = self._engine.batch
         for _ in range(ROUNDS):
-            if self._ended:
+            if self._sock is None or self._ended:
                 return
             count = batch.receive(self._sock)
             self._deliver(batch, count)
             if count < SLOTS:
                 self._engine.poller.wait_readable(self._sock)
                 return
-        self._engine.poller.soon(self._relay_ready)
+        self._resuming = True
+        self._engine.poller.soon(self._receive)
 
     def _deliver(self, batch: Batch, count: int) -> None:
         """Hand each run of datagrams with one header to the flow."""

@@ -35,6 +35,9 @@ class Turn(Enum):
     """The source ended, and the sink has all of it but the end."""
 
 
+DRY, FULL, BUSY, ENDED = Turn  # needed several times a turn, and slow to reach through the class
+
+
 class Pump:
     """Moves octets from `source` to `sink`; without `pipes` it always copies.
 
@@ -52,7 +55,7 @@ class Pump:
         self._bulk = False
         self.ending = False
         """Whether a short read is not the last one: the source's FIN was announced, or urgent data."""
-        self.last = Turn.DRY
+        self.last = DRY
         self.moved = 0
         """Octets that the sink took."""
 
@@ -81,22 +84,22 @@ class Pump:
 
     def _copy(self) -> Turn:  # noqa: PLR0911  one for each way a turn can end
         if self._pending and not self._write(self._pending):
-            return Turn.FULL
+            return FULL
         for _ in range(SHARE // CHUNK):
             try:
                 data = self.source.recv(CHUNK)
             except BlockingIOError:
-                return Turn.DRY
+                return DRY
             if not data:
-                return Turn.ENDED
+                return ENDED
             if not self._write(data):
-                return Turn.FULL
+                return FULL
             if len(data) == CHUNK:
                 if self._borrow():
                     return self._splice()
             elif not self.ending:
-                return Turn.DRY  # a short read empties the source, and what comes after is a new edge
-        return Turn.BUSY
+                return DRY  # a short read empties the source, and what comes after is a new edge
+        return BUSY
 
     def _write(self, data: bytes) -> bool:
         """Whether the sink took all of `data`; what it did not take is pending."""
@@ -129,7 +132,7 @@ class Pump:
         finally:
             if not self._pipe.held:
                 self._give_back()
-        self._bulk = turn is not Turn.DRY or self.moved - before >= SPARSE
+        self._bulk = turn is not DRY or self.moved - before >= SPARSE
         return turn
 
     if sys.platform == "linux":
@@ -142,16 +145,16 @@ class Pump:
                     try:
                         pipe.held = os.splice(source, pipe.writer, pipe.capacity, flags=flags)
                     except BlockingIOError:
-                        return Turn.DRY
+                        return DRY
                     if not pipe.held:
-                        return Turn.ENDED
+                        return ENDED
                 try:
                     taken = os.splice(pipe.reader, sink, pipe.held, flags=flags)
                 except BlockingIOError:
-                    return Turn.FULL
+                    return FULL
                 pipe.held -= taken
                 self.moved += taken
-            return Turn.BUSY
+            return BUSY
 
     else:
 

@@ -14,7 +14,7 @@ from functools import partial
 
 from sockslocal.net.engine import Engine
 from sockslocal.net.poller import ERROR, IN, MORE, READABLE, WRITABLE, Poller
-from sockslocal.net.pump import Pump, Turn
+from sockslocal.net.pump import BUSY, DRY, ENDED, FULL, Pump
 
 _ABORT = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 """SO_LINGER without time to linger: closing sends RST."""
@@ -114,11 +114,11 @@ class Relay:
         """A socket is ready, which `reading` reads from and `writing` writes to."""
         if events & MORE:
             reading.ending = True
-        if events & READABLE and reading.last is Turn.DRY:
+        if events & READABLE and reading.last is DRY:
             self._turn(reading)
         if events & ERROR:
             self.abort()
-        elif events & WRITABLE and writing.last is Turn.FULL:
+        elif events & WRITABLE and writing.last is FULL:
             self._turn(writing)
 
     def _turn(self, pump: Pump) -> None:
@@ -126,11 +126,11 @@ class Relay:
             return
         try:
             turn = pump.turn()
-            if turn is Turn.DRY:
+            if turn is DRY:
                 self._poller.wait_readable(pump.source)
-            elif turn is Turn.FULL:
+            elif turn is FULL:
                 self._poller.wait_writable(pump.sink)
-            elif turn is Turn.BUSY:
+            elif turn is BUSY:
                 self._poller.soon(partial(self._turn, pump))
             else:
                 self._pass_end(pump)
@@ -143,14 +143,15 @@ class Relay:
                 self._close(End.REJECTED)
                 return
             self._unanswered = True
-        pump.pass_end()
-        if self._up.last is Turn.ENDED and self._down.last is Turn.ENDED:
-            self._close(End.UNANSWERED if self._unanswered else End.FINISHED)
+        if self._up.last is ENDED and self._down.last is ENDED:
+            self._close(End.UNANSWERED if self._unanswered else End.FINISHED)  # closing passes the end on
+        else:
+            pump.pass_end()
 
     def _ends_unheard(self, pump: Pump) -> bool:
         """Whether it is the server whose end this is, before it said anything and while being spoken to."""
         nothing_came = pump is self._down and not pump.moved and not pump.held
-        return nothing_came and self._up.last is not Turn.ENDED
+        return nothing_came and self._up.last is not ENDED
 
     def _close(self, end: End) -> None:
         if self.end is not None:
@@ -163,7 +164,7 @@ class Relay:
         aborted = end in (End.ABORTED, End.REJECTED)
         self._leave(down.source, with_reset=aborted)
         # What the local program was told in full, up to the end, is not taken back by what comes later.
-        told = end is End.ABORTED and down.last is Turn.ENDED
+        told = end is End.ABORTED and down.last is ENDED
         self._leave(up.source, with_reset=aborted and not told)
         self._ended(self)
 

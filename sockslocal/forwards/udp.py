@@ -74,6 +74,7 @@ class _Listener:
         self.sock = sock
         self.target = target
         self.sessions: dict[Peer, _Session] = {}
+        self._resuming = False
         forward.engine.poller.register(sock, self._ready)
 
     def close(self) -> None:
@@ -81,9 +82,12 @@ class _Listener:
             session.close()
         self.forward.engine.poller.close(self.sock)
 
-    def _ready(self, events: int = READABLE) -> None:
-        if not events & READABLE:
-            return
+    def _ready(self, events: int) -> None:
+        if events & READABLE and not self._resuming:
+            self._receive()
+
+    def _receive(self) -> None:
+        self._resuming = False
         batch, poller = self.forward.engine.batch, self.forward.engine.poller
         for _ in range(ROUNDS):
             if self.sock.fileno() < 0:
@@ -93,7 +97,8 @@ class _Listener:
             if count < SLOTS:
                 poller.wait_readable(self.sock)
                 return
-        poller.soon(self._ready)
+        self._resuming = True
+        poller.soon(self._receive)
 
     def _pass_on(self, batch: Batch, count: int) -> None:
         """Send each run of datagrams of one program through its session."""

@@ -66,7 +66,7 @@ class Supervisor:
         except ConfigError as error:
             self._config_problem = _with_place(error)
             self.changes.poke()
-            raise ConfigError(self._config_problem, error.path, error.line) from None
+            raise ConfigError(self._config_problem) from None
         self._config_problem = None
         for keeper in self._keepers.values():
             keeper.retry()
@@ -249,7 +249,7 @@ def _differing(old: Mapping[str, object], new: Mapping[str, object]) -> list[str
 
 
 def _with_place(error: ConfigError) -> Problem:
-    """The problem with the line it is about: a status has no other place for that."""
+    """The problem, its text with the line it is about: a status has no other place for that."""
     problem = error.problem
     if error.line is None:
         return problem

@@ -100,6 +100,7 @@ class Listener:
         self._budget = budget
         self._family = sock.family
         self._closed = False
+        self._resuming = False
         self._pause: asyncio.TimerHandle | None = None
         poller.register(sock, self._ready)
 
@@ -116,9 +117,12 @@ class Listener:
             if self._pause is not None:
                 self._pause.cancel()
 
-    def _ready(self, _events: int = 0) -> None:
-        if self._pause is not None:
-            return
+    def _ready(self, _events: int) -> None:
+        if not self._resuming:
+            self._accept_some()
+
+    def _accept_some(self) -> None:
+        self._resuming = False
         failed = 0
         for _ in range(BATCH):
             if self._closed:
@@ -142,7 +146,8 @@ class Listener:
                 self._wait("too many open files")
                 return
         if failed < BATCH:
-            self._poller.soon(self._ready)
+            self._resuming = True
+            self._poller.soon(self._accept_some)
         else:
             self._wait("accepting fails")
 
@@ -157,11 +162,11 @@ class Listener:
         """Let the backlog wait until there is room again."""
         if not self._closed:
             self._budget.warn(why)
-            self._pause = self._poller.later(PAUSE_S, self._resume)
+            self._resuming = True
+            self._pause = self._poller.later(PAUSE_S, self._look_again)
 
-    def _resume(self) -> None:
-        self._pause = None
+    def _look_again(self) -> None:
         if self._budget.is_spent(self._poller.watched):
             self._wait("too many open files")
         else:
-            self._ready()
+            self._accept_some()

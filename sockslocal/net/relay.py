@@ -92,6 +92,8 @@ class Relay:
             remote_edges |= IN
         self._begin(down, remote_edges)
         self._begin(up, local_edges)
+        if (local_edges | remote_edges) & ERROR:
+            self.abort()
 
     def abort(self) -> None:
         """End it now, with RST to both sides."""

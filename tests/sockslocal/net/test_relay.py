@@ -1,0 +1,823 @@
+"""One contract for relays that splice and relays that copy, over each poller."""
+
+import asyncio
+import dataclasses
+import gc
+import hashlib
+import os
+import random
+import socket
+import weakref
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from fakes.engine import POLLERS, run, turns, until
+from fakes.sockets import closing, fill, read_available, reset, tcp_pair
+from sockslocal.net import pipes, poller, pump
+from sockslocal.net.engine import Engine
+from sockslocal.net.pipes import Pipe, PipePool
+from sockslocal.net.poller import Poller
+from sockslocal.net.pump import CHUNK, Pump, Turn
+from sockslocal.net.relay import End, Relay
+
+MIB = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop's poller looks for resets more often."""
+    monkeypatch.setattr(poller, "LOOK_S", 0.01)
+
+
+class Joint:
+    """A relay, with the program at its local end and the server at its remote one."""
+
+    def __init__(self, engine: Engine, pair: Callable[[], tuple[socket.socket, socket.socket]]) -> None:
+        self.engine = engine
+        self.program, self.local = pair()
+        self.remote, self.server = tcp_pair()
+        self.ends: list[End | None] = []
+        self.edges = {"local": 0, "remote": 0}
+        self.relay = Relay(engine, self.local, self.remote, lambda relay: self.ends.append(relay.end))
+        engine.poller.register(self.local, lambda bits: self._note("local", bits))
+        engine.poller.register(self.remote, lambda bits: self._note("remote", bits))
+
+    def start(self, leftover: bytes = b"") -> None:
+        self.relay.start(
+            leftover=leftover, local_edges=self.edges["local"], remote_edges=self.edges["remote"]
+        )
+
+    async def end(self) -> End | None:
+        await until(lambda: self.ends, "the end of the relay")
+        return self.ends[-1]
+
+    def _note(self, side: str, bits: int) -> None:
+        self.edges[side] |= bits
+
+
+Body = Callable[[Joint], Awaitable[None]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """With which poller a relay works, and whether it has pipes."""
+
+    make_poller: Callable[[], Poller]
+    splices: bool
+
+    def run(
+        self,
+        body: Body,
+        *,
+        pool: PipePool | None = None,
+        pair: Callable[[], tuple[socket.socket, socket.socket]] = tcp_pair,
+    ) -> None:
+        """Run `body` with a relay that is not started; at its end both sockets and all pipes are free."""
+
+        async def test(engine: Engine) -> None:
+            lender = pool or PipePool(ceiling=1 << 20 if self.splices else 0)
+            joint = Joint(dataclasses.replace(engine, pipes=lender), pair)
+            with closing(joint.program, joint.server):
+                try:
+                    await body(joint)
+                finally:
+                    joint.relay.abort()
+                    await turns()
+                    lender.close()
+            assert len(joint.ends) == 1, "the end is told once"
+            assert joint.local.fileno() == joint.remote.fileno() == -1
+            assert lender.lent == 0, "a pipe was not given back"
+            assert not engine.watchdog._watched
+
+        run(test, poller=self.make_poller)
+
+
+WAYS = [Way(make_poller, splices) for make_poller in POLLERS for splices in (True, False)]
+every_way = pytest.mark.parametrize("way", WAYS, ids=["best-splice", "best-copy", "loop-splice", "loop-copy"])
+
+
+PATTERN = random.Random(1).randbytes(MIB + 7)
+
+
+def some_octets(size: int) -> bytes:
+    """`size` octets in which nothing can be out of place unnoticed."""
+    return (PATTERN * (size // len(PATTERN) + 1))[:size]
+
+
+async def send(sock: socket.socket, data: bytes) -> None:
+    """Send all of `data`, however long it takes."""
+    await asyncio.get_running_loop().sock_sendall(sock, data)
+
+
+async def receive(sock: socket.socket, size: int) -> bytes:
+    """`size` octets, or fewer where the peer ends before; raises ConnectionResetError as the peer aborts."""
+    loop, found = asyncio.get_running_loop(), bytearray()
+    async with asyncio.timeout(20):
+        while len(found) < size and (data := await loop.sock_recv(sock, min(MIB, size - len(found)))):
+            found += data
+    return bytes(found)
+
+
+async def receive_all(sock: socket.socket) -> bytes:
+    """As `receive`, until the peer ends."""
+    return await receive(sock, 1 << 40)
+
+
+def pumps(joint: Joint) -> tuple[Pump, Pump]:
+    """Of the way up and the way down."""
+    return joint.relay._up, joint.relay._down
+
+
+# --- what passes
+
+
+@every_way
+def test_both_ways(way: Way) -> None:
+    """What each side says the other hears, and it is counted."""
+
+    async def body(joint: Joint) -> None:
+        joint.start()
+        await send(joint.program, b"question")
+        assert await receive(joint.server, 8) == b"question"
+        await send(joint.server, b"answer")
+        assert await receive(joint.program, 6) == b"answer"
+        assert (joint.relay.sent, joint.relay.received) == (8, 6)
+
+    way.run(body)
+
+
+@every_way
+def test_bulk(way: Way) -> None:
+    """64 MB down and 16 MB up at the same time arrive as they were sent."""
+    up, down = some_octets(16 * MIB), some_octets(64 * MIB)
+
+    async def sent_and_ended(sock: socket.socket, data: bytes) -> None:
+        await send(sock, data)
+        sock.shutdown(socket.SHUT_WR)
+
+    async def body(joint: Joint) -> None:
+        joint.start()
+        _, _, heard_up, heard_down = await asyncio.gather(
+            sent_and_ended(joint.program, up),
+            sent_and_ended(joint.server, down),
+            receive_all(joint.server),
+            receive_all(joint.program),
+        )
+        assert hashlib.sha256(heard_up).digest() == hashlib.sha256(up).digest()
+        assert hashlib.sha256(heard_down).digest() == hashlib.sha256(down).digest()
+        assert await joint.end() is End.FINISHED
+        assert (joint.relay.sent, joint.relay.received) == (16 * MIB, 64 * MIB)
+
+    way.run(body)
+
+
+async def chat(joint: Joint, seed: int) -> None:
+    """Both sides send and read in pieces of random length, stop now and then, and end one after the other."""
+    dice = random.Random(seed)
+    loop = asyncio.get_running_loop()
+
+    def length() -> int:
+        return dice.choice((1, 100, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK, dice.randrange(1, 300_000)))
+
+    async def speak(sock: socket.socket, data: bytes) -> None:
+        start = 0
+        while start < len(data):
+            size = length()
+            await loop.sock_sendall(sock, data[start : start + size])
+            start += size
+            if dice.random() < 0.3:
+                await asyncio.sleep(0)
+        sock.shutdown(socket.SHUT_WR)
+
+    async def listen(sock: socket.socket) -> bytes:
+        found = bytearray()
+        while data := await loop.sock_recv(sock, length()):
+            found += data
+            if dice.random() < 0.1:
+                await asyncio.sleep(0.001)
+        return bytes(found)
+
+    up, down = dice.randbytes(4 * MIB), dice.randbytes(6 * MIB)
+    async with asyncio.timeout(30):
+        _, _, heard_up, heard_down = await asyncio.gather(
+            speak(joint.program, up), speak(joint.server, down), listen(joint.server), listen(joint.program)
+        )
+    assert heard_up == up
+    assert heard_down == down
+    assert await joint.end() is End.FINISHED
+
+
+@every_way
+@pytest.mark.parametrize("seed", range(3))
+def test_any_pieces(way: Way, seed: int) -> None:
+    """However the octets are cut when sent and when read, they arrive."""
+
+    async def body(joint: Joint) -> None:
+        joint.start()
+        await chat(joint, seed)
+
+    way.run(body)
+
+
+@every_way
+def test_small_pipes(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With pipes of one page, as the kernel leaves them to a user over the limit, it is only slower."""
+    monkeypatch.setattr(pipes, "CAPACITY", 4096)
+
+    async def body(joint: Joint) -> None:
+        joint.start()
+        await chat(joint, 3)
+
+    way.run(body)
+
+
+class FlakyPool(PipePool):
+    """Lends only now and then, as where descriptors come and go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._dice = random.Random(0)
+
+    def borrow(self) -> Pipe | None:
+        return super().borrow() if self._dice.random() < 0.5 else None
+
+
+@every_way
+def test_pipes_that_come_and_go(way: Way) -> None:
+    """A stream may splice at one time and copy at another."""
+
+    async def body(joint: Joint) -> None:
+        joint.start()
+        await chat(joint, 4)
+
+    way.run(body, pool=FlakyPool())
+
+
+@every_way
+def test_program_on_a_unix_socket(way: Way) -> None:
+    """The local side may be a Unix socket."""
+
+    def pair() -> tuple[socket.socket, socket.socket]:
+        ends = socket.socketpair()
+        for end in ends:
+            end.setblocking(False)
+        return ends
+
+    async def body(joint: Joint) -> None:
+        joint.start()
+        await chat(joint, 5)
+
+    way.run(body, pair=pair)
+
+
+@every_way
+def test_urgent_data_stalls_nothing(way: Way) -> None:
+    """What follows urgent data arrives without more having to come."""
+
+    async def body(joint: Joint) -> None:
+        joint.start()
+        await turns()
+        joint.program.send(b"before")
+        joint.program.send(b"!", socket.MSG_OOB)
+        joint.program.send(b"after")
+        heard = b""
+        while not heard.endswith(b"after"):
+            heard += await receive(joint.server, 1)
+        assert heard in (b"beforeafter", b"before!after")
+
+    way.run(body)
+
+
+# --- ends, each way on its own
+
+
+@every_way
+def test_program_ends_first(way: Way) -> None:
+    """After the program's FIN the server's 10 MB still arrive, and then its FIN."""
+    late = some_octets(10 * MIB)
+
+    async def body(joint: Joint) -> None:
+        joint.start()
+        await send(joint.program, b"question")
+        joint.program.shutdown(socket.SHUT_WR)
+        assert await receive_all(joint.server) == b"question"
+        await asyncio.gather(
+            send(joint.server, late[: 5 * MIB]), turns(10), read_exactly(joint.program, late[: 5 * MIB])
+        )
+        assert not joint.ends, "one direction lives"
+        await asyncio.gather(
+            send(joint.server, late[5 * MIB :]), read_exactly(joint.program, late[5 * MIB :])
+        )
+        joint.server.shutdown(socket.SHUT_WR)
+        assert await receive_all(joint.program) == b""
+        assert await joint.end() is End.FINISHED
+
+    way.run(body)
+
+
+async def read_exactly(sock: socket.socket, data: bytes) -> None:
+    """Fail where not `data` is what comes."""
+    assert await receive(sock, len(data)) == data
+
+
+@every_way
+def test_server_ends_first(way: Way) -> None:
+    """After the server's FIN the program's 10 MB still arrive, and then its FIN."""
+    late = some_octets(10 * MIB)
+
+    async def body(joint: Joint) -> None:
+        joint.start()
+        await send(joint.server, b"welcome")
+        joint.server.shutdown(socket.SHUT_WR)
+        assert await receive_all(joint.program) == b"welcome"
+        await asyncio.gather(send(joint.program, late), read_exactly(joint.server, late))
+        assert not joint.ends, "one direction lives"
+        joint.program.shutdown(socket.SHUT_WR)
+        assert await receive_all(joint.server) == b""
+        assert await joint.end() is End.FINISHED
+
+    way.run(body)
+
+
+@every_way
+def test_end_behind_bulk_for_a_slow_reader(way: Way) -> None:
+    """A FIN waits behind what came before it, and its edge is not lost while the sink is full."""
+    data = some_octets(12 * MIB)
+
+    async def body(joint: Joint) -> None:
+        joint.start()
+
+        async def speak() -> None:
+            await send(joint.server, data)
+            joint.server.shutdown(socket.SHUT_WR)
+
+        speaking = asyncio.create_task(speak())
+        await until(lambda: pumps(joint)[1].last is Turn.FULL, "the program's buffers are full")
+        await turns()
+        assert await receive_all(joint.program) == data
+        await speaking
+
+    way.run(body)
+
+
+# --- aborts
+
+
+@every_way
+@pytest.mark.parametrize("aborting", ["program", "server"])
+def test_abort_when_idle(way: Way, aborting: str) -> None:
+    """A reset on one side is a reset on the other."""
+
+    async def body(joint: Joint) -> None:
+        joint.start()
+        await send(joint.program, b"question")
+        await receive(joint.server, 8)
+        await send(joint.server, b"answer")
+        await receive(joint.program, 6)
+        there, here = sides(joint, aborting)
+        reset(there)
+        with pytest.raises(ConnectionResetError):
+            await receive_all(here)
+        assert await joint.end() is End.ABORTED
+
+    way.run(body)
+
+
+def sides(joint: Joint, first: str) -> tuple[socket.socket, socket.socket]:
+    """Both outer sockets, the one named `first` first."""
+    pair = (joint.program, joint.server)
+    return pair if first == "program" else pair[::-1]
+
+
+@every_way
+@pytest.mark.parametrize("aborting", ["program", "server"])
+def test_abort_by_a_stalled_reader(way: Way, aborting: str) -> None:
+    """Who does not read may abort: the sender, whose octets wait in the relay, hears of it."""
+
+    async def body(joint: Joint) -> None:
+        joint.start()
+        there, here = sides(joint, aborting)
+        await send(there, b"x")
+        await receive(here, 1)
+        await until_stalled(joint, here)
+        reset(there)
+        with pytest.raises(ConnectionResetError):
+            await receive_all(here)
+        assert await joint.end() is End.ABORTED
+
+    way.run(body)
+
+
+async def until_stalled(joint: Joint, sender: socket.socket) -> int:
+    """Send without end until all buffers are full; gives how many octets were taken."""
+    taken = still = 0
+    while still < 20:
+        more = fill(sender)
+        taken += more
+        still = 0 if more else still + 1
+        await asyncio.sleep(0.001)
+    return taken
+
+
+@every_way
+@pytest.mark.parametrize("aborting", ["program", "server"])
+def test_abort_by_a_stalled_sender(way: Way, aborting: str) -> None:
+    """Who cannot send on, because the other side does not read, may abort: it is an abort there too."""
+
+    async def body(joint: Joint) -> None:
+        joint.start()
+        there, here = sides(joint, aborting)
+        await send(here, b"x")
+        await receive(there, 1)
+        await until_stalled(joint, there)
+        reset(there)
+        assert await joint.end() is End.ABORTED
+        with pytest.raises(ConnectionResetError):
+            await receive_all(here)
+
+    way.run(body)
+
+
+@every_way
+@pytest.mark.parametrize("aborting", ["program", "server"])
+def test_abort_after_an_end(way: Way, aborting: str) -> None:
+    """A side that has sent its FIN may abort later: the other one hears of it."""
+
+    async def body(joint: Joint) -> None:
+        joint.start()
+        there, here = sides(joint, aborting)
+        await send(there, b"last words")
+        there.shutdown(socket.SHUT_WR)
+        assert await receive_all(here) == b"last words"
+        await send(here, b"unread")
+        await turns()
+        reset(there)
+        assert await joint.end() is End.ABORTED
+        await turns()
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            await send_without_end(here)
+
+    way.run(body)
+
+
+async def send_without_end(sock: socket.socket) -> None:
+    """Send until there is an error."""
+    while True:
+        await send(sock, bytes(1000))
+        await turns(1)
+
+
+@every_way
+def test_end_and_abort_at_once(way: Way) -> None:
+    """A FIN and an RST that come together are an abort, though a read finds only the end."""
+
+    async def body(joint: Joint) -> None:
+        joint.start()
+        await send(joint.server, b"unread")
+        await turns()
+        joint.program.shutdown(socket.SHUT_WR)
+        reset(joint.program)
+        assert await joint.end() is End.ABORTED
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            await send_without_end(joint.server)
+
+    way.run(body)
+
+
+@every_way
+@pytest.mark.parametrize("bulk", [False, True])
+def test_abort_from_here(way: Way, bulk: bool) -> None:  # noqa: FBT001  a parameter of the test
+    """`abort` resets both sides, also in the middle of a stream; a second time it does nothing."""
+
+    async def body(joint: Joint) -> None:
+        joint.start()
+        if bulk:
+            await until_stalled(joint, joint.server)
+            assert pumps(joint)[1].held
+        joint.relay.abort()
+        joint.relay.abort()
+        assert joint.ends == [End.ABORTED]
+        for sock in (joint.program, joint.server):
+            with pytest.raises(ConnectionResetError):
+                await receive_all(sock)
+
+    way.run(body)
+
+
+@every_way
+def test_a_late_reset_takes_nothing_back(way: Way) -> None:
+    """What the server said and ended stays readable, though it then resets what the program still sends."""
+    answer = some_octets(6 * MIB)
+
+    async def body(joint: Joint) -> None:
+        joint.program.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 100_000)
+        joint.start()
+        await send(joint.program, b"question")
+        await receive(joint.server, 8)
+
+        async def answer_and_go() -> None:
+            await send(joint.server, answer)
+            joint.server.shutdown(socket.SHUT_WR)
+
+        answering = asyncio.create_task(answer_and_go())
+        heard = await receive(joint.program, 3 * MIB)
+        await until(lambda: pumps(joint)[1].last is Turn.ENDED, "the relay has passed on the end")
+        await answering
+        joint.server.close()
+        await send(joint.program, b"one more question")
+        assert await joint.end() is End.ABORTED
+        heard += await receive_all(joint.program)
+        assert heard == answer
+
+    way.run(body)
+
+
+# --- a server that says yes and means no
+
+
+@every_way
+@pytest.mark.parametrize("spoken", [b"", b"question"])
+def test_rejected(way: Way, spoken: bytes) -> None:
+    """A server that ends before anything passed has refused: the program reads a reset."""
+
+    async def body(joint: Joint) -> None:
+        joint.program.send(spoken)
+        joint.server.shutdown(socket.SHUT_WR)
+        await turns()
+        joint.start()
+        assert await joint.end() is End.REJECTED
+        with pytest.raises(ConnectionResetError):
+            await receive_all(joint.program)
+
+    way.run(body)
+
+
+@every_way
+def test_rejected_by_reset(way: Way) -> None:
+    """The same where it ends with a reset."""
+
+    async def body(joint: Joint) -> None:
+        joint.start()
+        await turns()
+        reset(joint.server)
+        assert await joint.end() is End.REJECTED
+        with pytest.raises(ConnectionResetError):
+            await receive_all(joint.program)
+
+    way.run(body)
+
+
+@every_way
+def test_unanswered(way: Way) -> None:
+    """A server that ends without answering what the program said: to the program a clean end."""
+
+    async def body(joint: Joint) -> None:
+        joint.start()
+        await send(joint.program, b"question")
+        await receive(joint.server, 8)
+        joint.server.shutdown(socket.SHUT_WR)
+        assert await receive_all(joint.program) == b""
+        assert not joint.ends
+        joint.program.shutdown(socket.SHUT_WR)
+        assert await joint.end() is End.UNANSWERED
+
+    way.run(body)
+
+
+@every_way
+def test_silence_after_the_program_ended(way: Way) -> None:
+    """A server that ends without a word after the program's end has nothing to answer for."""
+
+    async def body(joint: Joint) -> None:
+        joint.start()
+        joint.program.shutdown(socket.SHUT_WR)
+        assert await receive_all(joint.server) == b""
+        joint.server.shutdown(socket.SHUT_WR)
+        assert await receive_all(joint.program) == b""
+        assert await joint.end() is End.FINISHED
+
+    way.run(body)
+
+
+# --- what came before the start
+
+
+@every_way
+def test_leftover_first(way: Way) -> None:
+    """What came behind the server's reply is heard first, and then what came since."""
+
+    async def body(joint: Joint) -> None:
+        await send(joint.server, b" and the rest")
+        await turns()
+        joint.start(leftover=b"the beginning")
+        assert await receive(joint.program, 26) == b"the beginning and the rest"
+        assert joint.relay.received == 26
+
+    way.run(body)
+
+
+@every_way
+@pytest.mark.parametrize("rest", [b"", b" and the rest"])
+def test_leftover_with_the_end(way: Way, rest: bytes) -> None:
+    """A server that answered and ended together with its reply is heard to the end."""
+
+    async def body(joint: Joint) -> None:
+        joint.server.send(rest)
+        joint.server.shutdown(socket.SHUT_WR)
+        await turns()
+        joint.start(leftover=b"the beginning")
+        assert await receive_all(joint.program) == b"the beginning" + rest
+        joint.program.shutdown(socket.SHUT_WR)
+        assert await joint.end() is End.FINISHED
+
+    way.run(body)
+
+
+@every_way
+def test_leftover_alone(way: Way) -> None:
+    """What came behind the reply is heard although nothing came since."""
+
+    async def body(joint: Joint) -> None:
+        await turns()
+        joint.edges["remote"] = 0
+        joint.start(leftover=b"the beginning")
+        assert await receive(joint.program, 13) == b"the beginning"
+        await send(joint.server, b" and the rest")
+        assert await receive(joint.program, 13) == b" and the rest"
+
+    way.run(body)
+
+
+@every_way
+def test_leftover_for_a_program_that_left(way: Way) -> None:
+    """What cannot be delivered because the program has gone is no rejection by the server."""
+
+    async def body(joint: Joint) -> None:
+        reset(joint.program)
+        await turns()
+        joint.edges["local"] = 0
+        joint.start(leftover=b"the beginning")
+        assert await joint.end() is End.ABORTED
+
+    way.run(body)
+
+
+@every_way
+def test_program_ended_before_the_start(way: Way) -> None:
+    """A program that spoke and ended while the way was made is heard, to the end."""
+
+    async def body(joint: Joint) -> None:
+        await send(joint.program, b"question")
+        joint.program.shutdown(socket.SHUT_WR)
+        await turns()
+        joint.start()
+        assert await receive_all(joint.server) == b"question"
+        await send(joint.server, b"answer")
+        assert await receive(joint.program, 6) == b"answer"
+
+    way.run(body)
+
+
+@every_way
+def test_program_aborted_before_the_start(way: Way) -> None:
+    """A program that aborted while the way was made ends it."""
+
+    async def body(joint: Joint) -> None:
+        await turns()
+        reset(joint.program)
+        await turns()
+        joint.start()
+        assert await joint.end() is End.ABORTED
+        with pytest.raises(ConnectionResetError):
+            await receive_all(joint.server)
+
+    way.run(body)
+
+
+# --- what it costs the others
+
+
+@every_way
+def test_stalled_reader(way: Way) -> None:
+    """Of 80 MB for a program that does not read little is held; the sender waits, and nothing is lost."""
+    data = some_octets(80 * MIB)
+
+    async def body(joint: Joint) -> None:
+        joint.start()
+        sending = asyncio.create_task(send(joint.server, data))
+        _, down = pumps(joint)
+        await until(lambda: down.last is Turn.FULL, "the program's buffers are full")
+        seen = -1
+        while seen != (seen := joint.relay.received + down.held):
+            await turns(10)
+        assert not sending.done(), "the sender has to wait"
+        assert 0 < down.held <= max(CHUNK, pipes.CAPACITY)
+        assert seen < len(data) // 2
+        assert joint.engine.pipes.lent == way.splices
+        heard = await receive(joint.program, len(data))
+        await sending
+        assert hashlib.sha256(heard).digest() == hashlib.sha256(data).digest()
+        await until(lambda: down.last is Turn.DRY, "all has passed")
+        assert down.held == 0
+        assert joint.engine.pipes.lent == 0, "an idle relay holds no pipe"
+
+    way.run(body)
+
+
+@every_way
+def test_a_busy_stream_starves_nobody(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two turns of a busy stream the others have theirs, and no turn is longer than its share."""
+    monkeypatch.setattr(pump, "SHARE", 4 * CHUNK)
+    moved: list[tuple[Pump, int]] = []
+    turn = Pump.turn
+
+    def noted(self: Pump) -> Turn:
+        before = self.moved
+        try:
+            return turn(self)
+        finally:
+            if self.moved > before:
+                moved.append((self, self.moved - before))
+
+    monkeypatch.setattr(Pump, "turn", noted)
+
+    async def body(joint: Joint) -> None:
+        other = Joint(joint.engine, tcp_pair)
+        with closing(other.program, other.server):
+            joint.start()
+            other.start()
+            await turns()
+            queued = fill(joint.server)
+            other.server.send(b"x")
+            reading = asyncio.create_task(receive(joint.program, queued))
+            assert await receive(other.program, 1) == b"x"
+            await reading
+            other.relay.abort()
+        busy, brief = pumps(joint)[1], pumps(other)[1]
+        order = [which for which, _ in moved]
+        assert order.count(busy) > 4, "it was in need of several turns"
+        assert order.index(brief) < 4, "the brief one waited for more than the turns of one round"
+        assert max(octets for _, octets in moved) <= pump.SHARE + CHUNK + pipes.CAPACITY
+
+    way.run(body)
+
+
+# --- what is left
+
+
+def test_freed_without_the_collector() -> None:
+    """A relay that has ended is freed at once: nothing of it refers to itself in a circle."""
+
+    async def test(engine: Engine) -> None:
+        program, local = tcp_pair()
+        remote, server = tcp_pair()
+        ended: list[End | None] = []
+        for sock in (local, remote):
+            engine.poller.register(sock, lambda _bits: None)
+        Relay(engine, local, remote, lambda relay: ended.append(relay.end)).start()
+        gone = weakref.ref(local)
+        del local, remote, sock
+        with closing(program, server):
+            await send(server, bytes(5 * MIB))
+            assert len(await receive(program, 5 * MIB)) == 5 * MIB
+            program.shutdown(socket.SHUT_WR)
+            server.shutdown(socket.SHUT_WR)
+            await until(lambda: ended, "the end of the relay")
+            await turns()
+            assert gone() is None
+
+    gc.disable()
+    try:
+        run(test)
+    finally:
+        gc.enable()
+
+
+def test_descriptors_run_out_in_mid_stream() -> None:
+    """Where no pipe can be made, a stream of any length is copied."""
+
+    async def body(joint: Joint) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "pipe", out_of_descriptors)
+            joint.start()
+            data = bytes(range(256)) * 80_000
+            await asyncio.gather(send(joint.server, data), read_exactly(joint.program, data))
+
+    def out_of_descriptors() -> tuple[int, int]:
+        raise OSError(24, "Too many open files")
+
+    WAYS[0].run(body)
+
+
+def test_nothing_is_read_before_it_starts() -> None:
+    """Until its start a relay leaves the sockets alone."""
+
+    async def body(joint: Joint) -> None:
+        await send(joint.program, b"question")
+        await turns()
+        assert joint.local.recv(8, socket.MSG_PEEK) == b"question"
+        assert read_available(joint.server) == b""
+        joint.start()
+
+    WAYS[0].run(body)

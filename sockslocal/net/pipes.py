@@ -9,6 +9,9 @@ import os
 import sys
 from contextlib import suppress
 
+if sys.platform == "linux":
+    import fcntl
+
 CAPACITY = 512 * 1024
 """Octets asked for; measured best between 256 KiB and 1 MiB."""
 
@@ -35,8 +38,6 @@ def _enlarged(fd: int) -> int:
     """The capacity of the pipe `fd` after asking for more."""
     if sys.platform != "linux":
         raise NotImplementedError
-    import fcntl
-
     with suppress(OSError):  # over the user's share of pipe memory: the pipe stays small
         fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, CAPACITY)
     return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)

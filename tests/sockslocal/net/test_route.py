@@ -8,18 +8,16 @@ import pytest
 from fakes.engine import POLLERS, Told, run, turns, until
 from fakes.flows import FakeReceiver
 from fakes.raw_server import exactly, raw_server, until_end
+from fakes.servers import NOBODY, Servers
 from fakes.socks5_server import Act, FakeServer, Script, Stage
 from fakes.targets import tcp_echo, udp_echo
 from sockslocal.address import Endpoint
-from sockslocal.config.model import ServerConfig
 from sockslocal.errors import ServerError
 from sockslocal.net import route as module
 from sockslocal.net.engine import Engine
 from sockslocal.net.poller import Poller
 from sockslocal.net.route import Route
-from sockslocal.net.server import Server
 
-NOBODY = ("127.0.0.1", 1)
 TARGET = Endpoint("db.internal", 5432)
 
 
@@ -49,29 +47,6 @@ def datagrams() -> Iterator[Endpoint]:
     """A UDP target that sends everything back."""
     with udp_echo() as address:
         yield Endpoint(*address)
-
-
-class Servers(dict[str, Server]):
-    """Servers by name, in the order in which a route has them."""
-
-    def __init__(self, engine: Engine, *addresses: tuple[str, int], **config: Any) -> None:
-        super().__init__()
-        for name, address in zip(("office", "home"), addresses, strict=False):
-            server_config = ServerConfig(name=name, address=Endpoint(*address), **config)
-            self[name] = Server(engine, server_config, lambda: None, lambda: False)
-            self[name].way.login.settle(None)  # as `settle_login`, without its probe
-
-    @property
-    def route(self) -> Route:
-        return Route(self, tuple(self))
-
-    async def closed(self) -> None:
-        """Close them all."""
-        for server in self.values():
-            server.close()
-        await until(
-            lambda: not any(server.broker._sweeping for server in self.values()), "the sweeps have ended"
-        )
 
 
 @pytest.fixture(autouse=True)

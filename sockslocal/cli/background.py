@@ -135,10 +135,11 @@ def stop(paths: Paths, grace: float) -> int | None:
         return None
     with _process(pid) as process:
         _ask_to_stop(client, pid, grace)
-        if not _is_gone(client, grace + _MARGIN_SECONDS):
+        if not _is_gone(client, pid, grace + _MARGIN_SECONDS):
             _kill(pid)
-            if not _is_gone(client, _MARGIN_SECONDS):
-                raise ControlError.of("not-answering", pid=pid, seconds=grace + 2 * _MARGIN_SECONDS)
+            if not _is_gone(client, pid, _MARGIN_SECONDS):
+                seconds = grace + 2 * _MARGIN_SECONDS
+                raise ControlError.of("not-answering", pid=pid or "unknown", seconds=seconds)
         if process is not None:
             select.select([process], [], [], _EXIT_SECONDS)
     return pid
@@ -150,22 +151,27 @@ def _ask_to_stop(client: Client, pid: int, grace: float) -> None:
     except ControlError as error:
         if error.problem.code == "not-running":
             return  # it ended by itself just now
-        if error.problem.code not in _DEAF or client.pid() != pid or pid == 0:
+        if error.problem.code not in _DEAF or client.pid() != pid:
             raise
-        os.kill(pid, signal.SIGTERM)
+        _signal(pid, signal.SIGTERM)
 
 
 def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        if sys.platform == "win32":
-            os.kill(pid, signal.SIGTERM)  # which there is no gentle signal
-        else:
-            os.kill(pid, signal.SIGKILL)
+    if sys.platform == "win32":
+        _signal(pid, signal.SIGTERM)  # there it is no request but the end
+    else:
+        _signal(pid, signal.SIGKILL)
 
 
-def _is_gone(client: Client, seconds: float) -> bool:
+def _signal(pid: int, number: int) -> None:
+    if pid > 0:  # 0, for a process that is not known, would be our own process group
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _is_gone(client: Client, pid: int, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
-    while client.pid() is not None:
+    while client.pid() == pid:  # a service manager may have started the next one
         if time.monotonic() > deadline:
             return False
         time.sleep(_POLL)

@@ -77,13 +77,11 @@ class Client:
         while True:
             try:
                 return endpoint.connect(self._paths, max(0.01, deadline - time.monotonic()), self._transport)
-            except TimeoutError:
-                raise self._not_answering(self._deadline) from None
             except OSError:
                 if endpoint.holder(self._paths) is None:
                     raise endpoint.not_running() from None
-            if time.monotonic() > deadline:
-                raise self._not_answering(self._deadline)
+                if time.monotonic() > deadline:
+                    raise self._not_answering(self._deadline) from None
             time.sleep(_RETRY_PAUSE)
 
     def _not_answering(self, seconds: float) -> ControlError:

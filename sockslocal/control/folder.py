@@ -63,13 +63,9 @@ class Folder:
                 with only_for_me():
                     path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._open()
-        except FileNotFoundError:
-            if create:
-                raise unsafe(path, "vanished while it was made") from None
-            raise
-        except FileExistsError:
-            raise unsafe(path, "is in the way: it is not a folder", "rm") from None
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and not create:
+                raise
             raise unsafe(path, self._why_not(error)) from None
 
     def _open(self) -> None:
@@ -87,7 +83,7 @@ class Folder:
     def _why_not(self, error: OSError) -> str:
         if os.path.islink(self.path):  # noqa: PTH114  Path's own raises what it is asked about
             return "is a symbolic link, which anyone may have planted"
-        if isinstance(error, NotADirectoryError):
+        if isinstance(error, NotADirectoryError | FileExistsError):
             return "is not a folder"
         return f"cannot be used: {error.strerror}"
 

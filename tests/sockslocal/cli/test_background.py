@@ -197,6 +197,33 @@ def test_a_process_that_cannot_be_named_is_not_signalled(
 
 
 @pytest.mark.usefixtures("impatient")
+def test_one_that_goes_by_itself_is_gone(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between being found and being asked."""
+
+    def gone(_client: Client, _do: str, **_parameters: object) -> None:
+        os.kill(pid, signal.SIGKILL)
+        raise ControlError.of("not-running")
+
+    with deaf_daemon(paths, "polite") as pid:
+        monkeypatch.setattr(Client, "call", gone)
+        assert stop(paths, 0.0) == pid
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_refusal_is_told(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that answers, but does not want to, is not ended by force."""
+
+    def refuse(_client: Client, _do: str, **_parameters: object) -> None:
+        raise ControlError.of("internal", reason="no")
+
+    with deaf_daemon(paths, "polite"), monkeypatch.context() as patched:
+        patched.setattr(Client, "call", refuse)
+        with pytest.raises(ControlError, match="no"):
+            stop(paths, 0.0)
+        assert Client(paths).pid() is not None
+
+
+@pytest.mark.usefixtures("impatient")
 def test_one_that_survives_everything_is_an_error(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not said to have stopped."""
     with deaf_daemon(paths, "stubborn") as pid, monkeypatch.context() as patched:

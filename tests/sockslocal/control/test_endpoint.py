@@ -64,6 +64,22 @@ def test_a_second_claim_says_who_runs(paths: Paths, transport: endpoint.Transpor
         endpoint.connect(paths, 5.0, type(transport)()).close()
 
 
+def test_a_way_that_cannot_be_made_leaves_nothing_open(
+    paths: Paths, transport: endpoint.Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor the listening socket."""
+
+    def refuse(_socket: socket.socket, _backlog: int) -> None:
+        raise OSError(98, "Address in use")
+
+    with endpoint.claim(paths, transport) as claimed:
+        before = open_descriptors()
+        monkeypatch.setattr(socket.socket, "listen", refuse)
+        with pytest.raises(ControlError, match="Address in use"):
+            claimed.listen()
+        assert open_descriptors() == before
+
+
 def test_nobody_holds_what_is_not_there(paths: Paths) -> None:
     """A folder that was never made is no error."""
     assert endpoint.holder(paths) is None

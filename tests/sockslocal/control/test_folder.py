@@ -87,6 +87,8 @@ def test_what_is_no_folder_is_refused(tmp_path: Path, plant: Callable[[Path], No
 def test_a_folder_that_cannot_be_made_says_why(tmp_path: Path) -> None:
     """Whatever the system says stands in the text."""
     (tmp_path / "file").touch()
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    assert "not a folder" in opened(tmp_path / "dangling" / "run").problem.text
     assert "not a folder" in opened(tmp_path / "file" / "run").problem.text
     assert "name too long" in opened(tmp_path / ("x" * 300)).problem.text
 

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -14,8 +15,10 @@ from fakes.control import FakeDaemon, fake_daemon, status
 from fakes.waiting import wait_until
 from sockslocal.control import endpoint, messages
 from sockslocal.control.client import Client
+from sockslocal.control.folder import Folder
 from sockslocal.control.loopback import LoopbackTransport
 from sockslocal.control.server import ControlServer, Handler, Limits
+from sockslocal.control.unix import UnixTransport
 from sockslocal.errors import ServerError
 from sockslocal.paths import Paths
 from sockslocal.status import Server, Tunnel
@@ -426,6 +429,57 @@ def test_without_the_token_there_is_no_answer(paths: Paths, opening: bytes) -> N
 
 
 # running out of descriptors
+
+
+class Exhausted(socket.socket):
+    """A listening socket without a descriptor for `refusals` of its clients."""
+
+    refusals = 0
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if self.refusals > 0:
+            self.refusals -= 1
+            raise OSError(errno.EMFILE, "Too many open files")
+        return super().accept()
+
+
+@pytest.mark.parametrize("refusals", [1, 2, 5])
+def test_clients_wait_while_there_are_no_descriptors(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, refusals: int
+) -> None:
+    """The first from what was kept back, the others until some are free: nobody is lost."""
+
+    def listen(self: UnixTransport, folder: Folder) -> socket.socket:
+        listener = Exhausted(fileno=bind(self, folder).detach())
+        listener.refusals = refusals
+        return listener
+
+    bind = UnixTransport.bind
+    monkeypatch.setattr(UnixTransport, "bind", listen)
+    with fake_daemon(paths, limits=Limits(accept_pause=0.05)):
+        assert Client(paths).status() == status()
+
+
+def test_a_client_that_leaves_before_it_is_accepted(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one is served."""
+
+    class Aborted(Exhausted):
+        def accept(self) -> tuple[socket.socket, Any]:
+            if self.refusals > 0:
+                self.refusals -= 1
+                raise ConnectionAbortedError
+            return super().accept()
+
+    def listen(self: UnixTransport, folder: Folder) -> socket.socket:
+        listener = Aborted(fileno=bind(self, folder).detach())
+        listener.refusals = 1
+        return listener
+
+    bind = UnixTransport.bind
+    monkeypatch.setattr(UnixTransport, "bind", listen)
+    with fake_daemon(paths):
+        assert Client(paths).status() == status()
+
 
 OUT_OF_DESCRIPTORS = """
 import asyncio, os, resource, sys

@@ -9,14 +9,26 @@ import os
 import sys
 from contextlib import suppress
 
-if sys.platform == "linux":
-    import fcntl
-
 CAPACITY = 512 * 1024
 """Octets asked for; measured best between 256 KiB and 1 MiB."""
 
 KEPT = 16
 """Empty pipes kept for the next borrower."""
+
+
+if sys.platform == "linux":
+    import fcntl  # at once: later there may be no descriptor left to import with
+
+    def _enlarged(fd: int) -> int:
+        """The capacity of the pipe `fd` after asking for more."""
+        with suppress(OSError):  # over the user's share of pipe memory: the pipe stays small
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, CAPACITY)
+        return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+
+else:
+
+    def _enlarged(fd: int) -> int:
+        raise NotImplementedError(fd)
 
 
 class Pipe:
@@ -32,15 +44,6 @@ class Pipe:
     def close(self) -> None:
         os.close(self.reader)
         os.close(self.writer)
-
-
-def _enlarged(fd: int) -> int:
-    """The capacity of the pipe `fd` after asking for more."""
-    if sys.platform != "linux":
-        raise NotImplementedError
-    with suppress(OSError):  # over the user's share of pipe memory: the pipe stays small
-        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, CAPACITY)
-    return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
 
 
 class PipePool:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -168,7 +167,5 @@ class Daemon:
 @contextmanager
 def temporary_daemon() -> Iterator[Daemon]:
     """A daemon not yet started, in a folder with room in its path for a socket's name (107 octets in all)."""
-    folder = Path(tempfile.mkdtemp(prefix="sl"))
-    with Daemon(folder) as daemon:
+    with tempfile.TemporaryDirectory(prefix="sl") as folder, Daemon(Path(folder)) as daemon:
         yield daemon
-    shutil.rmtree(folder)

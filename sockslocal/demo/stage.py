@@ -41,7 +41,11 @@ class Stage:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self.server, self.address = self._opened.result(OPEN_SECONDS)
+        try:
+            self.server, self.address = self._opened.result(OPEN_SECONDS)
+        except OSError:
+            self._thread.join(OPEN_SECONDS)
+            raise
         return self
 
     def __exit__(

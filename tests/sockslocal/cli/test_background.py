@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fakes.waiting import wait_until
-from sockslocal.cli import background
+from sockslocal.cli import background, prompts
 from sockslocal.cli.background import StartFailedError, launch, stop
 from sockslocal.control.client import Client
 from sockslocal.errors import ControlError, SockslocalError
@@ -144,8 +144,9 @@ def test_a_daemon_that_reads_nothing_is_no_broken_pipe(paths: Paths, monkeypatch
     program.write_text("#!/bin/sh\nexec <&-\necho error: gone\nexit 7\n")
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setattr(prompts, "dump", lambda _secrets: b"x" * 1_000_000)  # more than a pipe holds
     with pytest.raises(StartFailedError) as caught:
-        launch(paths, "info", {"office": Secret("x" * 1_000_000)})
+        launch(paths, "info", {})
     assert caught.value.words == ["error: gone"]
     assert caught.value.exit_code == ExitCode.PERMISSION
 

@@ -4,7 +4,7 @@ Compression pointers count from the start of the message, and the question befor
 length, so the same octets serve every client that asks for the same name.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from sockslocal.resolver.wire import (
     HEADER,
@@ -27,9 +27,11 @@ MAX_ERROR_TEXT = 200
 _QR, _TC, _RA, _AD, _CD = 0x80, 0x02, 0x80, 0x20, 0x10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a question has been answered with."""
+class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a question has been answered with.
+
+    Thousands of them are kept, and refer to nothing that could refer to them: the collector need not look.
+    """
 
     rcode: int
     authentic: bool = False

@@ -11,6 +11,8 @@ whole question.
 
 from collections import OrderedDict
 
+import msgspec
+
 from sockslocal.resolver.answer import Answer
 from sockslocal.resolver.wire import (
     HEADER,
@@ -33,20 +35,17 @@ FAILURE_S = 1
 MAX_FAILURE_S = 32
 
 
-class Entry:
+class Entry(msgspec.Struct, gc=False):
     """An answer with its age; the reply of this second is kept, as what is popular is asked often in it."""
 
-    __slots__ = ("age", "answer", "body", "cost", "expires", "headers", "stored", "used")
-
-    def __init__(self, answer: Answer, stored: int, expires: int, cost: int) -> None:
-        self.answer = answer
-        self.stored = stored
-        self.expires = expires
-        self.cost = cost
-        self.used = False
-        self.age = 0
-        self.body = answer.body
-        self.headers: dict[int, bytes] = {}
+    answer: Answer
+    stored: int
+    expires: int
+    cost: int
+    body: bytes
+    age: int = 0
+    used: bool = False
+    headers: dict[int, bytes] = {}
 
     def grow(self, age: int) -> bytes:
         """The body at another `age`."""
@@ -60,15 +59,12 @@ class Entry:
         return header
 
 
-class _Failure:
+class _Failure(msgspec.Struct, gc=False):
     """A question that could not be answered lately; kept past its end, so that the next one counts on."""
 
-    __slots__ = ("answer", "seconds", "until")
-
-    def __init__(self, answer: Answer, until: int, seconds: int) -> None:
-        self.answer = answer
-        self.until = until
-        self.seconds = seconds
+    answer: Answer
+    until: int
+    seconds: int
 
 
 class Cache:
@@ -163,7 +159,7 @@ class Cache:
         if old is not None:
             self.bytes -= old.cost
         cost = len(key) + 2 * len(answer.body) + ENTRY_OVERHEAD  # the body, and the body of this second
-        self._entries[key] = Entry(answer, stored, expires, cost)
+        self._entries[key] = Entry(answer, stored, expires, cost, answer.body)
         self.bytes += cost
         while self.bytes > self._max_bytes:
             self._evict()

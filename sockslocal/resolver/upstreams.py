@@ -26,8 +26,8 @@ class Upstreams:
     """All of them; a resting one is asked last, but never left out: it may be the only one that works."""
 
     def __init__(self, configs: tuple[UpstreamConfig, ...], tunnel: Tunnel) -> None:
-        self._digester = Digester()
-        self.all = tuple(Upstream(config, tunnel, self._digester) for config in configs)
+        digester = Digester()
+        self.all = tuple(Upstream(config, tunnel, digester) for config in configs)
         self.problem: Problem | None = None
         """Why none answered, until one does."""
 
@@ -59,7 +59,6 @@ class Upstreams:
         """End all flows and connections."""
         for upstream in self.all:
             await upstream.close()
-        self._digester.close()
 
     def _none(self, errors: dict[str, Exception]) -> NoUpstreamError:
         """Nobody answered: the status shows it, unless it was a bound of ours."""

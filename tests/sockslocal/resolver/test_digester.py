@@ -1,39 +1,27 @@
 import asyncio
-import threading
-from typing import Any
 
 import pytest
 
 from fakes.dns_tunnel import query, response
-from sockslocal.resolver import digester
-from sockslocal.resolver.digest import digest
+from sockslocal.resolver import digest, digester
 from sockslocal.resolver.digester import LARGE, Digester
 from sockslocal.resolver.errors import OverloadedError, UnusableError
 
 SMALL = response(query(), "www.example A 192.0.2.1")
-BIG = response(query(rdtype="TXT"), *(f'www.example TXT "{number:0250}"' for number in range(20)))
+BIG = SMALL[:6] + (2000).to_bytes(2, "big") + bytes(4) + SMALL[12:29] + SMALL[29:45] * 2000
 
 
-def test_small_messages_are_digested_here_and_large_ones_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The relays must not wait for the large ones."""
-    threads: list[str] = []
-
-    def watched(message: bytes, **options: Any) -> Any:
-        threads.append(threading.current_thread().name)
-        return digest(message, **options)
-
-    monkeypatch.setattr(digester, "digest", watched)
+def test_messages_of_all_sizes_are_digested() -> None:
+    """With what is said of their way."""
 
     async def main() -> None:
         assert len(SMALL) <= LARGE < len(BIG)
         digests = Digester()
-        assert (await digests.digest(SMALL, upstream="u", path="udp")).counts == (1, 0, 0)
-        assert (await digests.digest(BIG, upstream="u", path="tcp")).counts == (20, 0, 0)
-        digests.close()
+        small = await digests.digest(SMALL, upstream="u", path="udp")
+        assert (small.counts, small.upstream, small.path) == ((1, 0, 0), "u", "udp")
+        assert (await digests.digest(BIG, upstream="u", path="tcp")).counts == (2000, 0, 0)
 
     asyncio.run(main())
-    assert threads[0] == "MainThread"
-    assert threads[1].startswith("dns")
 
 
 def test_errors_come_back_from_both() -> None:
@@ -44,7 +32,6 @@ def test_errors_come_back_from_both() -> None:
         for message in (SMALL[:-1], BIG[:-1]):
             with pytest.raises(UnusableError):
                 await digests.digest(message, upstream="u", path="udp")
-        digests.close()
 
     asyncio.run(main())
 
@@ -52,8 +39,6 @@ def test_errors_come_back_from_both() -> None:
 def test_large_messages_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """More of them are nobody's fault but ours, and fail at once."""
     monkeypatch.setattr(digester, "MAX_LARGE", 3)
-    blocked = threading.Event()
-    monkeypatch.setattr(digester, "digest", lambda *_, **__: blocked.wait(10))
 
     async def main() -> None:
         digests = Digester()
@@ -61,31 +46,40 @@ def test_large_messages_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -
         await asyncio.sleep(0)
         with pytest.raises(OverloadedError):
             await digests.digest(BIG, upstream="u", path="tcp")
-        blocked.set()
         await asyncio.gather(*tasks)
-        digests.close()
+        await digests.digest(BIG, upstream="u", path="tcp")
+
+    asyncio.run(main())
+
+
+def test_others_have_a_turn_while_a_large_message_is_digested(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a few records of work at a time."""
+    monkeypatch.setattr(digester, "SLICE_S", 1e-9)
+
+    async def main() -> None:
+        task = asyncio.ensure_future(Digester().digest(BIG, upstream="u", path="tcp"))
+        iterations = 0
+        while not task.done():
+            iterations += 1
+            await asyncio.sleep(0)
+        assert iterations >= 4 * 2000 / digest.SLICE
 
     asyncio.run(main())
 
 
 def test_others_have_a_turn_between_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many messages there are at once, each iteration of the loop digests one slice of them."""
+    """Of however many messages at once, each iteration of the loop digests one slice."""
     monkeypatch.setattr(digester, "SLICE_S", 1e-9)
-    iteration = 0
-    during: list[int] = []
-    monkeypatch.setattr(digester, "digest", lambda *_, **__: during.append(iteration))
 
     async def main() -> None:
-        nonlocal iteration
         digests = Digester()
         tasks = [asyncio.ensure_future(digests.digest(SMALL, upstream="u", path="udp")) for _ in range(10)]
-        while not all(task.done() for task in tasks):
-            iteration += 1
+        for finished in range(10):
+            assert sum(task.done() for task in tasks) <= finished
             await asyncio.sleep(0)
-        digests.close()
+        await asyncio.gather(*tasks)
 
     asyncio.run(main())
-    assert len(during) == len(set(during)) == 10
 
 
 def test_who_gives_up_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,6 +98,5 @@ def test_who_gives_up_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatc
         answers = await asyncio.gather(*tasks, return_exceptions=True)
         assert not isinstance(answers[0], BaseException)
         assert not isinstance(answers[9], BaseException)
-        digests.close()
 
     asyncio.run(main())

@@ -30,14 +30,13 @@ def run(
     """Run `test` with an upstream behind a tunnel that plays `script`."""
 
     async def main() -> None:
-        tunnel, digester = FakeTunnel(script), Digester()
-        server = Upstream(UpstreamConfig(scheme, Endpoint("192.0.2.53", 53)), tunnel, digester)
+        tunnel = FakeTunnel(script)
+        server = Upstream(UpstreamConfig(scheme, Endpoint("192.0.2.53", 53)), tunnel, Digester())
         try:
             await test(server, tunnel)
         finally:
             await server.close()
             await tunnel.close()
-            digester.close()
 
     asyncio.run(main())
 

@@ -8,6 +8,7 @@ from fakes.dns_tunnel import REFUSAL, FakeTunnel, Script, addresses, query, resp
 from sockslocal.address import Endpoint
 from sockslocal.config.model import Upstream as UpstreamConfig
 from sockslocal.resolver import upstreams, wire
+from sockslocal.resolver.digester import Digester
 from sockslocal.resolver.errors import NoUpstreamError, OverloadedError
 from sockslocal.resolver.upstreams import Upstreams
 from sockslocal.resolver.wire import parse_query
@@ -146,7 +147,7 @@ def test_our_own_overload_is_no_problem_of_the_upstreams(monkeypatch: pytest.Mon
         raise OverloadedError("too many large messages at once")
 
     async def test(servers: Upstreams, tunnel: TwoServers) -> None:
-        monkeypatch.setattr(servers._digester, "digest", overloaded)
+        monkeypatch.setattr(Digester, "digest", overloaded)
         with pytest.raises(NoUpstreamError) as error:
             await servers.ask(QUERY)
         assert error.value.transient

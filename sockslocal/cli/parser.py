@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import shutil
 from typing import Any, NoReturn
 
 from sockslocal.errors import SockslocalError
@@ -9,7 +10,8 @@ from sockslocal.errors import SockslocalError
 
 class _Help(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30, width=100)
+        width = shutil.get_terminal_size().columns - 2
+        super().__init__(prog, max_help_position=30, width=min(width, 98))
 
 
 class Parser(argparse.ArgumentParser):

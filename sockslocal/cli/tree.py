@@ -143,7 +143,7 @@ def _forward(root: Branch) -> None:
     add.add_argument("name", metavar="NAME", help="what to call it")
     add.add_argument("listen", metavar="LISTEN", help="where programs connect to, here")
     add.add_argument("to", metavar="TO", help="where that leads; the server resolves the name")
-    _forward_options(add)
+    _forward_options(add, "store_true")
     change = branch.command(
         "set",
         "forward:change",
@@ -154,30 +154,30 @@ def _forward(root: Branch) -> None:
     change.add_argument("name", metavar="NAME", help="the forward")
     change.add_argument("--listen", metavar="LISTEN", help="where programs connect to, here")
     change.add_argument("--to", metavar="TO", help="where that leads")
-    _forward_options(change)
+    _forward_options(change, argparse.BooleanOptionalAction)
     remove = branch.command("remove", "forward:remove", "remove a forward; its connections end")
     remove.add_argument("name", metavar="NAME", help="the forward")
     _json(branch.command("list", "forward:show", "list the forwards"))
 
 
-def _forward_options(parser: Parser) -> None:
+def _forward_options(parser: Parser, switch: str | type[argparse.Action]) -> None:
     parser.add_argument(
         "--server",
         metavar="NAME",
         action="append",
-        help="the server to go through (default: the first); again for one to fall back on",
+        help="the server to go through; repeated: those to fall back on (default: the first)",
     )
     parser.add_argument(
-        "--idle", metavar="TIME", help="udp: end a flow after so long without a datagram (60s)"
+        "--idle", metavar="TIME", help="udp: end a flow after so long without a datagram (default 60s)"
     )
     parser.add_argument(
         "--only-me",
-        action=argparse.BooleanOptionalAction,
+        action=switch,
         help="tcp: refuse connections that other users of this machine make",
     )
     parser.add_argument(
         "--allow-lan",
-        action=argparse.BooleanOptionalAction,
+        action=switch,
         help="allow LISTEN to be reached from other machines",
     )
 
@@ -189,7 +189,8 @@ def _server(root: Branch) -> None:
         "server:add",
         "add a server; the first one is the default",
         "  sockslocal server add office proxy.example.net:1080 --username ana\n"
-        '  sockslocal server add home [2001:db8::7]:1080 --username ana --password-from "command:pass home"',
+        "  sockslocal server add home [2001:db8::7]:1080\n"
+        '  sockslocal server add lab lab:1080 --username ana --password-from "command:pass lab"',
     )
     add.add_argument("name", metavar="NAME", help="what to call it")
     add.add_argument("address", metavar="ADDRESS", help="host:port; IPv6 in brackets")
@@ -240,8 +241,10 @@ def _dns(root: Branch) -> None:
 
 def _config(root: Branch) -> None:
     branch = root.branch("config", "find or check the configuration file")
-    branch.command("path", "config:path", "print where it is", '  "$EDITOR" "$(sockslocal config path)"')
-    branch.command("check", "config:check", "check it without using it")
+    branch.command(
+        "path", "config:path", "print where the configuration is", '  "$EDITOR" "$(sockslocal config path)"'
+    )
+    branch.command("check", "config:check", "check the configuration without using it")
 
 
 def _logs(root: Branch) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 import psutil
@@ -30,6 +30,9 @@ DNS = "dns"
 """What the resolver is called among the forwards."""
 
 DRAIN_LOOK_S = 0.05
+
+CLOSE_S = 3.0
+"""For resolvers that are closing when all ends; they set themselves less."""
 
 ForwardConfig = TcpForwardConfig | UdpForwardConfig
 Forward = TcpForward | UdpForward
@@ -90,8 +93,7 @@ class Supervisor:
         """Switch the forwards `names`, or with none the whole tunnel. Raises ControlError."""
         for name in names:
             if name not in self._services:
-                known = ", ".join(sorted(self._services)) or "none is configured"
-                raise ControlError.of("unknown-name", kind="forward", name=name, known=f"known: {known}")
+                raise _unknown("forward", name, self._services)
         if not names:
             self._switches.set_tunnel(on=on)
         for name in names:
@@ -101,8 +103,9 @@ class Supervisor:
 
     def credentials_changed(self, name: str) -> None:
         """The password of server `name` may be another now. Raises ControlError for an unknown one."""
-        if self._config is None or name not in self._config.servers:
-            raise ControlError.of("unknown-name", kind="server", name=name, known="see the configuration")
+        servers = self._config.servers if self._config else {}
+        if name not in servers:
+            raise _unknown("server", name, servers)
         keeper = self._keepers.get(name)
         if keeper is not None:
             keeper.refresh()
@@ -139,7 +142,7 @@ class Supervisor:
         )
 
     async def drain(self, grace: float) -> None:
-        """Accept no more, let what is open end within `grace` seconds, then end it."""
+        """Accept and open no more, and return when no connection is open, or after `grace` seconds."""
         for service in self._services.values():
             service.stop_retrying()
         for forward in self._forwards.values():
@@ -160,7 +163,7 @@ class Supervisor:
         for name in list(self._servers):
             self._stop_server(name)
         if self._endings:
-            await asyncio.wait(self._endings)
+            await asyncio.wait(self._endings, timeout=CLOSE_S)
 
     def _reconcile(self) -> None:
         """Bring servers and services to what configuration and switches want."""
@@ -246,6 +249,13 @@ def _forward_configs(config: Config) -> dict[str, ForwardConfig]:
 def _differing(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
     """The names that were added, removed, or stand for something else now."""
     return [name for name in {**old, **new} if old.get(name) != new.get(name)]
+
+
+def _unknown(kind: str, name: str, known: Iterable[str]) -> ControlError:
+    names = ", ".join(sorted(known))
+    return ControlError.of(
+        "unknown-name", kind=kind, name=name, known=f"known: {names}" if names else "none is configured"
+    )
 
 
 def _with_place(error: ConfigError) -> Problem:

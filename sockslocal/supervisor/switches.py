@@ -58,6 +58,6 @@ def _read(path: Path) -> _Kept:
         return msgspec.json.decode(read_bounded(path, MAX_BYTES), type=_Kept)
     except FileNotFoundError:
         return _Kept()
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, msgspec.MsgspecError, RecursionError) as error:
         _log.warning("! %s cannot be read, everything is on: %s", path, error)
         return _Kept()

@@ -52,6 +52,37 @@ async def turns(count: int = 5) -> None:
         await asyncio.sleep(0.001)
 
 
+class Timers:
+    """In place of a poller's: what is to be called later is called when the test says so."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.seconds: list[float] = []
+        """Of all that were ever set."""
+        self.pending: Callable[[], None] | None = None
+        engine.poller.later = self._later  # type: ignore[method-assign]
+
+    def fire(self) -> None:
+        """Call the one that was set last."""
+        callback, self.pending = self.pending, None
+        assert callback is not None, "no timer is set"
+        callback()
+
+    def _later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        self.seconds.append(seconds)
+        self.pending = callback
+        return _Timer(self)  # type: ignore[return-value]  # of it only `cancel` is used
+
+
+class _Timer:
+    def __init__(self, timers: Timers) -> None:
+        self._timers = timers
+        self._callback = timers.pending
+
+    def cancel(self) -> None:
+        if self._timers.pending is self._callback:
+            self._timers.pending = None
+
+
 class _Errors(logging.Handler):
     """Errors that nobody but the log is told of."""
 

@@ -1,12 +1,11 @@
 import random
 import socket
-from asyncio import TimerHandle
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from fakes.engine import Told, run, turns, until
+from fakes.engine import Timers, Told, run, turns, until
 from fakes.socks5_server import Act, FakeServer, Script, Stage
 from sockslocal.address import Endpoint
 from sockslocal.config.model import ServerConfig
@@ -22,6 +21,12 @@ ANA = (b"ana", b"hunter2")
 GOOD, BAD = Credentials("ana", Secret("hunter2")), Credentials("ana", Secret("wrong-one"))
 LOCKED = CredentialsError.of("needs-unlock", server="office", reason="is locked")
 REQUEST = Request(Command.CONNECT, Endpoint("db.internal", 5432))
+
+
+@pytest.fixture(autouse=True)
+def _no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is left to chance."""
+    monkeypatch.setattr(random, "uniform", lambda _low, _high: 1.0)
 
 
 @pytest.fixture
@@ -64,33 +69,6 @@ class Watched:
             return str(failed.last.problem.code)
         engine.poller.close(done.last.sock)
         return "done"
-
-
-class Timers:
-    """In place of the loop's: they fire when told to."""
-
-    def __init__(self, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.seconds: list[float] = []
-        self.pending: Callable[[], None] | None = None
-        monkeypatch.setattr(engine.poller, "later", self._later)
-        monkeypatch.setattr(random, "uniform", lambda _low, _high: 1.0)
-
-    def _later(self, seconds: float, callback: Callable[[], None]) -> TimerHandle:
-        self.seconds.append(seconds)
-        self.pending = callback
-        timers = self
-
-        class Handle:
-            def cancel(self) -> None:
-                timers.pending = None
-
-        return Handle()  # type: ignore[return-value]
-
-    def fire(self) -> None:
-        """Let the pending one fire."""
-        callback, self.pending = self.pending, None
-        assert callback is not None
-        callback()
 
 
 def nobody() -> tuple[str, int]:
@@ -144,7 +122,7 @@ def test_it_is_tried_ever_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """After 1 s, doubling up to 30 s; the problem is shown throughout."""
 
     async def test(engine: Engine) -> None:
-        timers = Timers(engine, monkeypatch)
+        timers = Timers(engine)
         watched = Watched(engine, nobody())
         watched.server.settle_login(GOOD)
         for _ in range(7):
@@ -164,7 +142,7 @@ def test_a_local_connection_tries_at_once(fake: FakeServer, monkeypatch: pytest.
     """It does not wait for the next retry; where it succeeds the retries end, and their pauses begin anew."""
 
     async def test(engine: Engine) -> None:
-        timers = Timers(engine, monkeypatch)
+        timers = Timers(engine)
         fake.stop()
         watched = Watched(engine, fake.address)
         watched.server.settle_login(GOOD)
@@ -206,7 +184,7 @@ def test_a_rejected_login_is_not_repeated(fake: FakeServer, monkeypatch: pytest.
     """It is shown, not retried, and further dials fail without asking the server."""
 
     async def test(engine: Engine) -> None:
-        timers = Timers(engine, monkeypatch)
+        timers = Timers(engine)
         watched = Watched(engine, fake.address)
         watched.server.settle_login(BAD)
         await watched.reaches("auth-failed")
@@ -332,7 +310,7 @@ def test_a_closed_server_is_never_tried_again(fake: FakeServer, monkeypatch: pyt
     """Dials that were under way end by themselves; how they end changes nothing and begins nothing."""
 
     async def test(engine: Engine) -> None:
-        timers = Timers(engine, monkeypatch)
+        timers = Timers(engine)
         fake.script = Script(at=Stage.METHOD, act=Act.STALL)
         watched = Watched(engine, fake.address)
         watched.server.settle_login(GOOD)

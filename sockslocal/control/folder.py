@@ -28,9 +28,9 @@ def unsafe(path: Path, reason: str, mend: str | None = None) -> ControlError:
 
 
 @contextlib.contextmanager
-def only_for_me() -> Iterator[None]:
+def only_for_me(mask: int = 0o077) -> Iterator[None]:
     """What is made meanwhile is closed to others. The umask is the whole process's: no other thread runs."""
-    before = os.umask(0o077)
+    before = os.umask(mask)
     try:
         yield
     finally:

@@ -50,7 +50,7 @@ class UnixTransport:
         self._remove_stale(folder)
         listener = _stream_socket()
         try:
-            with only_for_me():
+            with only_for_me(0o177):  # a socket is not executed
                 listener.bind(folder.short_path(NAME, _PATH_OCTETS))
             listener.listen(BACKLOG)
         except BaseException:

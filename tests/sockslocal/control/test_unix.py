@@ -1,5 +1,6 @@
 import os
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -42,6 +43,18 @@ def test_a_stale_socket_is_replaced(paths: Paths) -> None:
     stale.close()
     with endpoint.claim(paths) as claimed, claimed.listen():
         endpoint.connect(paths, 5.0).close()
+
+
+def test_the_socket_is_its_users_alone(paths: Paths) -> None:
+    """Mode 0600, and the process's umask is what it was."""
+    before = os.umask(0o022)
+    try:
+        with endpoint.claim(paths) as claimed, claimed.listen():
+            assert stat.S_IMODE(paths.control_socket.stat().st_mode) == 0o600
+            assert stat.S_IMODE(paths.runtime.stat().st_mode) == 0o700
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(before)
 
 
 def _link(path: Path) -> None:

@@ -1,0 +1,81 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from fakes.engine import run as run_engine
+from fakes.engine import until
+from sockslocal.address import Endpoint
+from sockslocal.config.model import DnsConfig, Upstream
+from sockslocal.errors import ControlError
+from sockslocal.net.engine import Engine
+from sockslocal.net.route import Route
+from sockslocal.supervisor.dns import DnsService
+
+CONFIG = DnsConfig(
+    listen=(Endpoint("127.0.0.1", 0),),
+    upstreams=(Upstream("udp", Endpoint("192.0.2.53", 53)),),
+    servers=("office",),
+)
+
+
+def run(test: Callable[[DnsService, set[asyncio.Task[None]]], Awaitable[None]]) -> None:
+    """Run `test` with a resolver whose server is not there."""
+
+    async def main(engine: Engine) -> None:
+        endings: set[asyncio.Task[None]] = set()
+        await test(DnsService(engine, CONFIG, Route({}, CONFIG.servers), endings), endings)
+        await until(lambda: not endings, "what was closed has ended")
+
+    run_engine(main)
+
+
+def test_there_is_no_resolver_while_it_is_off() -> None:
+    """Whoever asks for it is told; what is shown comes from the configuration."""
+
+    async def test(service: DnsService, endings: set[asyncio.Task[None]]) -> None:
+        with pytest.raises(ControlError) as caught:
+            _ = service.resolver
+        assert caught.value.problem.code == "dns-off"
+        shown = service.snapshot("off", None)
+        assert (shown.listen, shown.server, shown.state, shown.queries) == ("127.0.0.1:0", "office", "off", 0)
+        service.close()
+        assert not endings
+
+    run(test)
+
+
+def test_it_is_made_anew_each_time() -> None:
+    """Its port is free as soon as it is closed; its end goes on in a task that its owner knows."""
+
+    async def test(service: DnsService, endings: set[asyncio.Task[None]]) -> None:
+        service.open()
+        first = service.resolver
+        shown = service.snapshot("listening", None)
+        assert shown.listen == str(first.endpoints[0])
+        assert (shown.server, shown.state, shown.problem) == ("office", "listening", None)
+        service.close()
+        assert len(endings) == 1
+        service.open()
+        assert service.resolver is not first
+        service.close()
+        assert len(endings) == 2
+
+    run(test)
+
+
+def test_its_own_problem_is_shown() -> None:
+    """Unless the supervisor has a graver one."""
+
+    async def test(service: DnsService, _: set[asyncio.Task[None]]) -> None:
+        service.open()
+        result = await service.resolver.query("www.example", "A")
+        assert result.rcode == "SERVFAIL"
+        shown = service.snapshot("listening", None)
+        assert shown.problem is not None
+        assert shown.problem.code == "dns-no-upstream"
+        graver = ControlError.of("dns-off").problem
+        assert service.snapshot("error", graver).problem is graver
+        service.close()
+
+    run(test)

@@ -16,6 +16,7 @@ from sockslocal.control import endpoint
 from sockslocal.control.server import ControlServer
 from sockslocal.errors import ConfigError
 from sockslocal.net.engine import Engine
+from sockslocal.net.poller import new_loop
 from sockslocal.paths import Paths
 from sockslocal.problems import ExitCode
 from sockslocal.secret import Secret
@@ -44,14 +45,9 @@ def run(paths: Paths, *, log_to_stderr: bool, level: str, secrets: Mapping[str, 
     config = load(paths.config)
     with endpoint.claim(paths) as claimed:
         log.set_up(None if log_to_stderr else paths.log, level)
-        with asyncio.Runner(loop_factory=_loop) as runner:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
             runner.run(_Daemon(paths, config, claimed, secrets).run(seen))
     return ExitCode.DONE
-
-
-def _loop() -> asyncio.AbstractEventLoop:
-    """A loop with readers and writers, which Windows' default one has not."""
-    return asyncio.SelectorEventLoop()
 
 
 class _Daemon:

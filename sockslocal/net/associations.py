@@ -17,6 +17,7 @@ from sockslocal.net.connecting import SocketAddress
 from sockslocal.net.datagrams import SLOTS, Batch, send_one
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.engine import Engine
+from sockslocal.net.keepalive import REMOTE_IDLE_S, keep_alive
 from sockslocal.net.listener import CAPACITY_ERRNOS
 from sockslocal.net.poller import ERROR, READABLE
 from sockslocal.net.relay_address import relay_address
@@ -200,6 +201,7 @@ class Association:
         self._dial = None
         self._control = dial.sock
         self._opened_at = self._engine.clock()
+        keep_alive(dial.sock, REMOTE_IDLE_S)
         self._engine.poller.replace(dial.sock, self._control_ready)
         self._bound = dial.bound or self._bound
         self._server = dial.address[1][0] if dial.address else ""

@@ -29,11 +29,11 @@ class Engine:
     watchdog: Watchdog = field(default_factory=Watchdog)
 
     @classmethod
-    def make(cls, clock: Clock = time.monotonic) -> Self:
-        """The engine for this platform."""
+    def make(cls, poller: Poller | None = None, clock: Clock = time.monotonic) -> Self:
+        """The engine for this platform, or for a given `poller`."""
         budget = DescriptorBudget(descriptor_limit())
         return cls(
-            poller=best_poller(),
+            poller=poller or best_poller(),
             deadlines=Deadlines(clock),
             batch=best_batch(),
             pipes=PipePool(budget.ceiling),

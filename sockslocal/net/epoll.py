@@ -17,6 +17,7 @@ import select
 import selectors
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from selectors import SelectorKey
 from typing import Any
 
@@ -48,10 +49,8 @@ class EdgeSelector(selectors.BaseSelector):
     def unregister(self, fileobj: Any) -> SelectorKey:
         fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
         key = self._keys.pop(fd)
-        try:
+        with suppress(OSError):  # closed by its owner already, which ends the watch too
             self.epoll.unregister(fd)
-        except OSError:
-            pass  # it was closed first, which ends the watch too
         return key
 
     def modify(self, fileobj: Any, events: int, data: Any = None) -> SelectorKey:
@@ -113,12 +112,15 @@ class EpollPoller(Poller):
         if not isinstance(self._loop, EdgeLoop):
             raise TypeError("this poller works in an EdgeLoop only")
         self._selector = self._loop.edges
-        self._selector.take = self._take
+        if self._selector.take is not None:
+            raise RuntimeError("this loop has its poller already")
+        self._selector.take = self._round
         self._selector.in_a_hurry = self._soon.__len__
 
     def stop(self) -> None:
         for fd in self._handlers:
-            self._unwatch(fd)
+            with suppress(OSError):  # closed by its owner already
+                self._unwatch(fd)
         super().stop()
         self._selector.take = None
         self._selector.in_a_hurry = bool

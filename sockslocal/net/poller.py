@@ -1,8 +1,8 @@
 """Who is told when a socket can be read or written.
 
 The data plane does not use asyncio's transports: a connection is one object, called with what its
-sockets are ready for. A poller is nested in the asyncio loop, so DNS, control and timers stay
-ordinary asyncio, in the same thread.
+sockets are ready for. A poller works within the asyncio loop, so DNS, control and timers stay ordinary
+asyncio, in the same thread.
 
 The contract is that of an edge: a handler is called once when its socket becomes ready, and then not
 again until the socket was found empty (or full) and became ready anew. Whoever finds it so says
@@ -146,19 +146,23 @@ class Poller(ABC):
     def _dispatch(self) -> None:
         """A few rounds: all that is ready, then what was to be called soon."""
         self._woken = False
-        self._dispatching = True
         for _ in range(self.rounds):
             events = self._poll()
             if not events and not self._soon:
                 break
-            self._hand_out(events)
-            self._call_back()
-            for sock in self._closing:
-                sock.close()
-            self._closing.clear()
-        self._dispatching = False
+            self._round(events)
         if self._soon:
             self._wake()
+
+    def _round(self, events: Sequence[tuple[int, int]]) -> None:
+        self._dispatching = True
+        self._hand_out(events)
+        if self._soon:
+            self._call_back()
+        for sock in self._closing:
+            sock.close()
+        self._closing.clear()
+        self._dispatching = False
 
     def _hand_out(self, events: Sequence[tuple[int, int]]) -> None:
         handlers = self._handlers
@@ -258,8 +262,17 @@ def _was_reset(sock: socket.socket) -> bool:
     return False
 
 
+def new_loop() -> asyncio.AbstractEventLoop:
+    """The loop that `best_poller` wants; one with readers and writers, which Windows' default one has not."""
+    if sys.platform == "linux":
+        from sockslocal.net.epoll import EdgeLoop
+
+        return EdgeLoop()
+    return asyncio.SelectorEventLoop()
+
+
 def best_poller() -> Poller:
-    """The poller for this platform; to be called inside the running loop."""
+    """The poller for this platform; to be called inside a running `new_loop`."""
     if sys.platform == "linux":
         from sockslocal.net.epoll import EpollPoller
 

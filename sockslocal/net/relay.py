@@ -13,6 +13,7 @@ from enum import Enum, auto
 from functools import partial
 
 from sockslocal.net.engine import Engine
+from sockslocal.net.keepalive import REMOTE_IDLE_S, keep_alive
 from sockslocal.net.poller import ERROR, IN, MORE, READABLE, WRITABLE, Poller
 from sockslocal.net.pump import BUSY, DRY, ENDED, FULL, Pump
 
@@ -94,6 +95,11 @@ class Relay:
         self._begin(up, local_edges)
         if (local_edges | remote_edges) & ERROR:
             self.abort()
+
+    def lasts(self) -> None:
+        """Have the system ask from time to time whether the server is there."""
+        with suppress(OSError):
+            keep_alive(self._down.source, REMOTE_IDLE_S)
 
     def abort(self) -> None:
         """End it now, with RST to both sides."""

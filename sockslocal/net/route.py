@@ -8,6 +8,7 @@ from sockslocal.errors import ServerError
 from sockslocal.net.associations import Flow, Receiver
 from sockslocal.net.datagrams import Batch
 from sockslocal.net.dialer import Dial, DialError
+from sockslocal.net.keepalive import REMOTE_IDLE_S, keep_alive
 from sockslocal.net.server import Server
 from sockslocal.problems import Problem, problem
 from sockslocal.socks5.messages import Command, Request
@@ -124,6 +125,7 @@ class Route:
         if isinstance(dial, ServerError):
             raise dial
         dial.release()
+        keep_alive(dial.sock, REMOTE_IDLE_S)
         return await _streams(dial)
 
     def _in_order(self) -> Iterator[Server]:

@@ -28,11 +28,14 @@ _log = logging.getLogger(__name__)
 
 
 class Watched(Protocol):
-    """What can be ended."""
+    """What is looked after once it has lasted a while, and can be ended."""
 
     @property
     def sockets(self) -> tuple[socket.socket, ...]:
         """Whose peers are to be there."""
+
+    def lasts(self) -> None:
+        """It has lasted until the first look, so it is worth the setting up of what short ones do without."""
 
     def abort(self) -> None:
         """One of the peers has vanished."""
@@ -43,20 +46,23 @@ class Watchdog:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._new: set[Watched] = set()
         self._watched: set[Watched] = set()
         self._silences: dict[socket.socket, _Silence] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, watched: Watched) -> None:
-        self._watched.add(watched)
-        if self._timer is None and sys.platform == "linux":
+        self._new.add(watched)
+        if self._timer is None:
             self._timer = self._loop.call_later(PERIOD_S, self._look)
 
     def discard(self, watched: Watched) -> None:
+        self._new.discard(watched)
         self._watched.discard(watched)
 
     def stop(self) -> None:
         """Watch nothing any more."""
+        self._new.clear()
         self._watched.clear()
         self._silences.clear()
         if self._timer is not None:
@@ -65,6 +71,10 @@ class Watchdog:
 
     def _look(self) -> None:
         self._timer = None
+        for watched in self._new:
+            watched.lasts()
+        self._watched |= self._new
+        self._new.clear()
         now = self._loop.time()
         sockets = [sock for watched in self._watched for sock in watched.sockets]
         found = ((sock, _silence(sock, self._silences.get(sock), now)) for sock in sockets)

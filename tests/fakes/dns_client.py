@@ -39,7 +39,7 @@ async def resolver(
     **parts: Any,
 ) -> AsyncIterator[Resolver]:
     """An open resolver with `upstreams`, such as `tcp`; `parts` replace those of its engine."""
-    engine = dataclasses.replace(Engine.make(), **parts)
+    engine = dataclasses.replace(Engine.make(parts.pop("poller", None)), **parts)
     servers = tuple(
         Upstream("udp" if scheme == "udp" else "tcp", Endpoint(f"192.0.2.{number}", 53))
         for number, scheme in enumerate(upstreams or ("udp",), start=1)

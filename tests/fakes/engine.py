@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from fakes import loops
 from sockslocal.address import Endpoint
 from sockslocal.net.addresses import ServerAddresses
 from sockslocal.net.datagrams import Batch, best_batch
@@ -128,7 +129,7 @@ def run(
     errors = _Errors()
     logging.getLogger().addHandler(errors)
     try:
-        result = asyncio.run(main())
+        result = loops.run(main())
     finally:
         logging.getLogger().removeHandler(errors)
     assert not errors.found, "\n".join(errors.found)

@@ -1,4 +1,3 @@
-import asyncio
 import errno
 import socket
 import threading
@@ -6,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from fakes import loops
 from fakes.engine import FakeClock, Told, run, turns, until
 from sockslocal.address import Endpoint
 from sockslocal.net import addresses
@@ -200,7 +200,7 @@ def test_the_process_ends_without_the_resolver(resolver: FakeResolver) -> None:
         ServerAddresses(SERVER, FakeClock()).find(Told())
         await until(lambda: resolver.asked, "asked")
 
-    asyncio.run(ask())
+    loops.run(ask())
     assert resolver.answered == 0
     resolver.gate.set()
 

@@ -1,10 +1,10 @@
-import asyncio
 import errno
 import select
 import socket
 
 import pytest
 
+from fakes import loops
 from fakes.descriptors import open_descriptors
 from fakes.engine import turns, until
 from fakes.sockets import closing, tcp_pair
@@ -28,7 +28,7 @@ def test_best_on_linux() -> None:
         assert isinstance(best, EpollPoller)
         best.stop()
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_one_registration() -> None:
@@ -46,7 +46,7 @@ def test_one_registration() -> None:
             assert caught.value.errno == errno.EEXIST
         poller.stop()
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_urgent() -> None:
@@ -63,18 +63,20 @@ def test_urgent() -> None:
             poller.close(near)
         poller.stop()
 
-    asyncio.run(main())
+    loops.run(main())
 
 
-def test_stop_closes_the_epoll() -> None:
-    """The epoll is no longer watched by the loop, and its descriptor is free."""
+def test_no_descriptor_of_its_own() -> None:
+    """The poller rides on the loop's epoll; after `stop` the loop goes on, and the next one may come."""
 
     async def main() -> None:
         before = open_descriptors()
         poller = EpollPoller()
-        assert open_descriptors() == before + 1
-        poller.stop()
         assert open_descriptors() == before
+        with pytest.raises(RuntimeError, match="already"):
+            EpollPoller()
+        poller.stop()
         await turns()
+        EpollPoller().stop()
 
-    asyncio.run(main())
+    loops.run(main())

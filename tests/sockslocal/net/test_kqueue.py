@@ -4,7 +4,6 @@ Linux has no kqueue. Here the module is imported as on macOS, with the kernel's 
 events come at all, the contract in test_poller.py shows on macOS, where `best_poller` is this one.
 """
 
-import asyncio
 import importlib.util
 import select
 import socket
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from fakes import loops
 from fakes.engine import turns
 from fakes.sockets import closing
 from sockslocal.net.poller import ERROR, FIN, IN, OUT, PEER_FIN, READABLE, WRITABLE
@@ -117,7 +117,7 @@ def test_watching(module: Any) -> None:
         poller.stop()
         assert not poller._poll()
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_readable(bits: Callable[[Event], int]) -> None:

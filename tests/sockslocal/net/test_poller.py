@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from fakes import loops
 from fakes.descriptors import open_descriptors
 from fakes.engine import POLLERS, turns, until
 from fakes.sockets import closing, fill, read_available, reset, tcp_pair
@@ -30,7 +31,7 @@ def polling(make: Make, body: Callable[[Poller], Awaitable[None]]) -> None:
         finally:
             poller.stop()
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 class Events:
@@ -512,7 +513,7 @@ def test_stop(make: Make) -> None:
     async def main() -> None:
         await body(make())
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 @every_poller
@@ -548,8 +549,8 @@ def test_stop_from_within(make: Make, caplog: pytest.LogCaptureFixture) -> None:
         await turns()
         assert not called
 
-    asyncio.run(from_handler())
-    asyncio.run(from_callback())
+    loops.run(from_handler())
+    loops.run(from_callback())
     assert not caplog.records
 
 
@@ -597,4 +598,4 @@ def test_each_platform_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
         assert isinstance(poller, LoopPoller)
         poller.stop()
 
-    asyncio.run(main())
+    loops.run(main())

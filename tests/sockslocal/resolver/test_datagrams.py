@@ -4,6 +4,7 @@ from contextlib import suppress
 
 import pytest
 
+from fakes import loops
 from fakes.dns_tunnel import REFUSAL, FakeTunnel, addresses, query, response, silence, until
 from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
@@ -34,7 +35,7 @@ def test_a_query_is_answered() -> None:
         transport.close()
         assert tunnel.flows[0].closed
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_one_flow_carries_all_queries_and_answers_come_in_any_order() -> None:
@@ -52,7 +53,7 @@ def test_one_flow_carries_all_queries_and_answers_come_in_any_order() -> None:
         assert [answer[:2] for answer in answers] == [sent[:2] for sent in flow.sent]
         transport.close()
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_ids_are_spread_evenly() -> None:
@@ -75,7 +76,7 @@ def test_ids_are_spread_evenly() -> None:
         transport.close()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_the_letter_case_differs_from_query_to_query() -> None:
@@ -91,7 +92,7 @@ def test_the_letter_case_differs_from_query_to_query() -> None:
         assert {question.lower() for question in questions} == {QUESTION}
         transport.close()
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_forged_answers_are_counted_and_end_nobodys_wait() -> None:
@@ -117,7 +118,7 @@ def test_forged_answers_are_counted_and_end_nobodys_wait() -> None:
         assert await task == true
         transport.close()
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_many_forged_answers_end_the_flow() -> None:
@@ -138,7 +139,7 @@ def test_many_forged_answers_end_the_flow() -> None:
             assert flow.closed
             assert transport.mismatches == flows * MAX_MISMATCHES
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_an_unanswered_query_is_sent_three_times(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +157,7 @@ def test_an_unanswered_query_is_sent_three_times(monkeypatch: pytest.MonkeyPatch
         await task
         transport.close()
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_what_comes_late_is_no_forgery() -> None:
@@ -170,7 +171,7 @@ def test_what_comes_late_is_no_forgery() -> None:
         assert transport.mismatches == 0
         transport.close()
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_a_lost_flow_is_replaced_once() -> None:
@@ -186,7 +187,7 @@ def test_a_lost_flow_is_replaced_once() -> None:
         with pytest.raises(LostError, match="connection refused"):
             await task
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_a_flow_lost_while_idle_is_replaced_by_the_next_query() -> None:
@@ -202,7 +203,7 @@ def test_a_flow_lost_while_idle_is_replaced_by_the_next_query() -> None:
         assert len(tunnel.flows) == 2
         transport.close()
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_a_silent_flow_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +221,7 @@ def test_a_silent_flow_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(tunnel.flows) == 2
         transport.close()
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_a_flow_that_answers_others_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +240,7 @@ def test_a_flow_that_answers_others_is_kept(monkeypatch: pytest.MonkeyPatch) -> 
         assert not tunnel.flows[0].closed
         transport.close()
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_without_a_way_through_there_is_no_flow() -> None:
@@ -255,7 +256,7 @@ def test_without_a_way_through_there_is_no_flow() -> None:
         await transport.ask(MESSAGE, QUESTION)
         transport.close()
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_after_closing_nothing_is_opened() -> None:
@@ -271,7 +272,7 @@ def test_after_closing_nothing_is_opened() -> None:
             await task
         assert len(tunnel.flows) == 1
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_a_flow_lost_while_it_is_opened() -> None:
@@ -287,7 +288,7 @@ def test_a_flow_lost_while_it_is_opened() -> None:
         with pytest.raises(LostError):
             await DatagramTransport(Hasty(), SERVER).ask(MESSAGE, QUESTION)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_an_answer_to_another_question_under_the_same_id_is_refused() -> None:
@@ -301,4 +302,4 @@ def test_an_answer_to_another_question_under_the_same_id_is_refused() -> None:
         assert transport.mismatches == 1
         transport.close()
 
-    asyncio.run(main())
+    loops.run(main())

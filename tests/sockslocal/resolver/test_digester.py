@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from fakes import loops
 from fakes.dns_tunnel import query, response
 from sockslocal.resolver import digest, digester
 from sockslocal.resolver.digester import LARGE, Digester
@@ -21,7 +22,7 @@ def test_messages_of_all_sizes_are_digested() -> None:
         assert (small.counts, small.upstream, small.path) == ((1, 0, 0), "u", "udp")
         assert (await digests.digest(BIG, upstream="u", path="tcp")).counts == (2000, 0, 0)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_errors_come_back_from_both() -> None:
@@ -33,7 +34,7 @@ def test_errors_come_back_from_both() -> None:
             with pytest.raises(UnusableError):
                 await digests.digest(message, upstream="u", path="udp")
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_large_messages_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +50,7 @@ def test_large_messages_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -
         await asyncio.gather(*tasks)
         await digests.digest(BIG, upstream="u", path="tcp")
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_others_have_a_turn_while_a_large_message_is_digested(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +65,7 @@ def test_others_have_a_turn_while_a_large_message_is_digested(monkeypatch: pytes
             await asyncio.sleep(0)
         assert iterations >= 4 * 2000 / digest.SLICE
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_others_have_a_turn_between_slices(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +80,7 @@ def test_others_have_a_turn_between_slices(monkeypatch: pytest.MonkeyPatch) -> N
             await asyncio.sleep(0)
         await asyncio.gather(*tasks)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_who_gives_up_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,4 +100,4 @@ def test_who_gives_up_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatc
         assert not isinstance(answers[0], BaseException)
         assert not isinstance(answers[9], BaseException)
 
-    asyncio.run(main())
+    loops.run(main())

@@ -6,6 +6,7 @@ import dns.flags
 import dns.message
 import pytest
 
+from fakes import loops
 from fakes.dns_tunnel import query, response, until
 from sockslocal.errors import ServerError
 from sockslocal.problems import problem
@@ -83,7 +84,7 @@ def test_types_that_are_no_questions_are_refused(rdtype: str, rcode: int) -> Non
         assert found.answer.rcode == rcode
         assert len(rest.queries) == (rcode == wire.NOERROR)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_what_was_stored_is_recalled_with_its_age() -> None:
@@ -99,7 +100,7 @@ def test_what_was_stored_is_recalled_with_its_age() -> None:
         assert (found.answer, found.age, found.cached) == (rest.answer, 100, True)
         assert len(rest.queries) == 1
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_failures_are_recalled_for_a_short_while() -> None:
@@ -113,7 +114,7 @@ def test_failures_are_recalled_for_a_short_while() -> None:
             assert (await steps(asked())).answer is SERVFAIL
         assert len(rest.queries) == 2
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_troubles_of_ours_are_not_kept() -> None:
@@ -126,7 +127,7 @@ def test_troubles_of_ours_are_not_kept() -> None:
             await steps(asked())
         assert len(rest.queries) == 3
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_without_recursion_nothing_is_asked() -> None:
@@ -144,7 +145,7 @@ def test_without_recursion_nothing_is_asked() -> None:
         await steps(asked())
         assert (await steps(without)).answer is rest.answer
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_identical_questions_are_asked_once() -> None:
@@ -163,7 +164,7 @@ def test_identical_questions_are_asked_once() -> None:
         await coalesce(asked(), rest)
         assert len(rest.queries) == 3
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_who_leaves_does_not_take_the_answer_from_the_others() -> None:
@@ -179,7 +180,7 @@ def test_who_leaves_does_not_take_the_answer_from_the_others() -> None:
         assert (await second).answer is rest.answer
         assert len(rest.queries) == 1
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_closing_ends_what_is_being_asked() -> None:
@@ -194,7 +195,7 @@ def test_closing_ends_what_is_being_asked() -> None:
         with pytest.raises(asyncio.CancelledError):
             await waiting
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 class Upstreams:
@@ -222,7 +223,7 @@ def test_no_upstream_is_servfail_with_the_reason(*, transient: bool, code: int) 
         assert found.answer.transient is transient
         assert statistics.failed == 1
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 @pytest.mark.parametrize(("answer", "failed"), [(address(), 0), (Answer(rcode=wire.REFUSED), 1)])
@@ -235,7 +236,7 @@ def test_what_an_upstream_tells_is_counted(*, answer: Answer, failed: int) -> No
         assert found.answer is answer
         assert statistics.failed == failed
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_steps_run_in_their_order() -> None:
@@ -256,7 +257,7 @@ def test_steps_run_in_their_order() -> None:
         with pytest.raises(AssertionError):
             await composed([step(1)])(asked())
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_malformed_messages_are_answered_at_once() -> None:
@@ -271,7 +272,7 @@ def test_malformed_messages_are_answered_at_once() -> None:
         assert lines.submit(b"", print, stream=False) == b""
         await lines.close(0)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_a_query_is_answered_later() -> None:
@@ -288,7 +289,7 @@ def test_a_query_is_answered_later() -> None:
         assert reply.question[0].name.to_text() == "wWw.example."
         await lines.close(0)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_queries_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,7 +316,7 @@ def test_queries_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         await lines.close(1)
         assert len(replies) == 4
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_closing_waits_no_longer_than_it_may() -> None:
@@ -331,7 +332,7 @@ def test_closing_waits_no_longer_than_it_may() -> None:
         assert replies == []
         await lines.close(1)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_a_bug_is_logged_and_its_client_told(caplog: pytest.LogCaptureFixture) -> None:
@@ -349,5 +350,5 @@ def test_a_bug_is_logged_and_its_client_told(caplog: pytest.LogCaptureFixture) -
         await lines.close(0)
 
     with caplog.at_level(logging.ERROR):
-        asyncio.run(main())
+        loops.run(main())
     assert "a query failed" in caplog.text

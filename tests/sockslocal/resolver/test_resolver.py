@@ -11,6 +11,7 @@ import dns.name
 import dns.rcode
 import pytest
 
+from fakes import loops
 from fakes.dns_client import Clock, ask, connected, resolver
 from fakes.dns_tunnel import REFUSAL, FakeTunnel, addresses, query, response, silence, until
 from sockslocal.address import Endpoint
@@ -44,7 +45,7 @@ def test_ttls_count_down_over_udp_and_tcp() -> None:
             assert (await ask(made, query())).answer[0].ttl == 300
             assert len(tunnel.asked) == 2
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 @pytest.mark.parametrize("rcode", ["NXDOMAIN", "NOERROR"])
@@ -67,7 +68,7 @@ def test_denials_are_kept_by_their_soa(rcode: str) -> None:
             await ask(made, query())
             assert len(tunnel.asked) == (2 if rcode == "NXDOMAIN" else 3)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_a_failing_name_is_not_asked_for_at_each_query() -> None:
@@ -86,7 +87,7 @@ def test_a_failing_name_is_not_asked_for_at_each_query() -> None:
             tunnel.script = addresses
             assert (await ask(made, query())).rcode() == dns.rcode.NOERROR
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_with_the_tunnel_down_it_is_servfail_at_once_and_works_when_it_is_back() -> None:
@@ -110,7 +111,7 @@ def test_with_the_tunnel_down_it_is_servfail_at_once_and_works_when_it_is_back()
             assert (await ask(made, query())).rcode() == dns.rcode.NOERROR
             assert made.status().problem is None
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_with_all_upstreams_silent_it_is_servfail_before_the_client_gives_up(
@@ -127,7 +128,7 @@ def test_with_all_upstreams_silent_it_is_servfail_before_the_client_gives_up(
                 assert (reply.rcode(), reply.extended_errors()[0].code) == (dns.rcode.SERVFAIL, 22)
             assert len(tunnel.asked) == 1
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_identical_questions_of_many_clients_are_one_query() -> None:
@@ -148,7 +149,7 @@ def test_identical_questions_of_many_clients_are_one_query() -> None:
             assert [reply.id for reply in await asking] == list(range(50))
             assert len(held) == 1
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_do_and_ad_are_passed_through() -> None:
@@ -167,7 +168,7 @@ def test_do_and_ad_are_passed_through() -> None:
                 assert not (await ask(made, query())).flags & dns.flags.AD
             assert [bool(asked.ednsflags & dns.flags.DO) for _, asked in tunnel.asked] == [True, False]
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_a_question_of_the_command_line_shows_its_way() -> None:
@@ -192,7 +193,7 @@ def test_a_question_of_the_command_line_shows_its_way() -> None:
             with pytest.raises(ControlError):
                 await made.query("www..example", "A")
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_flushing_makes_the_next_query_ask_again() -> None:
@@ -206,7 +207,7 @@ def test_flushing_makes_the_next_query_ask_again() -> None:
             await ask(made, query())
             assert len(tunnel.asked) == 2
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_details_show_hit_rate_upstreams_and_failures() -> None:
@@ -233,7 +234,7 @@ def test_details_show_hit_rate_upstreams_and_failures() -> None:
                 ("bad.example.", 1)
             ]
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_the_status_follows_its_life() -> None:
@@ -255,7 +256,7 @@ def test_the_status_follows_its_life() -> None:
             await made.close(0)
             assert made.status().state == "off"
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
@@ -285,7 +286,7 @@ def test_a_port_in_use_is_an_error_and_nothing_stays_open(kind: socket.SocketKin
             await made.close(0)
         engine.stop()
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_an_upstream_that_sends_nonsense_is_passed_over() -> None:
@@ -301,4 +302,4 @@ def test_an_upstream_that_sends_nonsense_is_passed_over() -> None:
             first, second = made.details().upstreams
             assert (first.failed, first.resting, second.answered) == (1, True, 1)
 
-    asyncio.run(main())
+    loops.run(main())

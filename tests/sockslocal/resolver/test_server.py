@@ -7,6 +7,7 @@ import dns.message
 import dns.rcode
 import pytest
 
+from fakes import loops
 from fakes.dns_client import ask, resolver
 from fakes.dns_tunnel import FakeTunnel, addresses, query, response, silence, until
 from sockslocal.net.datagrams import Batch, PlainBatch, best_batch
@@ -30,7 +31,7 @@ def test_misses_and_hits_are_answered(batch: Callable[[], Batch], poller: Callab
             assert len(tunnel.asked) == 1
             assert (made.status().queries, made.status().cache_hits) == (2, 1)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 500])
@@ -53,7 +54,7 @@ def test_queries_that_come_together_are_all_answered(count: int) -> None:
             numbers = {int.from_bytes(reply[:2], "big"): reply[3] & 15 for reply in replies}
             assert numbers == {number: int(number % 5 == 4) for number in range(count)}
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_two_clients_get_their_own_replies() -> None:
@@ -68,7 +69,7 @@ def test_two_clients_get_their_own_replies() -> None:
             )
             assert [reply.question for reply in replies] == [message.question for message in messages]
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_an_answer_too_large_comes_with_tc() -> None:
@@ -87,7 +88,7 @@ def test_an_answer_too_large_comes_with_tc() -> None:
             assert not reply.flags & dns.flags.TC
             assert len(reply.answer[0]) == 5
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_what_is_no_query_gets_no_reply() -> None:
@@ -105,7 +106,7 @@ def test_what_is_no_query_gets_no_reply() -> None:
                     reply = await asyncio.get_running_loop().sock_recv(client, 600)
                 assert reply[:2] == b"\0\2"
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_a_client_that_left_costs_nothing() -> None:
@@ -122,7 +123,7 @@ def test_a_client_that_left_costs_nothing() -> None:
             for _ in range(3):
                 assert (await ask(made, query())).rcode() == dns.rcode.NOERROR
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_answers_after_closing_go_nowhere() -> None:
@@ -142,7 +143,7 @@ def test_answers_after_closing_go_nowhere() -> None:
                     again.bind(endpoint)
                 await made.close(1)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_a_flood_leaves_the_loop_its_turns(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,4 +170,4 @@ def test_a_flood_leaves_the_loop_its_turns(monkeypatch: pytest.MonkeyPatch) -> N
                 await until(lambda: served.count("other") == 20)
         assert served == ["dns", "other"] * 20
 
-    asyncio.run(main())
+    loops.run(main())

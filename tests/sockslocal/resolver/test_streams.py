@@ -4,6 +4,7 @@ from contextlib import suppress
 import dns.message
 import pytest
 
+from fakes import loops
 from fakes.dns_tunnel import REFUSAL, FakeTunnel, addresses, response, silence, until
 from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
@@ -38,7 +39,7 @@ def test_a_query_is_answered() -> None:
         assert tunnel.targets == [SERVER]
         await closed(tunnel, transport)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_one_connection_carries_all_queries_and_answers_come_in_any_order() -> None:
@@ -61,7 +62,7 @@ def test_one_connection_carries_all_queries_and_answers_come_in_any_order() -> N
         assert len(tunnel.streams) == 1
         await closed(tunnel, transport)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_length_and_message_leave_in_one_write() -> None:
@@ -81,7 +82,7 @@ def test_length_and_message_leave_in_one_write() -> None:
         await asyncio.gather(task, return_exceptions=True)
         await closed(tunnel, transport)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_a_connection_closed_with_queries_outstanding_is_replaced_once() -> None:
@@ -99,7 +100,7 @@ def test_a_connection_closed_with_queries_outstanding_is_replaced_once() -> None
         assert len(tunnel.streams) == 2
         await closed(tunnel, transport)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_a_connection_closed_while_idle_is_replaced_by_the_next_query() -> None:
@@ -115,7 +116,7 @@ def test_a_connection_closed_while_idle_is_replaced_by_the_next_query() -> None:
         assert len(tunnel.streams) == 3
         await closed(tunnel, transport)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_an_idle_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +140,7 @@ def test_an_idle_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
             await task
         assert len(tunnel.streams) == 2
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_a_silent_connection_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +157,7 @@ def test_a_silent_connection_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
         assert len(tunnel.streams) == 2
         await closed(tunnel, transport)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_an_attempt_to_connect_that_hangs_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +177,7 @@ def test_an_attempt_to_connect_that_hangs_is_made_anew(monkeypatch: pytest.Monke
         await transport.ask(MESSAGE, QUESTION)
         await closed(tunnel, transport)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_attempts_to_connect_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +193,7 @@ def test_attempts_to_connect_end(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(TimeoutError):
             await transport.ask(MESSAGE, QUESTION)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_all_who_wait_for_a_connection_learn_why_there_is_none() -> None:
@@ -209,7 +210,7 @@ def test_all_who_wait_for_a_connection_learn_why_there_is_none() -> None:
         await transport.ask(MESSAGE, QUESTION)
         await closed(tunnel, transport)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_closing_ends_an_attempt_to_connect() -> None:
@@ -229,7 +230,7 @@ def test_closing_ends_an_attempt_to_connect() -> None:
         (outcome,) = await asyncio.gather(task, return_exceptions=True)
         assert isinstance(outcome, asyncio.CancelledError)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_messages_that_match_nothing_are_counted_and_end_nobodys_wait() -> None:
@@ -247,7 +248,7 @@ def test_messages_that_match_nothing_are_counted_and_end_nobodys_wait() -> None:
         assert transport.mismatches == 2
         await closed(tunnel, transport)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_an_error_without_the_question_is_an_answer() -> None:
@@ -259,7 +260,7 @@ def test_an_error_without_the_question_is_an_answer() -> None:
         assert wire.is_bare_error(await transport.ask(MESSAGE, QUESTION))
         await closed(tunnel, transport)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_outstanding_queries_are_bounded() -> None:
@@ -281,4 +282,4 @@ def test_outstanding_queries_are_bounded() -> None:
         await closed(tunnel, transport)
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    asyncio.run(main())
+    loops.run(main())

@@ -7,6 +7,7 @@ import dns.message
 import dns.rcode
 import pytest
 
+from fakes import loops
 from fakes.dns_client import PATIENCE_S, connected, resolver
 from fakes.dns_tunnel import FakeTunnel, addresses, query, response, silence, until
 from sockslocal.net.poller import LoopPoller, Poller, best_poller
@@ -27,7 +28,7 @@ def test_a_miss_and_a_hit_are_answered() -> None:
             assert (made.status().queries, made.status().cache_hits) == (2, 1)
 
     for poller in (best_poller, LoopPoller):
-        asyncio.run(main(poller))
+        loops.run(main(poller))
 
 
 def test_a_hundred_queries_in_one_write_get_a_hundred_answers() -> None:
@@ -41,7 +42,7 @@ def test_a_hundred_queries_in_one_write_get_a_hundred_answers() -> None:
             assert {reply.id for reply in replies} == set(messages)
             assert all(messages[reply.id].is_response(reply) for reply in replies)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_a_slow_query_does_not_hold_up_the_others() -> None:
@@ -64,7 +65,7 @@ def test_a_slow_query_does_not_hold_up_the_others() -> None:
             tunnel.streams[0].write(len(held[0]).to_bytes(2, "big") + held[0])
             assert (await client.receive()).id == 1
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_a_message_may_come_in_single_octets() -> None:
@@ -78,7 +79,7 @@ def test_a_message_may_come_in_single_octets() -> None:
                 await asyncio.sleep(0)
             assert (await client.receive()).id == 7
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_a_client_that_closes_its_side_gets_its_answers() -> None:
@@ -95,7 +96,7 @@ def test_a_client_that_closes_its_side_gets_its_answers() -> None:
                 client.writer.write_eof()
                 assert await client.ended()
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 @pytest.mark.parametrize("length", [0, 11])
@@ -107,7 +108,7 @@ def test_a_length_below_a_header_ends_the_connection(length: int) -> None:
             client.writer.write(struct.pack("!H", length) + b"x" * length)
             assert await client.ended()
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_malformed_messages_cost_only_themselves() -> None:
@@ -123,7 +124,7 @@ def test_malformed_messages_cost_only_themselves() -> None:
             assert (first.id, first.rcode()) == (1, dns.rcode.FORMERR)
             assert (await client.receive()).id == 2
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_an_answer_is_whole_however_large() -> None:
@@ -138,7 +139,7 @@ def test_an_answer_is_whole_however_large() -> None:
                 client.send(query(rdtype="TXT"))
                 assert len((await client.receive()).answer[0]) == 200
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_an_idle_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +163,7 @@ def test_an_idle_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
                 flow.deliver(flow.sent[0][:2] + addresses(tunnel.asked[0][1])[0][2:])
                 assert (await client.receive()).id == 7
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +186,7 @@ def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
                 async with connected(made) as fourth:
                     assert await fourth.ended()
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_outstanding_queries_of_a_connection_are_bounded() -> None:
@@ -206,7 +207,7 @@ def test_outstanding_queries_of_a_connection_are_bounded() -> None:
                 flow.deliver(sent[:2] + addresses(asked)[0][2:])
             assert {(await client.receive()).id for _ in range(count)} == set(range(count))
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +230,7 @@ def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch)
                     await asyncio.sleep(0)
             assert sock.fileno() >= 0
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_a_client_that_resets_costs_nothing() -> None:
@@ -250,7 +251,7 @@ def test_a_client_that_resets_costs_nothing() -> None:
                 client.send(query(id=9))
                 assert (await client.receive()).id == 9
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_closing_ends_connections_after_what_they_wait_for() -> None:
@@ -271,7 +272,7 @@ def test_closing_ends_connections_after_what_they_wait_for() -> None:
             await closing
             assert await client.ended()
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_closing_right_after_accepting_leaves_nothing() -> None:
@@ -289,4 +290,4 @@ def test_closing_right_after_accepting_leaves_nothing() -> None:
                 async with asyncio.timeout(PATIENCE_S):
                     assert await asyncio.get_running_loop().sock_recv(far, 1) == b""
 
-    asyncio.run(main())
+    loops.run(main())

@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from fakes import loops
 from sockslocal.resolver.errors import LostError
 from sockslocal.resolver.tasks import cancelled, hedged
 
@@ -32,7 +33,7 @@ def test_the_first_is_enough_where_it_is_quick() -> None:
         assert await hedged(first.run(), second.run, 60) == ("first", False)
         assert not second.begun.is_set()
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_the_second_begins_when_the_first_is_slow_and_the_slower_is_cancelled() -> None:
@@ -47,7 +48,7 @@ def test_the_second_begins_when_the_first_is_slow_and_the_slower_is_cancelled() 
         assert attempts[1 - winner].was_cancelled
 
     for winner in (0, 1):
-        asyncio.run(main(winner))
+        loops.run(main(winner))
 
 
 def test_the_second_begins_at_once_when_the_first_fails() -> None:
@@ -59,7 +60,7 @@ def test_the_second_begins_at_once_when_the_first_fails() -> None:
         second.outcome.set_result("second")
         assert await hedged(first.run(), second.run, 60) == ("second", True)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
@@ -78,7 +79,7 @@ def test_the_later_failure_is_raised_where_both_fail(order: tuple[int, int]) -> 
         with pytest.raises(LostError, match="later"):
             await task
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_a_bug_is_not_taken_for_a_failure() -> None:
@@ -90,7 +91,7 @@ def test_a_bug_is_not_taken_for_a_failure() -> None:
         with pytest.raises(KeyError):
             await hedged(first.run(), second.run, 60)
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def test_cancelling_cancels_both() -> None:
@@ -104,4 +105,4 @@ def test_cancelling_cancels_both() -> None:
         assert first.was_cancelled
         assert second.was_cancelled
 
-    asyncio.run(main())
+    loops.run(main())

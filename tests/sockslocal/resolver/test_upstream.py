@@ -6,6 +6,7 @@ import dns.flags
 import dns.message
 import pytest
 
+from fakes import loops
 from fakes.dns_tunnel import REFUSAL, FakeTunnel, Script, addresses, query, response, silence, truncated
 from sockslocal.address import Endpoint
 from sockslocal.config.model import Upstream as UpstreamConfig
@@ -38,7 +39,7 @@ def run(
             await server.close()
             await tunnel.close()
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 @pytest.mark.parametrize("scheme", ["udp", "tcp"])

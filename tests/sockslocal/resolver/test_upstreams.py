@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 import dns.message
 import pytest
 
+from fakes import loops
 from fakes.dns_tunnel import REFUSAL, FakeTunnel, Script, addresses, query, response, silence
 from sockslocal.address import Endpoint
 from sockslocal.config.model import Upstream as UpstreamConfig
@@ -48,7 +49,7 @@ def run(
             await servers.close()
             await tunnel.close()
 
-    asyncio.run(main())
+    loops.run(main())
 
 
 def failing(message: dns.message.Message, _path: str) -> list[bytes]:

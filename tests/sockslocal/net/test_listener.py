@@ -1,0 +1,494 @@
+import errno
+import os
+import resource
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from fakes import loops
+from fakes.engine import POLLERS, turns, until
+from fakes.sockets import closing
+from sockslocal.net import listener as module
+from sockslocal.net.listener import BATCH, RESERVE, DescriptorBudget, Listener, descriptor_limit
+from sockslocal.net.poller import Poller, best_poller
+
+Make = Callable[[], Poller]
+
+every_poller = pytest.mark.parametrize("make", POLLERS, ids=["best", "loop"])
+
+
+class Door:
+    """A listener, and what it has accepted."""
+
+    def __init__(self, poller: Poller) -> None:
+        self.poller = poller
+        self.sock = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.sock.setblocking(False)
+        self.accepted: list[socket.socket] = []
+        self.budget = DescriptorBudget(1 << 20)
+        self.listener = Listener(poller, self.sock, self.accept, self.budget)
+        self.clients: list[socket.socket] = []
+
+    def accept(self, sock: socket.socket) -> None:
+        self.accepted.append(sock)
+
+    def knock(self, count: int = 1) -> None:
+        """Connect so many clients; the kernel accepts them into the backlog at once."""
+        self.clients += [socket.create_connection(self.sock.getsockname()) for _ in range(count)]
+
+    def close(self) -> None:
+        """Close the listener and all connections."""
+        self.listener.close()
+        for sock in (*self.accepted, *self.clients):
+            sock.close()
+
+
+def opening(
+    body: Callable[[Door], Awaitable[None]], make: Make = best_poller, *, limit: int = 1 << 20
+) -> None:
+    """Run `body` with a listener in a loop of its own."""
+
+    async def main() -> None:
+        poller = make()
+        with ExitStack() as stack:
+            stack.callback(poller.stop)
+            door = Door(poller)
+            stack.callback(door.close)
+            await body(door)
+
+    loops.run(main())
+
+
+@every_poller
+def test_accepts(make: Make) -> None:
+    """A connection is handed over non-blocking, ready to be used, as often as one comes."""
+
+    async def body(door: Door) -> None:
+        for count in range(1, 4):
+            door.knock()
+            await until(lambda count=count: len(door.accepted) == count, f"connection {count}")  # type: ignore[misc]
+            accepted, client = door.accepted[-1], door.clients[-1]
+            assert not accepted.getblocking()
+            assert accepted.getpeername() == client.getsockname()
+            client.send(b"x")
+            assert accepted.recv(1) == b"x"
+
+    opening(body, make)
+
+
+def test_address() -> None:
+    """The address that the kernel chose can be told."""
+
+    async def body(door: Door) -> None:
+        assert door.listener.address == door.sock.getsockname()
+
+    opening(body)
+
+
+def test_unix_and_ipv6(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What is accepted is of the listener's family."""
+
+    async def main() -> None:
+        poller = best_poller()
+        path = str(tmp_path_factory.mktemp("s") / "s")
+        for family, address in ((socket.AF_UNIX, path), (socket.AF_INET6, ("::1", 0))):
+            listening = socket.socket(family, socket.SOCK_STREAM)
+            listening.bind(address)
+            listening.listen()
+            listening.setblocking(False)
+            accepted: list[socket.socket] = []
+            listener = Listener(poller, listening, accepted.append, DescriptorBudget(1 << 20))
+            with socket.socket(family, socket.SOCK_STREAM) as client:
+                client.connect(listening.getsockname())
+                await until(lambda accepted=accepted: accepted, "a connection")  # type: ignore[misc]
+                assert (accepted[0].family, accepted[0].type) == (family, socket.SOCK_STREAM)
+                accepted[0].close()
+            listener.close()
+        poller.stop()
+
+    loops.run(main())
+
+
+@every_poller
+def test_more_than_a_batch(make: Make) -> None:
+    """All that wait are accepted, and between two batches other sockets have their turn."""
+
+    async def body(door: Door) -> None:
+        door.knock(2 * BATCH + 10)
+        seen: list[int] = []
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        with closing(near, far):
+            door.poller.register(near, lambda _bits: seen.append(len(door.accepted)))
+            far.send(b"x")
+            await until(lambda: len(door.accepted) == 2 * BATCH + 10, "all connections")
+            assert min(seen) <= BATCH
+            door.poller.close(near)
+
+    opening(body, make)
+
+
+def test_closed() -> None:
+    """After `close` nothing is accepted, the port is free, and what was accepted lives."""
+
+    async def body(door: Door) -> None:
+        door.knock()
+        await until(lambda: door.accepted, "a connection")
+        address = door.sock.getsockname()
+        door.listener.close()
+        door.listener.close()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
+        door.clients[0].send(b"x")
+        await turns()
+        assert door.accepted[0].recv(1) == b"x"
+
+    opening(body)
+
+
+def test_closed_from_within() -> None:
+    """The receiver of a connection may close the listener; those behind it are not accepted."""
+
+    async def body(door: Door) -> None:
+        def accept(sock: socket.socket) -> None:
+            door.accepted.append(sock)
+            door.listener.close()
+
+        door.listener._accepted = accept
+        door.knock(3)
+        await until(lambda: door.accepted, "a connection")
+        await turns()
+        assert len(door.accepted) == 1
+
+    opening(body)
+
+
+@every_poller
+def test_bug_of_the_receiver(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """A connection that cannot be served is closed, and those behind it are accepted."""
+
+    async def body(door: Door) -> None:
+        def accept(sock: socket.socket) -> None:
+            door.accepted.append(sock)
+            if len(door.accepted) == 1:
+                raise RuntimeError("bug")
+
+        door.listener._accepted = accept
+        door.knock(3)
+        await until(lambda: len(door.accepted) == 3, "all connections")
+        assert door.clients[0].recv(1) == b""
+        assert door.accepted[0].fileno() == -1
+
+    opening(body, make)
+    assert "bug" in caplog.text
+
+
+class Accepting:
+    """A listening socket whose next calls of accept fail as it is told."""
+
+    def __init__(self, sock: socket.socket, errors: list[int]) -> None:
+        self._sock = sock
+        self.errors = errors
+        self.calls = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def _accept(self) -> Any:
+        self.calls += 1
+        if self.errors:
+            raise OSError(self.errors[0], os.strerror(self.errors.pop(0)))
+        return self._sock._accept()  # type: ignore[attr-defined]
+
+
+def failing(door: Door, *errors: int) -> Accepting:
+    """Have `door` fail with `errors`, one a call."""
+    fake = Accepting(door.sock, list(errors))
+    door.listener._sock = fake  # type: ignore[assignment]
+    return fake
+
+
+@every_poller
+def test_clients_that_went_away(make: Make) -> None:
+    """A client that is gone before it was accepted costs nobody else anything."""
+
+    async def body(door: Door) -> None:
+        fake = failing(door, errno.ECONNABORTED, errno.EPROTO, errno.EPERM)
+        door.knock(2)
+        await until(lambda: len(door.accepted) == 2, "the others")
+        assert fake.calls >= 5
+
+    opening(body, make)
+
+
+@every_poller
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS])
+def test_full(
+    make: Make, error: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full process or machine: accepting pauses, whatever else arrives; one line says why; it goes on."""
+    monkeypatch.setattr(module, "PAUSE_S", 0.05)
+
+    async def body(door: Door) -> None:
+        fake = failing(door, *[error] * 3)
+        door.knock()
+        await until(lambda: fake.calls == 1, "the first try")
+        door.knock(20)  # each is an edge of its own
+        await turns()
+        await until(lambda: len(door.accepted) == 21, "all connections")
+        assert fake.calls <= 3 + 21 + 2, "each pause ends with one try"
+
+    opening(body, make)
+    assert [record.message for record in caplog.records] == [
+        f"! {os.strerror(error).lower()} (limit {1 << 20}): new connections wait"
+    ]
+
+
+def test_an_error_that_stays() -> None:
+    """An error that no retry mends is not retried without pause."""
+
+    async def body(door: Door) -> None:
+        fake = failing(door, *[errno.EINVAL] * 10_000)
+        door.knock()
+        await until(lambda: fake.calls, "the first try")
+        await turns(10)
+        assert fake.calls == BATCH
+        fake.errors.clear()
+        await until(lambda: door.accepted, "the connection")
+
+    opening(body)
+
+
+def test_closed_during_a_pause() -> None:
+    """A listener that is closed while it pauses stays closed."""
+
+    async def body(door: Door) -> None:
+        fake = failing(door, *[errno.EMFILE] * 3)
+        door.knock()
+        await until(lambda: fake.calls, "the first try")
+        pause = door.listener._pause
+        door.listener.close()
+        assert pause is not None
+        assert pause.cancelled()
+
+    opening(body)
+
+
+def test_closed_by_the_receiver_of_the_last_descriptor() -> None:
+    """The same where the receiver of a connection closes it, and no descriptor is left."""
+
+    async def body(door: Door) -> None:
+        door.budget.ceiling = 0
+
+        def accept(sock: socket.socket) -> None:
+            door.accepted.append(sock)
+            door.listener.close()
+
+        door.listener._accepted = accept
+        door.knock()
+        await until(lambda: door.accepted, "the connection")
+        assert door.listener._pause is None
+
+    opening(body)
+
+
+# --- the budget
+
+
+def test_the_reserve() -> None:
+    """The last descriptors are not given to connections: at most half of them."""
+    assert DescriptorBudget(1024).ceiling == 1024 - RESERVE
+    assert DescriptorBudget(64).ceiling == 32
+
+
+@every_poller
+def test_the_reserve_is_left_alone(
+    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Near the limit accepting pauses, and goes on when descriptors are free again."""
+    monkeypatch.setattr(module, "PAUSE_S", 0.01)
+
+    async def body(door: Door) -> None:
+        lowest = os.dup(2)
+        os.close(lowest)
+        door.knock(10)
+        door.budget.ceiling = lowest + 10 + 3
+        await until(lambda: door.accepted, "connections")
+        await turns(20)
+        assert 3 <= len(door.accepted) <= 5
+        for sock in door.accepted:
+            sock.close()
+        before = len(door.accepted)
+        await until(lambda: len(door.accepted) > before, "connections again")
+        for client in door.clients:
+            client.close()
+        door.budget.ceiling = 1 << 20
+        await until(lambda: len(door.accepted) == 10, "all connections")
+
+    opening(body, make)
+    assert len(caplog.records) == 1
+
+
+def test_spent() -> None:
+    """It is spent when a new descriptor would come from the reserve; standard error is not needed to tell."""
+    budget = DescriptorBudget(1 << 20)
+    lowest = os.dup(2)
+    os.close(lowest)
+    assert not budget.is_spent(10_000)
+    budget.ceiling = lowest
+    assert budget.is_spent(0)
+    budget.ceiling = lowest + 1
+    assert not budget.is_spent(0)
+
+
+def test_spent_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where descriptors are no small numbers, what counts is how many sockets are watched."""
+    monkeypatch.setattr(sys, "platform", "win32")
+    budget = DescriptorBudget(descriptor_limit())
+    near, far = socket.socketpair()
+    with closing(near, far):
+        assert budget.may_be_spent(near)
+    assert budget.limit == 512
+    assert not budget.is_spent(512 - RESERVE - 1)
+    assert budget.is_spent(512 - RESERVE)
+
+
+def test_one_warning_a_minute(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """However often descriptors come and go, the log says so once a minute."""
+    now = 1_000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    budget = DescriptorBudget(100)
+    for _ in range(5):
+        budget.warn("too many open files")
+    now += 59
+    budget.warn("too many open files")
+    assert [record.message for record in caplog.records] == [
+        "! too many open files (limit 100): new connections wait"
+    ]
+    now += 1
+    budget.warn("too many open files")
+    assert len(caplog.records) == 2
+
+
+def limits(monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, *, most: int) -> list[int]:
+    """Pretend these limits, and a system that allows no more than `most`; gives what was set."""
+    done: list[int] = []
+
+    def set_limit(_which: int, pair: tuple[int, int]) -> None:
+        if pair[0] > most:
+            raise ValueError("current limit exceeds maximum limit")
+        done.append(pair[0])
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", set_limit)
+    return done
+
+
+INFINITY = resource.RLIM_INFINITY
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "most", "expected"),
+    [
+        (1_024, 20_000, 20_000, 20_000),
+        (20_000, 20_000, 20_000, 20_000),
+        (256, INFINITY, 100_000, 65_536),
+        (256, INFINITY, 24_576, 10_240),
+        (256, INFINITY, 256, 256),
+        (65_536, INFINITY, 100_000, 65_536),
+        (INFINITY, INFINITY, 100_000, INFINITY),
+    ],
+)
+def test_limit(monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, most: int, expected: int) -> None:
+    """The limit is raised as far as the system lets it be."""
+    done = limits(monkeypatch, soft, hard, most=most)
+    assert descriptor_limit() == expected
+    assert done == ([expected] if expected != soft else [])
+
+
+EXHAUSTED = """
+import asyncio, logging, resource, socket, sys
+from sockslocal.net.listener import DescriptorBudget, Listener, descriptor_limit
+from sockslocal.net import listener
+from sockslocal.net.poller import best_poller, new_loop
+
+listener.PAUSE_S = 0.05
+
+async def main():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    poller = best_poller()
+    listening = socket.create_server(("127.0.0.1", 0), backlog=200)
+    listening.setblocking(False)
+    accepted, total = [], 0
+
+    def accept(sock):
+        nonlocal total
+        total += 1
+        accepted.append(sock)
+
+    Listener(poller, listening, accept, DescriptorBudget(int(sys.argv[1])))
+    print(listening.getsockname()[1], flush=True)
+    loop = asyncio.get_running_loop()
+    commands = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
+    while command := await commands.readline():
+        if command == b"count\\n":
+            print(total, flush=True)
+        if command == b"echo\\n":
+            accepted[0].send(accepted[0].recv(100))
+        if command == b"free\\n":
+            while accepted:
+                accepted.pop().close()
+
+logging.basicConfig(level=logging.DEBUG, stream=sys.stderr, format="%(name)s %(message)s")
+asyncio.Runner(loop_factory=new_loop).run(main())
+"""
+
+
+@pytest.mark.parametrize("limit", [64, 1_000])
+def test_exhausted_for_real(limit: int) -> None:
+    """With 64 descriptors and 100 clients: connections live, accepting pauses, one line, full recovery.
+
+    Where the budget thinks that there are more, the kernel's EMFILE does what it does otherwise.
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-c", EXHAUSTED, str(limit)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    assert child.stderr is not None
+    with child, ExitStack() as stack:
+
+        def ask(command: str) -> int:
+            print(command, file=child.stdin, flush=True)
+            return int(child.stdout.readline()) if child.stdout and command == "count" else 0
+
+        port = int(child.stdout.readline())
+        clients = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10)) for _ in range(100)
+        ]
+        count, before = ask("count"), -1
+        while count != before or not count:
+            count, before = ask("count"), count
+        assert 0 < count < 64
+        clients[0].send(b"alive")
+        ask("echo")
+        assert clients[0].recv(5) == b"alive"
+        while ask("count") < 100:
+            ask("free")
+        child.stdin.close()
+        errors = child.stderr.read()
+    lines = [line for line in errors.splitlines() if line.startswith("sockslocal")]
+    assert len(lines) == 1, errors
+    assert "too many open files" in lines[0]

@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -308,6 +309,8 @@ def test_a_port_in_use_opens_none_of_a_range(server: FakeServer) -> None:
 
 def test_a_unix_socket(server: FakeServer, echo: Endpoint, tmp_path: Path) -> None:
     """A forward may listen there; only its user may connect."""
+    if sys.platform == "win32":
+        pytest.skip("Python has no Unix sockets on Windows")
     path = tmp_path / "db.sock"
 
     async def test(engine: Engine) -> None:

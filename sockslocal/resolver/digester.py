@@ -7,7 +7,7 @@ slice of this work everybody else has a turn. A thread would not do: it keeps th
 import asyncio
 import time
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import cast
 
 from sockslocal.resolver.answer import Answer
@@ -21,6 +21,9 @@ MAX_LARGE = 64
 
 SLICE_S = 0.001
 """Seconds of work in one iteration of the loop."""
+
+MAX_TURNS = 8
+"""Messages that are begun or gone on with in one iteration."""
 
 FOLLOWING_S = 0.0001
 """Seconds of work that an answer causes when it is there: it is kept, and replies are sent."""
@@ -50,9 +53,11 @@ class Digester:
             self._large -= 1
 
     async def _run(self, steps: Generator[None, None, Answer]) -> Answer:
+        if self._queue:
+            await self._turn(self._queue.append)
         while True:
-            if self._spent >= SLICE_S or self._queue:
-                await self._turn()
+            while self._spent >= SLICE_S:
+                await self._turn(self._queue.appendleft)
             answer = self._work(steps)
             if answer is not None:
                 return answer
@@ -71,15 +76,12 @@ class Digester:
             self._schedule()
         return None
 
-    async def _turn(self) -> None:
-        """Wait behind the others, for an iteration of the loop each."""
+    async def _turn(self, queue: Callable[[asyncio.Future[None]], None]) -> None:
+        """Wait in the queue for another iteration of the loop."""
         turn = self._loop.create_future()
-        self._queue.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            self._schedule()  # the turn may have been given already
-            raise
+        queue(turn)
+        self._schedule()
+        await turn
 
     def _schedule(self) -> None:
         if not self._scheduled:
@@ -87,10 +89,12 @@ class Digester:
             self._loop.call_soon(self._next)
 
     def _next(self) -> None:
+        """Begin another slice with as many as may fit in it."""
         self._scheduled = False
         self._spent = 0.0
-        while self._queue:
+        for _ in range(min(len(self._queue), MAX_TURNS)):
             turn = self._queue.popleft()
             if not turn.done():
                 turn.set_result(None)
-                return
+        if self._queue:
+            self._schedule()

@@ -4,10 +4,9 @@
 """
 
 import asyncio
-import functools
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ from sockslocal.resolver.tasks import cancelled
 from sockslocal.resolver.upstreams import Upstreams
 from sockslocal.resolver.wire import FORMERR, OPT, REFUSED, SERVFAIL, Query, Refused, parse_query
 
-MAX_PENDING = 4096
+MAX_PENDING = 2048
 """Queries that wait for an answer; further ones are told SERVFAIL at once."""
 
 MAX_BEGINNING = 8
@@ -42,8 +41,8 @@ class Found(NamedTuple):
 
 
 Seconds = Callable[[], int]
-Rest = Callable[[Query], Awaitable[Found]]
-Step = Callable[[Query, Rest], Awaitable[Found]]
+Rest = Callable[[Query], Coroutine[Any, Any, Found]]
+Step = Callable[[Query, Rest], Coroutine[Any, Any, Found]]
 
 
 async def refuse(query: Query, rest: Rest) -> Found:
@@ -85,18 +84,13 @@ class Coalesce:
         key = query.key
         task = self._asking.get(key)
         if task is None:
-            task = asyncio.ensure_future(_run(rest, query))
-            self._asking[key] = task
+            task = self._asking[key] = asyncio.create_task(rest(query))
             task.add_done_callback(lambda _: self._asking.pop(key, None))
         return await asyncio.shield(task)
 
     async def close(self) -> None:
         """Stop asking; who waits is cancelled."""
         await cancelled(self._asking.values())
-
-
-async def _run(rest: Rest, query: Query) -> Found:
-    return await rest(query)
 
 
 def store(cache: Cache, now: Seconds) -> Step:
@@ -134,12 +128,12 @@ def composed(steps: Sequence[Step]) -> Rest:
     """The steps as one; the last of them never asks the rest."""
     rest: Rest = _nothing
     for step in reversed(steps):
-        rest = functools.partial(_apply, step, rest)
+        rest = _bound(step, rest)
     return rest
 
 
-async def _apply(step: Step, rest: Rest, query: Query) -> Found:
-    return await step(query, rest)
+def _bound(step: Step, rest: Rest) -> Rest:
+    return lambda query: step(query, rest)
 
 
 async def _nothing(query: Query) -> Found:
@@ -168,8 +162,7 @@ class Pipeline:
         if len(self._queue) + len(self._tasks) >= MAX_PENDING:
             return failure(SERVFAIL, NOT_READY, "too many queries wait").reply(query, stream=stream)
         self._queue.append(self._answer(query, respond, stream=stream))
-        if not self._scheduled:
-            self._begin()
+        self._schedule()
         return None
 
     async def close(self, grace: float) -> None:
@@ -186,8 +179,13 @@ class Pipeline:
             task = self._loop.create_task(self._queue.popleft())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        self._scheduled = bool(self._queue)
-        if self._scheduled:
+        self._scheduled = False
+        if self._queue:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
             self._loop.call_soon(self._begin)
 
     async def _answer(self, query: Query, respond: Callable[[bytes], None], *, stream: bool) -> None:

@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from hypothesis import given
@@ -85,13 +84,10 @@ def test_idle() -> None:
     assert table.idle(50) == [long]
 
 
-@given(
-    limit=st.integers(1, 5),
-    steps=st.lists(
-        st.tuples(st.sampled_from(["use", "discard", "wait"]), st.integers(0, 7), st.floats(0, 20)),
-        max_size=60,
-    ),
-)
+STEPS = st.tuples(st.sampled_from(["use", "discard", "wait"]), st.integers(0, 7), st.floats(0, 20))
+
+
+@given(limit=st.integers(1, 5), steps=st.lists(STEPS, max_size=60))
 def test_invariants(limit: int, steps: list[tuple[str, int, float]]) -> None:
     """Never more than the limit, as far as who uses the table asks for room; never an active one evicted."""
     table: FlowTable[Flow] = FlowTable(limit)
@@ -122,6 +118,3 @@ def may_add(table: FlowTable[Flow], model: dict[Flow, float], now: float) -> boo
         del model[room]
         return True
     return room
-
-
-Predicate = Callable[[Flow], bool]

@@ -21,7 +21,7 @@ from sockslocal.net.associations import ASSOCIATE, MAX_WAITING, MAX_WAITING_OCTE
 from sockslocal.net.datagrams import Batch, PlainBatch, best_batch
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.engine import Engine
-from sockslocal.net.poller import Poller
+from sockslocal.net.poller import READABLE, Poller
 from sockslocal.socks5.datagram import encode_header
 
 
@@ -339,7 +339,14 @@ def test_many_datagrams_take_turns(server: FakeServer, monkeypatch: pytest.Monke
             server.inject(session_of(server), encode_header(remote) + payload, from_elsewhere=False)
         await until(lambda: len(made.receiver.payloads) == len(payloads), "all")
         assert made.receiver.payloads == payloads
+        for payload in payloads[:5]:
+            server.inject(session_of(server), encode_header(remote) + payload, from_elsewhere=False)
+        made.association._relay_ready(READABLE)
+        made.association._relay_ready(READABLE)
+        assert len(made.receiver.payloads) == len(payloads) + 2, "one turn, however often it is called"
         made.flow.close()
+        await turns()
+        assert len(made.receiver.payloads) == len(payloads) + 2
 
     run(test, batch=SmallBatch)
 
@@ -447,7 +454,10 @@ def test_octets_on_the_control_connection_mean_nothing(
         made = make(engine, server.address, echo)
         for _ in range(5):
             assert await made.echo(b"ping") == b"ping"
+        made.association._control_resuming = True
+        made.association._control_ready(READABLE)
         made.flow.close()
+        made.association._read_control()
 
     run(test, poller=poller)
 
@@ -458,6 +468,9 @@ def test_nothing_is_written_on_the_control_connection(server: FakeServer, echo: 
     async def test(engine: Engine) -> None:
         made = make(engine, server.address, echo)
         assert await made.echo(b"ping") == b"ping"
+        control = made.association._control
+        assert control is not None
+        assert control.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), "but for what the system sends"
         made.flow.close()
         await until(lambda: session_of(server).finished, "the server saw the end")
         assert session_of(server).segments == [b"\5\1\0", b"\5\3\0\1\0\0\0\0\0\0"]

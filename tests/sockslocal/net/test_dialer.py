@@ -199,6 +199,22 @@ def test_an_association_is_asked_for_in_the_family_of_the_connection(host: str, 
         assert server.sessions[0].segments[-1] == b"\5\3\0" + zeros
 
 
+@pytest.mark.parametrize("poller", POLLERS)
+def test_a_readiness_without_octets_is_waited_out(strict: FakeServer, poller: Callable[[], Poller]) -> None:
+    """A poller may call once too often."""
+    strict.script = Script(at=Stage.REPLY, act=Act.DRIP, interval=0.001)
+
+    async def test(engine: Engine) -> None:
+        dial, outcome = begin(engine, way_to(strict.address, CREDENTIALS))
+        await until(lambda: dial._sock is not None, "connected")
+        while not outcome.over:
+            dial._ready(dial.sock, READABLE)
+            await turns(1)
+        engine.poller.close(outcome.dial.sock)
+
+    run(test, poller=poller)
+
+
 # what lies behind the reply
 
 

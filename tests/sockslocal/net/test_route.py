@@ -213,6 +213,8 @@ def test_a_stream(first: FakeServer, echo: Endpoint, poller: Callable[[], Poller
     async def test(engine: Engine) -> None:
         servers = Servers(engine, first.address)
         reader, writer = await servers.route.open_stream(echo)
+        sock = writer.get_extra_info("socket")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         writer.write(b"x" * 300_000)
         writer.write_eof()
         assert len(await reader.read(-1)) == 300_000

@@ -97,6 +97,25 @@ def test_a_server_that_works_is_up(fake: FakeServer) -> None:
     run(test)
 
 
+def test_it_is_tried_by_one_probe_at_a_time(fake: FakeServer) -> None:
+    """And one that is up is not shown as anything else while it is tried anew."""
+    fake.scripts.append(Script(at=Stage.METHOD, act=Act.DRIP, interval=0.01))
+
+    async def test(engine: Engine) -> None:
+        watched = Watched(engine, fake.address)
+        watched.server.settle_login(GOOD)
+        watched.server.probe()
+        await watched.reaches("up")
+        assert len(fake.sessions) == 1
+        watched.server.settle_login(GOOD)
+        await until(lambda: len(fake.sessions) == 2 and fake.sessions[1].finished, "tried anew")
+        await turns()
+        assert watched.states == ["connecting", "up"]
+        watched.server.close()
+
+    run(test)
+
+
 def test_a_server_that_is_down_is_tried_again(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing has to be restarted: it is up soon after it has returned."""
     monkeypatch.setattr(module, "FIRST_RETRY_S", 0.01)

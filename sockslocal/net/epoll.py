@@ -18,8 +18,10 @@ import selectors
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import Context
 from selectors import SelectorKey
-from typing import Any
+from time import monotonic
+from typing import Any, TypeVarTuple
 
 from sockslocal.net.poller import FIN, IN, OUT, URGENT, Poller
 
@@ -27,6 +29,7 @@ _EDGES = IN | URGENT | OUT | FIN | select.EPOLLET  # errors and hang-ups are alw
 _BATCH = 512
 
 Events = Sequence[tuple[int, int]]
+Ts = TypeVarTuple("Ts")
 
 
 class EdgeSelector(selectors.BaseSelector):
@@ -38,6 +41,8 @@ class EdgeSelector(selectors.BaseSelector):
         """Is given all events; those of descriptors that it does not know are not its own."""
         self.in_a_hurry: Callable[[], object] = bool
         """Whether to look only at what is ready now."""
+        self.disturbed = False
+        """Whether the loop has something to do that it had not when it began to select."""
         self._keys: dict[int, SelectorKey] = {}
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> SelectorKey:
@@ -61,13 +66,18 @@ class EdgeSelector(selectors.BaseSelector):
         return key
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
-        events = self.epoll.poll(self._patience(timeout), _BATCH)
+        """What is ready for asyncio; meanwhile the data plane's events are handed out, round after round."""
+        deadline = math.inf if timeout is None else monotonic() + max(timeout, 0)
         keys = self._keys
-        # Before the others: what their handlers close and open may take the same numbers.
-        ready = [(keys[fd], _asked(bits, keys[fd].events)) for fd, bits in events if fd in keys]
-        if self.take is not None:
-            self.take(events)
-        return ready
+        self.disturbed = False
+        while True:
+            events = self.epoll.poll(self._patience(deadline), _BATCH)
+            # Before the others: what their handlers close and open may take the same numbers.
+            ready = [(keys[fd], _asked(bits, keys[fd].events)) for fd, bits in events if fd in keys]
+            if self.take is not None:
+                self.take(events)
+            if ready or self.disturbed or monotonic() >= deadline:
+                return ready
 
     def close(self) -> None:
         self.epoll.close()
@@ -76,13 +86,13 @@ class EdgeSelector(selectors.BaseSelector):
     def get_map(self) -> Mapping[Any, SelectorKey]:
         return self._keys
 
-    def _patience(self, timeout: float | None) -> float:
+    def _patience(self, deadline: float) -> float:
         """How long to wait, in seconds; -1 for ever."""
         if self.in_a_hurry():
             return 0
-        if timeout is None:
+        if deadline == math.inf:
             return -1
-        return math.ceil(timeout * 1e3) * 1e-3 if timeout > 0 else 0  # epoll counts whole milliseconds
+        return math.ceil(max(deadline - monotonic(), 0) * 1e3) * 1e-3  # epoll counts whole milliseconds
 
 
 def _levels(events: int) -> int:
@@ -97,11 +107,23 @@ def _asked(bits: int, events: int) -> int:
 
 
 class EdgeLoop(asyncio.SelectorEventLoop):
-    """The loop that the data plane wants."""
+    """The loop that the data plane wants: it turns only when asyncio has something to do."""
 
     def __init__(self) -> None:
         self.edges = EdgeSelector()
         super().__init__(self.edges)
+
+    def call_soon(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        self.edges.disturbed = True
+        return super().call_soon(callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        self.edges.disturbed = True
+        return super().call_at(when, callback, *args, context=context)
 
 
 class EpollPoller(Poller):

@@ -1,6 +1,10 @@
+import asyncio
 import errno
+import os
 import select
+import selectors
 import socket
+from contextlib import suppress
 
 import pytest
 
@@ -9,8 +13,8 @@ from fakes.descriptors import open_descriptors
 from fakes.engine import turns, until
 from fakes.sockets import closing, tcp_pair
 from sockslocal.net import poller
-from sockslocal.net.epoll import EpollPoller
-from sockslocal.net.poller import URGENT, best_poller
+from sockslocal.net.epoll import EdgeSelector, EpollPoller
+from sockslocal.net.poller import IN, URGENT, best_poller
 
 
 def test_the_bits_are_those_of_epoll() -> None:
@@ -80,3 +84,88 @@ def test_no_descriptor_of_its_own() -> None:
         EpollPoller().stop()
 
     loops.run(main())
+
+
+def test_timers_fire_while_sockets_keep_the_loop_busy() -> None:
+    """The data plane's rounds end when a timer is due, however much there is to hand out."""
+
+    async def main() -> None:
+        poller = EpollPoller()
+        near, far = tcp_pair()
+        fired: list[bool] = []
+
+        def answer(_bits: int) -> None:
+            with suppress(BlockingIOError):
+                near.recv(100)
+            far.send(b"again")
+
+        with closing(near, far):
+            poller.register(near, answer)
+            far.send(b"first")
+            asyncio.get_running_loop().call_later(0.01, fired.append, True)
+            await until(lambda: fired, "the timer")
+            poller.close(near)
+        poller.stop()
+
+    loops.run(main())
+
+
+def test_what_a_handler_schedules_is_done_next() -> None:
+    """A callback, a timer and a future's waiter, all begun within a handler, need no other event to run."""
+
+    async def main() -> None:
+        poller = EpollPoller()
+        loop = asyncio.get_running_loop()
+        near, far = tcp_pair()
+        done: list[str] = []
+        told = loop.create_future()
+
+        def handle(bits: int) -> None:
+            if bits & IN and not told.done():
+                loop.call_soon(done.append, "callback")
+                loop.call_later(0.001, done.append, "timer")
+                told.set_result(None)
+
+        with closing(near, far):
+            poller.register(near, handle)
+            far.send(b"!")
+            async with asyncio.timeout(5):
+                await told
+            await until(lambda: sorted(done) == ["callback", "timer"], "both")
+            poller.close(near)
+        poller.stop()
+
+    loops.run(main())
+
+
+def test_a_thread_wakes_the_loop() -> None:
+    """`call_soon_threadsafe` is noticed while the loop waits for sockets."""
+
+    async def main() -> None:
+        poller = EpollPoller()
+        async with asyncio.timeout(5):
+            assert await asyncio.to_thread(lambda: "done") == "done"
+        poller.stop()
+
+    loops.run(main())
+
+
+def test_the_selector_does_what_the_standard_one_does() -> None:
+    """Readable, writable, changed, closed before it is unregistered, and a time-out with nothing ready."""
+    near, far = tcp_pair()
+    selector = EdgeSelector()
+    with closing(near, far):
+        assert selector.select(0.001) == []
+        key = selector.register(near, selectors.EVENT_READ | selectors.EVENT_WRITE, "data")
+        assert selector.select(0) == [(key, selectors.EVENT_WRITE)]
+        far.send(b"!")
+        key = selector.modify(near, selectors.EVENT_READ, "other data")
+        assert selector.select(None) == [(key, selectors.EVENT_READ)]
+        assert selector.get_map()[near.fileno()] is key
+        assert selector.unregister(near) is key
+        assert selector.select(-1) == []
+        selector.register(near.fileno(), selectors.EVENT_READ)
+        descriptor = near.detach()
+        os.close(descriptor)
+        selector.unregister(descriptor)
+    selector.close()

@@ -4,8 +4,8 @@ import asyncio
 import secrets
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Callable
 
-from sockslocal.resolver import wire
 from sockslocal.resolver.errors import LostError
 
 FAIR_S = 2.0
@@ -14,64 +14,58 @@ FAIR_S = 2.0
 _RETIRED = 1024
 
 
-class Exchange:
+class _Exchange:
     """A query that waits for its answer."""
 
-    __slots__ = ("answered", "number", "question", "sent")
+    __slots__ = ("answered", "question")
 
-    def __init__(self, number: int, question: bytes, sent: float) -> None:
-        self.number = number
+    def __init__(self, question: bytes, answered: asyncio.Future[bytes]) -> None:
         self.question = question
-        self.sent = sent
-        self.answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.answered = answered
 
 
 class Channel(ABC):
     """A flow or a connection, from its opening to its end.
 
-    A message answers a query if its id and its question are the query's; where `exact`, in the same letter
-    case. Any other is counted, and ends nobody's wait.
+    A message answers a query if its id and its question are the query's. Any other is counted, and ends
+    nobody's wait.
     """
 
-    def __init__(self, *, exact: bool) -> None:
+    def __init__(self) -> None:
         self.mismatches = 0
         self.ended: Exception | None = None
         """Why it carries no more."""
-        self._exact = exact
         self._loop = asyncio.get_running_loop()
-        self._opened = self._heard = self._loop.time()
-        self._waiting: dict[int, Exchange] = {}
+        self._opened = self._heard = self._used = self._loop.time()
+        self._waiting: dict[int, _Exchange] = {}
         self._retired: deque[int] = deque(maxlen=_RETIRED)
 
-    def begin(self, question: bytes) -> Exchange:
-        """Wait for an answer to `question`, under an id that nobody can guess.
+    async def exchange(self, question: bytes, send: Callable[[int], None]) -> bytes:
+        """The response to `question`, which `send` sends under an id that nobody can guess.
 
-        Raises what ended the channel.
+        Raises what ended the channel. Cancelled by whoever has waited long enough.
         """
         if self.ended is not None:
             raise self.ended
         while (number := secrets.randbits(16)) in self._waiting:
             pass
-        exchange = self._waiting[number] = Exchange(number, question, self._loop.time())
-        return exchange
-
-    async def outcome(self, exchange: Exchange) -> bytes:
-        """The answer; raises what ended the channel. Cancelled by whoever has waited long enough."""
+        waiting = self._waiting[number] = _Exchange(question, self._loop.create_future())
+        sent = self._used = self._loop.time()
         try:
-            return await exchange.answered
+            send(number)
+            return await waiting.answered
         except asyncio.CancelledError:
-            if self._heard <= exchange.sent and self._loop.time() - self._opened >= FAIR_S:
-                self.end(LostError("nothing comes back"))
+            self._give_up(sent)
             raise
         finally:
-            del self._waiting[exchange.number]
-            self._retired.append(exchange.number)
+            del self._waiting[number]
+            self._retired.append(number)
 
     def received(self, message: bytes) -> None:
         """Take a message from the upstream."""
         number = int.from_bytes(message[:2], "big")
         exchange = self._waiting.get(number)
-        if exchange is not None and self._answers(message, exchange):
+        if exchange is not None and self._answers(message, exchange.question):
             self._heard = self._loop.time()
             if not exchange.answered.done():
                 exchange.answered.set_result(message)
@@ -89,8 +83,14 @@ class Channel(ABC):
             if not exchange.answered.done():
                 exchange.answered.set_exception(error)
 
-    def _answers(self, message: bytes, exchange: Exchange) -> bool:
-        return wire.answers(message, exchange.question, exact=self._exact)
+    def _give_up(self, sent: float) -> None:
+        """A query waited in vain: where nothing else came either, the channel is to blame."""
+        if self._heard <= sent and self._loop.time() - self._opened >= FAIR_S:
+            self.end(LostError("nothing comes back"))
+
+    @abstractmethod
+    def _answers(self, message: bytes, question: bytes) -> bool:
+        """Whether `message` is the response to `question`, its id being right."""
 
     @abstractmethod
     def _mismatched(self) -> None:

@@ -5,6 +5,7 @@ unpredictability that RFC 5452 §9.2 counts on. The letter case of the question 
 whoever guesses gets few guesses before the flow is given up.
 """
 
+import asyncio
 import secrets
 
 from sockslocal.address import Endpoint
@@ -25,21 +26,25 @@ class _Flow(Channel):
     """One flow and what is asked on it."""
 
     def __init__(self, tunnel: Tunnel, remote: Endpoint) -> None:
-        super().__init__(exact=True)
+        super().__init__()
         self._flow: DatagramFlow | None = None
         self._flow = tunnel.open_flow(remote, self.received, self._lost)
 
     async def ask(self, message: bytes, question: bytes) -> bytes:
+        """The response to `message`, which asks `question` in whatever letter case."""
         mixed = wire.mix_case(question, secrets.token_bytes(len(question) - 4))
-        exchange = self.begin(mixed)
-        rest = message[wire.HEADER + len(question) :]
-        octets = exchange.number.to_bytes(2, "big") + message[2 : wire.HEADER] + mixed + rest
-        self._send(octets)
-        again = [self._loop.call_later(after, self._send, octets) for after in RESEND_AFTER_S]
+        mixed_message = message[2 : wire.HEADER] + mixed + message[wire.HEADER + len(question) :]
+        timers: list[asyncio.TimerHandle] = []
+
+        def send(number: int) -> None:
+            octets = number.to_bytes(2, "big") + mixed_message
+            self._send(octets)
+            timers.extend(self._loop.call_later(after, self._send, octets) for after in RESEND_AFTER_S)
+
         try:
-            return await self.outcome(exchange)
+            return await self.exchange(mixed, send)
         finally:
-            for timer in again:
+            for timer in timers:
                 timer.cancel()
 
     def _send(self, octets: bytes) -> None:
@@ -48,6 +53,10 @@ class _Flow(Channel):
 
     def _lost(self, error: ServerError) -> None:
         self.end(LostError(str(error)))
+
+    def _answers(self, message: bytes, question: bytes) -> bool:
+        """Letter by letter, in the case that was sent."""
+        return wire.answers(message, question, exact=True)
 
     def _mismatched(self) -> None:
         if self.mismatches >= MAX_MISMATCHES:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
 from sockslocal.resolver import wire
-from sockslocal.resolver.channel import Channel, Exchange
+from sockslocal.resolver.channel import Channel
 from sockslocal.resolver.errors import LostError
 from sockslocal.resolver.tunnel import Tunnel
 
@@ -23,21 +23,20 @@ class _Connection(Channel):
     """One connection and what is asked on it."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        super().__init__(exact=False)
+        super().__init__()
         self._reader = reader
         self._writer = writer
-        self._used = self._opened
         self._turn = asyncio.Semaphore(MAX_OUTSTANDING)
         self._reading = asyncio.create_task(self._read(), name="dns upstream connection")
         self._idle = self._loop.call_later(IDLE_S, self._close_if_idle)
 
     async def ask(self, message: bytes, question: bytes) -> bytes:
-        async with self._turn:
-            exchange = self.begin(question)
-            self._used = exchange.sent
-            octets = exchange.number.to_bytes(2, "big") + message[2:]
+        def send(number: int) -> None:
+            octets = number.to_bytes(2, "big") + message[2:]
             self._writer.write(len(octets).to_bytes(2, "big") + octets)
-            return await self.outcome(exchange)
+
+        async with self._turn:
+            return await self.exchange(question, send)
 
     async def _read(self) -> None:
         try:
@@ -47,9 +46,9 @@ class _Connection(Channel):
         except (EOFError, OSError, ServerError):
             self.end(LostError("connection closed"))
 
-    def _answers(self, message: bytes, exchange: Exchange) -> bool:
+    def _answers(self, message: bytes, question: bytes) -> bool:
         """An error may come without the question where nobody else can have sent it."""
-        return super()._answers(message, exchange) or wire.is_bare_error(message)
+        return wire.answers(message, question, exact=False) or wire.is_bare_error(message)
 
     def _mismatched(self) -> None:
         """Nothing to do: whoever writes into a TCP connection need not guess."""

@@ -259,6 +259,24 @@ def test_without_a_way_through_there_is_no_flow() -> None:
     loops.run(main())
 
 
+def test_a_query_that_cannot_be_sent_is_not_waited_for() -> None:
+    """The error goes up, and nothing stays behind of it."""
+
+    class Broken(FakeTunnel):
+        def answers(self, payload: bytes, path: str) -> list[bytes]:
+            raise RuntimeError("a bug")
+
+    async def main() -> None:
+        transport = DatagramTransport(Broken(), SERVER)
+        with pytest.raises(RuntimeError):
+            await transport.ask(MESSAGE, QUESTION)
+        assert transport._flow is not None
+        assert not transport._flow._waiting
+        transport.close()
+
+    run(main())
+
+
 def test_after_closing_nothing_is_opened() -> None:
     """Who waited is told, and is not asked for again."""
 

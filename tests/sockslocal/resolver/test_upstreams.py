@@ -75,7 +75,7 @@ def test_the_first_is_asked_while_it_answers() -> None:
 
 def test_the_next_is_asked_when_one_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """After its share of the time; and then first, while the silent one rests."""
-    monkeypatch.setattr(upstreams, "ATTEMPT_S", 0.02)
+    monkeypatch.setattr(upstreams, "ATTEMPT_S", 0.2)
 
     async def test(servers: Upstreams, tunnel: TwoServers) -> None:
         for _ in range(3):
@@ -108,8 +108,8 @@ def test_the_first_failure_told_is_the_answer_where_all_fail() -> None:
 
 def test_silence_of_all_is_told_with_the_reasons(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the status until one of them answers; a silent name may be remembered as failing."""
-    monkeypatch.setattr(upstreams, "ATTEMPT_S", 0.02)
-    monkeypatch.setattr(upstreams, "TOTAL_S", 0.04)
+    monkeypatch.setattr(upstreams, "ATTEMPT_S", 0.2)
+    monkeypatch.setattr(upstreams, "TOTAL_S", 0.4)
 
     async def test(servers: Upstreams, tunnel: TwoServers) -> None:
         with pytest.raises(NoUpstreamError) as error:
@@ -159,7 +159,7 @@ def test_our_own_overload_is_no_problem_of_the_upstreams(monkeypatch: pytest.Mon
 
 def test_a_rested_upstream_is_tried_with_one_query(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others do not wait for the outcome."""
-    monkeypatch.setattr(upstreams, "ATTEMPT_S", 0.02)
+    monkeypatch.setattr(upstreams, "ATTEMPT_S", 0.2)
 
     async def test(servers: Upstreams, tunnel: TwoServers) -> None:
         await servers.ask(QUERY)

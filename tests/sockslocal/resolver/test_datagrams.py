@@ -274,7 +274,7 @@ def test_a_query_that_cannot_be_sent_is_not_waited_for() -> None:
         assert not transport._flow._waiting
         transport.close()
 
-    run(main())
+    loops.run(main())
 
 
 def test_after_closing_nothing_is_opened() -> None:

@@ -17,7 +17,6 @@ from sockslocal.errors import ListenError
 from sockslocal.net.binding import bind_datagram, bind_stream
 from sockslocal.net.engine import Engine
 from sockslocal.problems import Problem
-from sockslocal.resolver import text
 from sockslocal.resolver.cache import Cache
 from sockslocal.resolver.details import Details, NameFailures, QueryResult, UpstreamDetails
 from sockslocal.resolver.pipeline import (
@@ -126,6 +125,8 @@ class Resolver:
 
     async def query(self, name: str, rdtype: str) -> QueryResult:
         """One question through cache and upstreams; raises ControlError for what cannot be asked."""
+        from sockslocal.resolver import text  # 6 MB of dnspython that only a person's questions need
+
         query = text.parse(name, rdtype)
         started = time.perf_counter()
         found = await self._pipeline.find(query)
@@ -142,6 +143,8 @@ class Resolver:
 
     def details(self) -> Details:
         """Hit rate, upstreams and the names that fail."""
+        from sockslocal.resolver import text  # as above
+
         counted = self._statistics
         return Details(
             queries=counted.queries,

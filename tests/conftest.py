@@ -31,6 +31,7 @@ def _leaves_the_machine(address: object) -> bool:
         host = ipaddress.ip_address(address[0])
     except ValueError:
         return False  # a name, which becomes an address before it is connected to
+    host = getattr(host, "ipv4_mapped", None) or host
     return not (host.is_loopback or host.is_unspecified)
 
 

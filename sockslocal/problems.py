@@ -115,7 +115,7 @@ REGISTRY: dict[str, Kind] = {
     "auth-failed": Kind(
         "Login rejected",
         "{address} rejected the user name or password of {username!q}",
-        "sockslocal login {server}",
+        "{remedy}",
         _K,
     ),
     "target-refused": Kind(

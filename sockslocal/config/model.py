@@ -30,6 +30,14 @@ class PasswordSource:
     def __str__(self) -> str:
         return f"{self.kind}:{self.argument}" if self.argument else self.kind
 
+    def remedy(self, server: str) -> str:
+        """How the user has `server` get another password."""
+        if self.kind == "keyring":
+            return f"sockslocal login {server}"
+        if self.kind == "prompt":
+            return "sockslocal restart"
+        return f"see that {self} gives the right password, then: sockslocal restart"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:

@@ -9,6 +9,8 @@ import socket
 from collections.abc import Callable
 from functools import partial
 
+import msgspec
+
 from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError, SockslocalError
 from sockslocal.net.connecting import Connecting, SocketAddress
@@ -270,4 +272,6 @@ class Dial:
         )
         rejected = self._login if isinstance(error, AuthenticationRejected) else None
         why = error.problem_at(str(self.way.endpoint), self.way.name)
+        if rejected is not None:
+            why = msgspec.structs.replace(why, remedy=self.way.password_remedy)
         self._fail(DialError(why, server_answers=answers, rejected=rejected))

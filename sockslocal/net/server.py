@@ -54,6 +54,7 @@ class Server:
             addresses=ServerAddresses(config.address, engine.clock),
             login=Login(config.name, engine.clock, wanted),
             connect_timeout=config.connect_timeout,
+            password_remedy=config.password_from.remedy(config.name),
         )
         self.broker = Broker(engine, self.way, self.dial, self._note_udp, self._relay_override())
         if config.udp == "off":

@@ -10,13 +10,17 @@ from sockslocal.problems import Problem, problem
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """What every dial to one server shares; `connect_timeout` in seconds."""
+    """What every dial to one server shares; `connect_timeout` in seconds.
+
+    `password_remedy` is what the user does about a password that is wrong.
+    """
 
     name: str
     endpoint: Endpoint
     addresses: ServerAddresses
     login: Login
     connect_timeout: float
+    password_remedy: str
 
     def problem(self, code: str, **details: object) -> Problem:
         """The registry's problem `code`, about this server."""

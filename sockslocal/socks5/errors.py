@@ -90,7 +90,8 @@ class AuthenticationRejected(RemoteError):
         self.status = status
 
     def problem_at(self, address: str, server: str) -> Problem:
-        return problem("auth-failed", address=address, server=server, username=self.username)
+        remedy = f"sockslocal login {server}"
+        return problem("auth-failed", address=address, username=self.username, remedy=remedy)
 
 
 class ConnectionClosed(RemoteError):

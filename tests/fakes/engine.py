@@ -167,4 +167,5 @@ def way_to(
         addresses=ServerAddresses(endpoint, clock),
         login=login,
         connect_timeout=connect_timeout,
+        password_remedy="sockslocal login office",
     )

@@ -4,6 +4,7 @@ import pytest
 
 from fakes.config import FORWARD, PATH
 from sockslocal.config.load import parse
+from sockslocal.config.model import PasswordSource
 
 
 def test_what_changed_is_found_by_comparing() -> None:
@@ -22,3 +23,19 @@ def test_nothing_changes_a_configuration() -> None:
         config.dns = None  # type: ignore[misc]
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.tcp["db"].enabled = False  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("source", "remedy"),
+    [
+        (PasswordSource("keyring"), "sockslocal login office"),
+        (PasswordSource("prompt"), "sockslocal restart"),
+        (
+            PasswordSource("file", "/home/ana/pw"),
+            "see that file:/home/ana/pw gives the right password, then: sockslocal restart",
+        ),
+    ],
+)
+def test_another_password(source: PasswordSource, remedy: str) -> None:
+    """Where the password comes from says how to give another one."""
+    assert source.remedy("office") == remedy

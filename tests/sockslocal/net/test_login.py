@@ -8,7 +8,7 @@ from sockslocal.secret import Secret
 from sockslocal.socks5.client import Credentials
 
 LOCKED = CredentialsError.of("needs-unlock", server="office", reason="is locked")
-REJECTED = ServerError.of("auth-failed", address="proxy.test:1080", server="office", username="ana")
+REJECTED = ServerError.of("auth-failed", address="proxy.test:1080", remedy="sockslocal login", username="ana")
 
 
 class Wanted:

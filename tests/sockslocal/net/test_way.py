@@ -15,6 +15,7 @@ def test_a_problem_names_the_server() -> None:
         addresses=ServerAddresses(endpoint, clock),
         login=Login("office", clock, lambda: False),
         connect_timeout=10.0,
+        password_remedy="sockslocal login office",
     )
     problem = way.problem("server-unresolvable", host="proxy.test", reason="no such name")
     assert problem.text == 'the name "proxy.test" of the server has no address: no such name'

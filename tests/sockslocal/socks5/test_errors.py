@@ -63,7 +63,9 @@ def test_each_says_in_a_phrase_what_the_server_did(error: RemoteError, phrase: s
 
 def test_a_rejected_login_says_whose() -> None:
     """The remedy is a new login."""
-    assert_problem(AuthenticationRejected("ana", 1), "auth-failed", username="ana")
+    assert_problem(
+        AuthenticationRejected("ana", 1), "auth-failed", username="ana", remedy="sockslocal login office"
+    )
 
 
 @pytest.mark.parametrize(

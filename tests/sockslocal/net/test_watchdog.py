@@ -1,0 +1,330 @@
+import errno
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from fakes import loops
+from fakes.engine import turns, until
+from sockslocal.net import watchdog as module
+from sockslocal.net.watchdog import Watchdog
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PERIOD_S", 0.001)
+    monkeypatch.setattr(module, "SILENT_S", 0.05)
+
+
+class Line:
+    """A socket, as far as its kernel tells how its peer answers."""
+
+    def __init__(self) -> None:
+        self.retransmits = self.probes = self.unacknowledged = self.last_answer_ms = 0
+        self.asked = 0
+        self.then: Callable[[Line], None] = lambda _line: None
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        assert (level, option) == (socket.IPPROTO_TCP, socket.TCP_INFO)
+        self.asked += 1
+        self.then(self)
+        info = bytearray(size)
+        struct.pack_into("=BB", info, 2, self.retransmits, self.probes)
+        struct.pack_into("=I", info, 24, self.unacknowledged)
+        struct.pack_into("=I", info, 56, self.last_answer_ms)
+        return bytes(info)
+
+
+class Connection:
+    """What is watched."""
+
+    def __init__(self, *lines: Line) -> None:
+        self.sockets: Any = lines
+        self.lasted = self.aborted = 0
+        self.on_abort: Callable[[], None] = lambda: None
+
+    def lasts(self) -> None:
+        self.lasted += 1
+
+    def abort(self) -> None:
+        self.aborted += 1
+        self.on_abort()
+
+
+def retransmitting(line: Line) -> None:
+    """Nothing is answered, and the kernel tries again and again."""
+    line.unacknowledged, line.last_answer_ms = 3, 1_000_000
+    line.retransmits = min(line.retransmits + 1, 15)
+
+
+def watching(body: Callable[[Watchdog], Awaitable[None]]) -> None:
+    """Run `body` with a watchdog in a loop of its own."""
+
+    async def main() -> None:
+        watchdog = Watchdog()
+        try:
+            await body(watchdog)
+        finally:
+            watchdog.stop()
+
+    loops.run(main())
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_peer_that_vanished(which: int) -> None:
+    """Octets that nobody acknowledges, however often they are sent: the end, whichever peer it is."""
+
+    async def body(watchdog: Watchdog) -> None:
+        lines = [Line(), Line()]
+        lines[which].then = retransmitting
+        connection = Connection(*lines)
+        connection.on_abort = lambda: watchdog.discard(connection)
+        watchdog.add(connection)
+        await until(lambda: connection.aborted, "it is ended")
+        await turns()
+        assert connection.aborted == 1
+
+    watching(body)
+
+
+def test_a_peer_that_vanished_with_its_window_closed() -> None:
+    """Probes of a closed window that nobody answers."""
+
+    def probing(line: Line) -> None:
+        line.probes = min(line.probes + 1, 15)
+        line.last_answer_ms = 1_000_000
+
+    async def body(watchdog: Watchdog) -> None:
+        line = Line()
+        line.then = probing
+        connection = Connection(line)
+        connection.on_abort = lambda: watchdog.discard(connection)
+        watchdog.add(connection)
+        await until(lambda: connection.aborted, "it is ended")
+
+    watching(body)
+
+
+def idle(line: Line) -> None:
+    """All is acknowledged, long ago."""
+    line.last_answer_ms = 1_000_000
+
+
+def busy(line: Line) -> None:
+    """Octets are always on their way, and answered."""
+    line.unacknowledged, line.last_answer_ms = 40, 0
+
+
+def stalled(line: Line) -> None:
+    """A closed window: probes are sent ever more rarely, and answered; now and then an answer is late."""
+    line.probes = line.asked % 2
+    line.last_answer_ms = 30 * (line.asked % 3)
+
+
+def lossy(line: Line) -> None:
+    """Each answer comes at last, after many attempts."""
+    retransmitting(line)
+    if line.asked % 30 == 0:
+        line.retransmits, line.last_answer_ms = 0, 0
+
+
+def rare(line: Line) -> None:
+    """One attempt is unanswered, and the next is not yet due: the kernel waits up to two minutes."""
+    line.unacknowledged, line.retransmits, line.last_answer_ms = 1, 9, 100_000
+
+
+def unix(_line: Line) -> None:
+    """No TCP at all."""
+    raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+
+@pytest.mark.parametrize("behaviour", [idle, busy, stalled, lossy, rare, unix])
+def test_a_peer_that_is_there(behaviour: Callable[[Line], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever answers at all lives, however slow, full or silent."""
+    monkeypatch.setattr(module, "SILENT_S", 0.1)
+
+    async def body(watchdog: Watchdog) -> None:
+        line = Line()
+        line.then = behaviour
+        connection = Connection(line)
+        watchdog.add(connection)
+        await until(lambda: line.asked > 200, "it is looked at again and again", seconds=30)
+        assert not connection.aborted
+
+    watching(body)
+
+
+def test_lasts_is_told_once() -> None:
+    """At the first look a connection is told that it lasts; one that has ended before is not."""
+
+    async def body(watchdog: Watchdog) -> None:
+        brief, long = Connection(), Connection(Line())
+        watchdog.add(brief)
+        watchdog.add(long)
+        watchdog.discard(brief)
+        await until(lambda: long.sockets[0].asked > 3, "several looks")
+        assert (brief.lasted, long.lasted) == (0, 1)
+
+    watching(body)
+
+
+def test_one_ends_another() -> None:
+    """What is ended may end others that are watched."""
+
+    async def body(watchdog: Watchdog) -> None:
+        lines = [Line(), Line()]
+        connections = [Connection(line) for line in lines]
+
+        def end_all() -> None:
+            for connection in connections:
+                watchdog.discard(connection)
+
+        for line, connection in zip(lines, connections, strict=True):
+            line.then = retransmitting
+            connection.on_abort = end_all
+            watchdog.add(connection)
+        await until(lambda: any(connection.aborted for connection in connections), "one is ended")
+        await turns()
+        assert not watchdog._watched
+
+    watching(body)
+
+
+def test_nothing_is_kept() -> None:
+    """Of connections that have ended nothing is remembered, and without any there is no timer."""
+
+    async def body(watchdog: Watchdog) -> None:
+        assert watchdog._timer is None
+        line = Line()
+        line.then = rare
+        connection = Connection(line)
+        watchdog.add(connection)
+        await until(lambda: watchdog._silences, "a silence is noticed")
+        watchdog.discard(connection)
+        await until(lambda: watchdog._timer is None, "the timer ends")
+        assert not watchdog._silences
+        assert not watchdog._watched
+
+    watching(body)
+
+
+def test_stop() -> None:
+    """Stopped, it looks at nothing any more."""
+
+    async def body(watchdog: Watchdog) -> None:
+        connection = Connection(Line())
+        watchdog.add(connection)
+        watchdog.stop()
+        await turns()
+        assert (connection.lasted, connection.sockets[0].asked) == (0, 0)
+
+    watching(body)
+
+
+def test_elsewhere_only_keepalive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system does not tell, connections are kept alive, and nothing else."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+
+    async def body(watchdog: Watchdog) -> None:
+        connection = Connection(Line())
+        watchdog.add(connection)
+        await until(lambda: connection.lasted, "the first look")
+        assert not connection.sockets[0].asked
+
+    watching(body)
+
+
+# --- with a network that loses everything
+
+VANISH = """
+import asyncio, dataclasses, socket, subprocess, sys, time
+from sockslocal.net import keepalive, watchdog
+from sockslocal.net.engine import Engine
+from sockslocal.net.poller import new_loop
+from sockslocal.net.relay import Relay
+
+watchdog.PERIOD_S, watchdog.SILENT_S = 0.1, 1.5
+keepalive._FIXED = ((socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 2))
+from sockslocal.net import relay as module
+module.REMOTE_IDLE_S = 1
+
+def run(*command):
+    subprocess.run(command, check=True)
+
+def pair():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        server, _ = listener.accept()
+    client.setblocking(False)
+    server.setblocking(False)
+    return client, server
+
+async def main(behaviour):
+    engine = Engine.make()
+    program, local = pair()
+    remote, server = pair()
+    ended = []
+    for sock in (local, remote):
+        engine.poller.register(sock, lambda bits: None)
+    relay = Relay(engine, local, remote, ended.append)
+    relay.start()
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(program, b"question")
+    await loop.sock_recv(server, 8)
+    await loop.sock_sendall(server, b"answer")
+    await loop.sock_recv(program, 6)
+    await asyncio.sleep(0.3)  # until the first look
+    if behaviour in ("busy", "idle"):
+        run("nft", "add table inet t; add chain inet t c { type filter hook input priority 0; }")
+        port = server.getsockname()[1]
+        run("nft", f"add rule inet t c tcp dport {port} drop; add rule inet t c tcp sport {port} drop")
+    deadline = time.monotonic() + (3 if behaviour == "stalled" else 15)
+    while not ended and time.monotonic() < deadline:
+        if behaviour != "idle":
+            try:
+                program.send(bytes(100_000))
+            except OSError:
+                pass
+        await asyncio.sleep(0.02)
+    print("ended" if ended else "alive")
+    relay.abort()
+    engine.stop()
+
+run("ip", "link", "set", "lo", "up")
+asyncio.Runner(loop_factory=new_loop).run(main(sys.argv[1]))
+"""
+
+
+def in_a_network_of_its_own(*command: str) -> "subprocess.CompletedProcess[str]":
+    """Run `command` where there is nothing but its own loopback."""
+    user = [] if os.geteuid() == 0 else ["--map-root-user"]
+    return subprocess.run(
+        ["unshare", *user, "--net", *command], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def why_not() -> str:
+    """Why there can be no such network here; empty where there can."""
+    missing = [program for program in ("unshare", "nft", "ip") if shutil.which(program) is None]
+    if missing:
+        return f"{missing[0]} is not installed"
+    tried = in_a_network_of_its_own("nft", "list tables")
+    return tried.stderr.strip() if tried.returncode else ""
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "outcome"),
+    [("busy", "ended"), ("idle", "ended"), ("stalled", "alive")],
+)
+def test_on_a_network(behaviour: str, outcome: str) -> None:
+    """A server that vanishes is noticed, with octets on their way and without; one that stalls lives."""
+    if reason := why_not():
+        pytest.skip(f"no network to lose packets on: {reason}")
+    done = in_a_network_of_its_own(sys.executable, "-c", VANISH, behaviour)
+    assert done.stdout.strip() == outcome, done.stderr

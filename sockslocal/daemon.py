@@ -78,6 +78,7 @@ class _Daemon:
             supervisor.apply(self._config)
             await control.start()
             gc.freeze()  # what the start made stays: the collector need not look at it again
+            gc.set_threshold(*COLLECT)
             _log.info("= sockslocal %s is up", __version__)
             async with asyncio.TaskGroup() as group:
                 watch = _watch(supervisor, self._paths.config, seen)

@@ -1,6 +1,7 @@
 """How TCP connections are kept: small messages are not delayed, and a peer that has gone is noticed."""
 
 import socket
+from contextlib import suppress
 from typing import Any
 
 REMOTE_IDLE_S = 15
@@ -22,9 +23,13 @@ _FIXED = tuple(
 
 
 def keep_alive(sock: socket.socket, idle_s: int) -> None:
-    """Set up a TCP socket, or a listening one, which hands the options on to what it accepts."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if _IDLE is not None:
-        sock.setsockopt(socket.IPPROTO_TCP, _IDLE, idle_s)
-    for option, value in _FIXED:
-        sock.setsockopt(socket.IPPROTO_TCP, option, value)
+    """Set up a TCP socket, or a listening one, which hands the options on to what it accepts.
+
+    One that has just ended takes none (macOS), and needs none.
+    """
+    with suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if _IDLE is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, _IDLE, idle_s)
+        for option, value in _FIXED:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -98,8 +98,7 @@ class Relay:
 
     def lasts(self) -> None:
         """Have the system ask from time to time whether the server is there."""
-        with suppress(OSError):
-            keep_alive(self._down.source, REMOTE_IDLE_S)
+        keep_alive(self._down.source, REMOTE_IDLE_S)
 
     def abort(self) -> None:
         """End it now, with RST to both sides."""

@@ -23,6 +23,9 @@ from sockslocal.secret import Secret
 from sockslocal.supervisor import Supervisor, Switches
 from sockslocal.supervisor.requests import Requests
 
+COLLECT = (5_000, 20, 100)
+"""The collector's thresholds: connections and queries leave no cycles, and a full collection stalls all."""
+
 GRACE_S = 5.0
 """For open connections, when a signal ends the daemon."""
 

@@ -56,7 +56,8 @@ def staying(folder: Path) -> Iterator["subprocess.Popen[str]"]:
             )
             yield process
         finally:
-            process.kill()
+            process.terminate()  # never killed: its daemon would live on
+            process.wait(30)
 
 
 def test_once_shows_every_path_and_ends(temporary: Path) -> None:

@@ -4,6 +4,7 @@ Each stage has a deadline of its own, and a message that has begun must soon be 
 silence nor a server that drips octets holds a local connection for long.
 """
 
+import errno
 import os
 import socket
 from collections.abc import Callable
@@ -196,6 +197,8 @@ class Dial:
     def _refused(self, error: OSError) -> None:
         if error.errno in CAPACITY_ERRNOS:  # ours, not the server's
             self._fail(DialError(problem("descriptors-exhausted", limit=self._engine.budget.limit)))
+        elif error.errno == errno.ECONNRESET:  # it was connected, but reset before that was seen
+            self._rejected(self._handshake.eof())
         else:
             self._fail(self._unreachable(os.strerror(error.errno or 0).lower()))
 

@@ -13,10 +13,11 @@ assert sys.platform == "linux"
 
 import asyncio
 import math
+import os
 import select
 import selectors
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import Context
 from selectors import SelectorKey
@@ -32,11 +33,13 @@ Events = Sequence[tuple[int, int]]
 Ts = TypeVarTuple("Ts")
 
 
-class EdgeSelector(selectors.BaseSelector):
-    """As the standard library's, and beside it the way in for a poller."""
+class EdgeSelector(selectors.EpollSelector):
+    """The standard library's, and the way in for a poller."""
 
     def __init__(self) -> None:
-        self.epoll = select.epoll()
+        super().__init__()
+        self.epoll = select.epoll.fromfd(os.dup(self.fileno()))
+        """The same one, to be asked and told without detours."""
         self.take: Callable[[Events], None] | None = None
         """Is given all events; those of descriptors that it does not know are not its own."""
         self.in_a_hurry: Callable[[], object] = bool
@@ -46,23 +49,22 @@ class EdgeSelector(selectors.BaseSelector):
         self._keys: dict[int, SelectorKey] = {}
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> SelectorKey:
-        fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
-        self.epoll.register(fd, _levels(events))
-        key = self._keys[fd] = SelectorKey(fileobj, fd, events, data)
+        key = super().register(fileobj, events, data)
+        self._keys[key.fd] = key
         return key
 
     def unregister(self, fileobj: Any) -> SelectorKey:
-        fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
-        key = self._keys.pop(fd)
-        with suppress(OSError):  # closed by its owner already, which ends the watch too
-            self.epoll.unregister(fd)
+        key = super().unregister(fileobj)
+        del self._keys[key.fd]
         return key
 
     def modify(self, fileobj: Any, events: int, data: Any = None) -> SelectorKey:
-        fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
-        if events != self._keys[fd].events:
-            self.epoll.modify(fd, _levels(events))
-        key = self._keys[fd] = SelectorKey(fileobj, fd, events, data)
+        try:
+            key = super().modify(fileobj, events, data)
+        except OSError:  # closed by its owner already: it is no longer registered
+            self._keys = {key.fd: key for key in self.get_map().values()}
+            raise
+        self._keys[key.fd] = key
         return key
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
@@ -81,10 +83,7 @@ class EdgeSelector(selectors.BaseSelector):
 
     def close(self) -> None:
         self.epoll.close()
-        self._keys.clear()
-
-    def get_map(self) -> Mapping[Any, SelectorKey]:
-        return self._keys
+        super().close()
 
     def _patience(self, deadline: float) -> float:
         """How long to wait, in seconds; -1 for ever."""
@@ -93,10 +92,6 @@ class EdgeSelector(selectors.BaseSelector):
         if deadline == math.inf:
             return -1
         return math.ceil(max(deadline - monotonic(), 0) * 1e3) * 1e-3  # epoll counts whole milliseconds
-
-
-def _levels(events: int) -> int:
-    return (IN if events & selectors.EVENT_READ else 0) | (OUT if events & selectors.EVENT_WRITE else 0)
 
 
 def _asked(bits: int, events: int) -> int:

@@ -169,3 +169,60 @@ def test_the_selector_does_what_the_standard_one_does() -> None:
         os.close(descriptor)
         selector.unregister(descriptor)
     selector.close()
+
+
+def test_the_selector_knows_sockets_and_numbers() -> None:
+    """What was registered as a socket is found by its number, and the other way round."""
+    near, far = tcp_pair()
+    selector = EdgeSelector()
+    with closing(near, far):
+        key = selector.register(near, selectors.EVENT_READ)
+        assert selector.get_key(near) is selector.get_key(near.fileno()) is key
+        with pytest.raises(KeyError):
+            selector.register(near.fileno(), selectors.EVENT_READ)
+        assert selector.unregister(near.fileno()) is key
+        with pytest.raises(KeyError):
+            selector.get_key(near)
+        with pytest.raises(KeyError):
+            selector.unregister(near)
+    selector.close()
+
+
+def test_the_selector_forgets_what_cannot_be_changed() -> None:
+    """A socket that was closed before it is changed is an error, and its number may be used anew."""
+    near, far = tcp_pair()
+    selector = EdgeSelector()
+    with closing(near, far):
+        selector.register(near, selectors.EVENT_READ)
+        selector.register(far, selectors.EVENT_READ)
+        number = near.fileno()
+        near.close()
+        with pytest.raises(OSError, match=r"descriptor|No such file"):
+            selector.modify(number, selectors.EVENT_WRITE)
+        assert number not in selector.get_map()
+        assert list(selector._keys) == [far.fileno()]
+    selector.close()
+
+
+def test_asyncio_watches_sockets_as_ever() -> None:
+    """A reader is told, paused and told again, given as a socket or as its number."""
+
+    async def main() -> None:
+        poller = EpollPoller()
+        loop = asyncio.get_running_loop()
+        near, far = tcp_pair()
+        told: list[str] = []
+        with closing(near, far):
+            loop.add_reader(near, told.append, "first")
+            far.send(b"!")
+            await until(lambda: told, "the first reader")
+            loop.add_reader(near.fileno(), told.append, "second")
+            await until(lambda: told[-1] == "second", "the second reader")
+            assert loop.remove_reader(near)
+            assert not loop.remove_reader(near)
+            count = len(told)
+            await turns()
+            assert len(told) == count
+        poller.stop()
+
+    loops.run(main())

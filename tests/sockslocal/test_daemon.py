@@ -26,7 +26,7 @@ from sockslocal.errors import ConfigError
 
 # The daemon as it is, but for what a test says in the environment: seconds, a password, an edit.
 PROGRAM = """
-import os, sys
+import os, socket, sys, time
 from sockslocal import daemon
 from sockslocal.errors import SockslocalError
 from sockslocal.paths import find
@@ -44,6 +44,8 @@ def load_and_edit(path):
     return config
 
 daemon.load = load_and_edit
+if "TEST_SILENT_RESOLVER" in os.environ:
+    socket.getaddrinfo = lambda *_, **__: time.sleep(3600)
 if "TEST_BUG" in os.environ:
     Supervisor.apply = lambda self, config: 1 / 0
 secrets = {"office": Secret(os.environ["TEST_PASSWORD"])} if "TEST_PASSWORD" in os.environ else {}
@@ -410,6 +412,16 @@ def test_nothing_is_left_of_a_password_that_is_being_read(child: Child, server: 
     child.process.signal(signal.SIGTERM)
     assert child.ended() == 0
     wait_for_end(pid)
+
+
+def test_a_silent_resolver_does_not_keep_it(child: Child) -> None:
+    """The question where the server is may take the system half a minute; nobody waits for it."""
+    child.settings["TEST_SILENT_RESOLVER"] = "yes"
+    child.configure(child.server("proxy.test:1080"))
+    child.start()
+    child.wait_for(lambda status: status.servers["office"].state == "connecting")
+    child.process.signal(signal.SIGTERM)
+    assert child.ended() == 0
 
 
 def test_a_daemon_that_is_killed_hinders_no_other(child: Child) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from fakes.engine import POLLERS, FakeClock, run, turns, until
 from fakes.servers import NOBODY, Servers
+from fakes.socks5_relay import Relay
 from fakes.socks5_server import Act, FakeServer, Script, Stage, UdpFault, UdpScript
 from fakes.socks5_wire import address_octets
 from fakes.targets import udp_echo
@@ -18,8 +19,9 @@ from sockslocal.forwards.udp import UdpForward
 from sockslocal.net import associations, broker
 from sockslocal.net.datagrams import Batch, PlainBatch, best_batch
 from sockslocal.net.engine import Engine
-from sockslocal.net.poller import Poller
+from sockslocal.net.poller import IN, Poller
 from sockslocal.net.route import Route
+from sockslocal.socks5.datagram import encode_header
 from sockslocal.status import Bytes, Connections, Forward
 
 ANY_PORT = Endpoint("127.0.0.1", 0)
@@ -117,6 +119,13 @@ def end_association(server: FakeServer) -> None:
     server._thread.call(end())
 
 
+def _relay(server: FakeServer) -> Relay:
+    """The relay of the first association."""
+    relay = server.sessions[0].relay
+    assert relay is not None
+    return relay
+
+
 # datagrams
 
 
@@ -212,8 +221,11 @@ def test_a_flood_takes_turns(server: FakeServer, echo: Endpoint, monkeypatch: py
             await until(lambda: local.collect() == 51, "the echoes")
             listener = forward._listeners[0]
             local.send(b"left behind", b"left behind", b"left behind")
-            listener._ready(1)
+            listener._ready(IN)
             assert listener._resuming
+            sent = forward.sent
+            listener._ready(IN)
+            assert forward.sent == sent, "one turn, however often it is called"
             forward.close()
             listener._receive()
             await turns()
@@ -311,6 +323,56 @@ def test_idle_flows_end(server: FakeServer, echo: Endpoint) -> None:
         await servers.closed()
 
     run(test, clock=clock)
+
+
+@pytest.mark.parametrize("direction", ["sent", "received"])
+def test_one_direction_keeps_a_flow(server: FakeServer, echo: Endpoint, direction: str) -> None:
+    """Some targets never answer, and some are asked only once."""
+    clock = FakeClock()
+    if direction == "sent":
+        server.script = Script(udp=UdpScript(fault=UdpFault.DROP))
+
+    async def test(engine: Engine) -> None:
+        servers = Servers(engine, server.address)
+        forward = forward_to(engine, servers.route, echo, idle=5.0)
+        with program(forward) as local:
+            local.send(b"ping")
+            await until(lambda: server.sessions and _relay(server).received, "the first one passed")
+            for count in range(2, 5):
+                clock.advance(4.0)
+                await turns(20)
+                if direction == "sent":
+                    local.send(b"ping")
+                    await until(lambda count=count: len(_relay(server).received) == count, "it passed")  # type: ignore[misc]
+                else:
+                    server.inject(server.sessions[0], encode_header(echo) + b"pong", from_elsewhere=False)
+                    await until(lambda count=count: local.collect() == count, "it passed")  # type: ignore[misc]
+            assert shown(forward).connections == Connections(open=1, total=1, failed=0)
+        forward.close()
+        await servers.closed()
+
+    run(test, clock=clock)
+
+
+def test_what_the_program_does_not_take_is_counted(server: FakeServer, echo: Endpoint) -> None:
+    """Its datagrams are dropped on the last few centimetres."""
+
+    class DeafBatch(PlainBatch):
+        def send(self, sock: socket.socket, indices: range, **options: Any) -> int:
+            return 0 if options.get("peer") else super().send(sock, indices, **options)
+
+    async def test(engine: Engine) -> None:
+        servers = Servers(engine, server.address)
+        forward = forward_to(engine, servers.route, echo)
+        with program(forward) as local:
+            local.send(b"ping")
+            await until(lambda: shown(forward).dropped, "it is dropped")
+            assert shown(forward).dropped == 1
+            assert shown(forward).bytes == Bytes(sent=4, received=4)
+        forward.close()
+        await servers.closed()
+
+    run(test, batch=DeafBatch)
 
 
 def test_many_local_ports_fill_no_table(

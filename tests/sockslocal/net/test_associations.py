@@ -447,7 +447,7 @@ def test_it_lasts_only_once_it_is_open(server: FakeServer, echo: Endpoint) -> No
 def test_octets_on_the_control_connection_mean_nothing(
     server: FakeServer, echo: Endpoint, poller: Callable[[], Poller]
 ) -> None:
-    """However many: they are read in turns, and datagrams pass meanwhile."""
+    """However many: they are read in turns, datagrams pass meanwhile, and the end behind them is seen."""
     server.script = Script(at=Stage.RELAY, act=Act.SAY, text=bytes(1_000_000))
 
     async def test(engine: Engine) -> None:
@@ -455,8 +455,10 @@ def test_octets_on_the_control_connection_mean_nothing(
         for _ in range(5):
             assert await made.echo(b"ping") == b"ping"
         made.association._control_resuming = True
-        made.association._control_ready(READABLE)
-        made.flow.close()
+        made.association._control_ready(READABLE)  # its turn comes
+        made.association._read_control()
+        in_server(server, lambda: session_of(server).connection.shutdown(socket.SHUT_WR))
+        assert await lost(made) is None
         made.association._read_control()
 
     run(test, poller=poller)

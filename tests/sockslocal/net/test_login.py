@@ -181,6 +181,8 @@ def test_equal_credentials_that_were_read_again_are_new() -> None:
     login.reject(first, REJECTED)
     login.settle(again)
     assert answer(login) is again
+    assert not login.reject(first, REJECTED)
+    assert answer(login) is again
 
 
 def test_an_accepted_login_forgets_the_rejection() -> None:

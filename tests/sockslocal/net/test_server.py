@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from fakes.engine import Timers, Told, run, turns, until
+from fakes.engine import FakeClock, Timers, Told, run, turns, until
 from fakes.socks5_server import Act, FakeServer, Script, Stage
 from sockslocal.address import Endpoint
 from sockslocal.config.model import ServerConfig
 from sockslocal.errors import CredentialsError, ServerError
 from sockslocal.net import server as module
 from sockslocal.net.engine import Engine
+from sockslocal.net.login import FIRST_PAUSE_S, LAST_PAUSE_S
 from sockslocal.net.server import Server
 from sockslocal.secret import Secret
 from sockslocal.socks5.client import Credentials
@@ -224,6 +225,32 @@ def test_a_rejected_login_is_not_repeated(fake: FakeServer, monkeypatch: pytest.
     run(test)
 
 
+def test_a_server_may_come_to_know_the_user(fake: FakeServer) -> None:
+    """After the pause the same login is tried again; accepted, it begins with a short pause the next time."""
+    clock = FakeClock()
+    fake.credentials = (b"somebody", b"else")
+
+    async def test(engine: Engine) -> None:
+        watched = Watched(engine, fake.address)
+        watched.server.settle_login(GOOD)
+        await watched.reaches("auth-failed")
+        for pause in (FIRST_PAUSE_S, 2 * FIRST_PAUSE_S):
+            clock.advance(pause)
+            assert await watched.dialled(engine) == "auth-failed"
+        clock.advance(LAST_PAUSE_S)
+        fake.credentials, fake.script = ANA, Script(reply=5)
+        assert await watched.dialled(engine) == "target-refused"
+        assert watched.server.state == "up"
+        fake.credentials = (b"somebody", b"else")
+        assert await watched.dialled(engine) == "auth-failed"
+        clock.advance(FIRST_PAUSE_S)
+        fake.credentials = ANA
+        assert await watched.dialled(engine) == "target-refused"
+        watched.server.close()
+
+    run(test, clock=clock)
+
+
 def test_a_late_rejection_does_not_hit_the_new_password(fake: FakeServer) -> None:
     """A dial that was under way with the old password may be rejected after the new one is in use."""
 
@@ -240,7 +267,7 @@ def test_a_late_rejection_does_not_hit_the_new_password(fake: FakeServer) -> Non
         await until(lambda: failed.calls, "the old dial was rejected")
         assert failed.last.problem.code == "auth-failed"
         await watched.reaches("up")
-        assert "auth-failed" not in watched.states
+        assert set(watched.states) == {"connecting", "up"}
         assert [session.login for session in fake.sessions] == [(b"ana", b"wrong-one")] * 2 + [ANA]
         watched.server.close()
 

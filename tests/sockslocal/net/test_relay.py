@@ -14,8 +14,9 @@ import pytest
 
 from fakes.engine import POLLERS, run, turns, until
 from fakes.sockets import closing, fill, read_available, reset, tcp_pair
-from sockslocal.net import pipes, poller, pump
+from sockslocal.net import pipes, poller, pump, watchdog
 from sockslocal.net.engine import Engine
+from sockslocal.net.keepalive import REMOTE_IDLE_S
 from sockslocal.net.pipes import Pipe, PipePool
 from sockslocal.net.poller import Poller
 from sockslocal.net.pump import CHUNK, Pump, Turn
@@ -764,6 +765,42 @@ def test_a_busy_stream_starves_nobody(way: Way, monkeypatch: pytest.MonkeyPatch)
 
 
 # --- what is left
+
+
+def test_a_connection_that_lasts_is_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what lives until the first look of the watchdog is worth four system calls."""
+    monkeypatch.setattr(watchdog, "PERIOD_S", 0.05)
+
+    async def body(joint: Joint) -> None:
+        def kept_alive() -> int:
+            return joint.remote.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+        joint.start()
+        assert not kept_alive()
+        await until(kept_alive, "the first look")
+        assert joint.remote.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == REMOTE_IDLE_S
+
+    WAYS[0].run(body)
+
+
+def test_a_peer_that_vanished(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the watchdog ends is aborted on both sides."""
+    monkeypatch.setattr(watchdog, "PERIOD_S", 0.001)
+    monkeypatch.setattr(watchdog, "SILENT_S", 0.0)
+    monkeypatch.setattr(watchdog, "ATTEMPTS", 0)
+
+    async def body(joint: Joint) -> None:
+        def silence(sock: socket.socket, *_rest: object) -> object:
+            return watchdog._Silence(0.0, 0, 0) if sock is joint.remote else None
+
+        monkeypatch.setattr(watchdog, "_silence", silence)
+        joint.start()
+        assert await joint.end() is End.ABORTED
+        for sock in (joint.program, joint.server):
+            with pytest.raises(ConnectionResetError):
+                await receive_all(sock)
+
+    WAYS[0].run(body)
 
 
 def test_freed_without_the_collector() -> None:

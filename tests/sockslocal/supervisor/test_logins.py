@@ -231,6 +231,8 @@ def test_other_sources_are_not_tried_again_by_themselves(monkeypatch: pytest.Mon
         made.keeper.retry()
         await made.source.asked(2)
         await made.source.answer(FAILED)
+        await turns(20)
+        assert len(made.source.readings) == 2
         made.keeper._sooner_from = 0.0
         assert made.keeper.wanted()
         await made.source.asked(3)

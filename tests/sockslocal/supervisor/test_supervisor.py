@@ -376,6 +376,36 @@ def test_a_bad_file_changes_nothing(run: Run, server: FakeServer, echo: Endpoint
     run(test)
 
 
+def test_who_watches_is_told_at_once(
+    run: Run, server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a bad file, of one that was mended, of a switch; counters alone can wait."""
+    monkeypatch.setattr("sockslocal.supervisor.changes.COUNTERS_S", 3600.0)
+    port = free_port()
+
+    async def test(made: Made) -> None:
+        made.apply(office(server), tcp("db", port, echo))
+        await made.up()
+        seq = (await made.supervisor.changes.after(-1))[0]
+
+        def bad() -> None:
+            with pytest.raises(ConfigError):
+                made.reload("nonsense = [")
+
+        def off() -> None:
+            made.supervisor.switch(["db"], on=False)
+
+        for act in (bad, lambda: made.reload(office(server), tcp("db", port, echo)), off):
+            waiting = asyncio.create_task(made.supervisor.changes.after(seq))
+            await turns()
+            assert not waiting.done()
+            act()
+            async with asyncio.timeout(10):
+                seq = (await waiting)[0]
+
+    run(test)
+
+
 def test_a_reload_tries_passwords_again(run: Run, server: FakeServer) -> None:
     """What could not be read may have been what the user mended."""
 

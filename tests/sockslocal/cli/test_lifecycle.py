@@ -111,7 +111,7 @@ def test_start_asks_before_it_starts(
     cli: CommandLine, fake: FakeBackground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And tells what is wrong with a server as soon as that is known."""
-    rejected = problem("auth-failed", address="proxy:1080", username="ana", server="office")
+    rejected = problem("auth-failed", address="proxy:1080", username="ana", remedy="sockslocal login office")
     settled = status(servers={"office": Server("proxy:1080", "auth-failed", problem=rejected)})
     monkeypatch.setattr("sockslocal.cli.lifecycle.settled", lambda _client: settled)
     done = cli("start", "--level", "debug")

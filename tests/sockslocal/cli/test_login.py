@@ -154,7 +154,7 @@ def test_a_running_daemon_logs_in_and_says_how_it_went(
         assert ("credentials.changed", {"server": "office"}) in daemon.calls
     assert done.code == 0
     assert done.err.endswith("office: up\n")
-    rejected = problem("auth-failed", address="proxy:1080", username="ana", server="office")
+    rejected = problem("auth-failed", address="proxy:1080", username="ana", remedy="sockslocal login office")
     failed = status(servers={"office": Server("proxy:1080", "auth-failed", problem=rejected)})
     with fake_daemon(paths, handlers, first=failed):
         done = cli("login")

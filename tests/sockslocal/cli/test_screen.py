@@ -8,7 +8,7 @@ from sockslocal.cli.terminal import text_of
 from sockslocal.problems import Problem, problem
 from sockslocal.status import Bytes, Connections, Dns, Forward, Server, Status, Tunnel
 
-REJECTED = problem("auth-failed", address="192.0.2.7:1080", username="ana", server="home")
+REJECTED = problem("auth-failed", address="192.0.2.7:1080", username="ana", remedy="sockslocal login home")
 
 OFFICE = Server("proxy.example.net:1080", "up", latency_ms=42.1, udp="associate")
 HOME = Server("192.0.2.7:1080", "auth-failed", problem=REJECTED)

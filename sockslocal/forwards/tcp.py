@@ -60,10 +60,11 @@ class TcpForward:
         self._listeners.clear()
 
     def close(self) -> None:
-        """Stop listening and end all connections."""
+        """Stop listening and end all connections; what went wrong with them is of the past."""
         self.stop_listening()
         for connection in list(self._connections):
             connection.abort()
+        self.problem = None
 
     def snapshot(self, state: status.ForwardState, problem: Problem | None) -> status.Forward:
         """What to show, where the supervisor knows `state` and the `problem` with it."""

@@ -45,10 +45,11 @@ class UdpForward:
         ]
 
     def close(self) -> None:
-        """Stop listening and end all flows."""
+        """Stop listening and end all flows; what went wrong with them is of the past."""
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
+        self.problem = None
 
     def snapshot(self, state: status.ForwardState, problem: Problem | None) -> status.Forward:
         """What to show, where the supervisor knows `state` and the `problem` with it."""

@@ -398,6 +398,22 @@ def test_closing_ends_connections_with_rst(server: FakeServer, echo: Endpoint) -
     run(test)
 
 
+def test_a_forward_that_is_closed_has_no_problem(echo: Endpoint) -> None:
+    """What failed while it was open is not shown of one that is off, nor when it is on again."""
+
+    async def test(engine: Engine) -> None:
+        servers = Servers(engine, NOBODY)
+        forward = forward_to(engine, servers.route, echo)
+        assert await is_reset(forward)
+        await ended(forward)
+        assert forward.snapshot("listening", None).problem is not None
+        forward.close()
+        assert forward.snapshot("off", None).problem is None
+        await servers.closed()
+
+    run(test)
+
+
 def test_connections_outlive_the_listener(server: FakeServer, echo: Endpoint) -> None:
     """Draining: no new ones are accepted, and open ones come to their own end."""
 

@@ -588,6 +588,22 @@ def test_closing_ends_flows_and_frees_the_port(server: FakeServer, echo: Endpoin
     run(test)
 
 
+def test_a_forward_that_is_closed_has_no_problem(echo: Endpoint) -> None:
+    """What failed while it was open is not shown of one that is off, nor when it is on again."""
+
+    async def test(engine: Engine) -> None:
+        servers = Servers(engine, NOBODY)
+        forward = forward_to(engine, servers.route, echo)
+        with program(forward) as local:
+            local.send(b"ping")
+            await until(lambda: problem_of(forward) == "server-unreachable", "it is shown")
+        forward.close()
+        assert problem_of(forward) is None
+        await servers.closed()
+
+    run(test)
+
+
 def test_flows_move_to_a_server_that_was_replaced(server: FakeServer, echo: Endpoint) -> None:
     """The old one ends its associations; the next datagram goes by the new one."""
     with FakeServer() as other:

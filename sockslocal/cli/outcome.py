@@ -40,7 +40,11 @@ def settled(client: Client, seconds: float = 3.0) -> Status:
 
 
 def report(name: str, status: Status) -> ExitCode:
-    """How the forward `name`, or the resolver, is doing now."""
+    """How the forward `name`, or the resolver, is doing now.
+
+    Only what keeps it from listening is an error of the change; what went wrong with earlier connections is
+    for `status`.
+    """
     if name == _RESOLVER and status.dns is not None:
         where, state, problem = status.dns.listen, status.dns.state, status.dns.problem
     elif name in status.forwards:
@@ -49,7 +53,7 @@ def report(name: str, status: Status) -> ExitCode:
     else:
         return ExitCode.DONE  # a newer file than the one asked about: nothing to tell
     say(f"{name}: {where}, {state}")
-    return tell(problem)
+    return tell(problem) if state == "error" else ExitCode.DONE
 
 
 def tell(problem: Problem | None) -> ExitCode:

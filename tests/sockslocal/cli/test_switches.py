@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -53,6 +53,20 @@ def test_one_that_cannot_be_switched_on_is_an_error(cli: CommandLine, paths: Pat
     assert done.code == 1
     assert "db: 127.0.0.1:1 → a:1, listening\n" in done.err
     assert "in use by nginx" in done.err
+
+
+@pytest.mark.parametrize(("switch", "now"), [("on", "listening"), ("off", "off")])
+def test_old_trouble_is_no_error_of_a_switch(
+    cli: CommandLine, paths: Paths, switch: str, now: Literal["listening", "off"]
+) -> None:
+    """The server refused a connection an hour ago: that is for `status`; the switch did what it should."""
+    refused = problem("server-unreachable", address="proxy:1080", server="s", reason="connection refused")
+    state = status(
+        forwards={"db": forward(now, problem=refused)}, dns=Dns("127.0.0.1:53", "s", now, problem=refused)
+    )
+    with fake_daemon(paths, {switch: answering(state)}):
+        done = cli(switch, "db", "dns")
+    assert done == (0, "", f"db: 127.0.0.1:1 → a:1, {now}\ndns: 127.0.0.1:53, {now}\n")
 
 
 def test_a_forward_of_a_tunnel_that_is_off(cli: CommandLine, paths: Paths) -> None:

@@ -104,8 +104,9 @@ class TcpForward:
             connection.relay = None  # each knows the other: without this they wait for the collector
         if error is not None:
             self._failed += 1
-            self.problem = error.problem
-            _log.info("! forward %s: %s", self.config.name, error)
+            if error.problem != self.problem:  # a thousand that fail alike are one line
+                self.problem = error.problem
+                _log.info("! forward %s: %s", self.config.name, error)
 
 
 class _Connection:

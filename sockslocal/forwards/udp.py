@@ -51,6 +51,12 @@ class UdpForward:
         self._listeners.clear()
         self.problem = None
 
+    def note(self, error: ServerError) -> None:
+        """Something went wrong; what goes wrong again and again is logged once."""
+        if error.problem != self.problem:
+            self.problem = error.problem
+            _log.info("! forward %s: %s", self.config.name, error)
+
     def snapshot(self, state: status.ForwardState, problem: Problem | None) -> status.Forward:
         """What to show, where the supervisor knows `state` and the `problem` with it."""
         flows = sum(len(listener.sessions) for listener in self._listeners)
@@ -121,7 +127,7 @@ class _Listener:
         try:
             session.flow = forward.route.open(self.target, session, forward.config.idle)
         except ServerError as error:
-            forward.problem = error.problem
+            forward.note(error)
             return None
         forward.total += 1
         self.sessions[peer] = session
@@ -165,10 +171,8 @@ class _Session:
         self.flow = None
         self._listener.sessions.pop(self._peer, None)
         if error is not None:
-            forward = self._listener.forward
-            forward.failed += 1
-            forward.problem = error.problem
-            _log.info("! forward %s: %s", forward.config.name, error)
+            self._listener.forward.failed += 1
+            self._listener.forward.note(error)
 
     def close(self) -> None:
         if self.flow is not None:

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import logging
 import socket
 import struct
 import sys
@@ -211,8 +212,9 @@ def test_success_and_silence_after_a_request_counts_as_failed(echo: Endpoint) ->
         run(test)
 
 
-def test_a_server_that_is_down(echo: Endpoint) -> None:
-    """Refused, though nothing was awaited: the failure comes within the very call that begins the dial."""
+def test_a_server_that_is_down(echo: Endpoint, caplog: pytest.LogCaptureFixture) -> None:
+    """All connections are reset; as long as they fail alike the log says so once."""
+    caplog.set_level(logging.INFO)
 
     async def test(engine: Engine) -> None:
         servers = Servers(engine, NOBODY)
@@ -223,6 +225,7 @@ def test_a_server_that_is_down(echo: Endpoint) -> None:
         assert shown(forward)[0] == Connections(open=0, total=3, failed=3)
         assert forward.problem is not None
         assert forward.problem.code == "server-unreachable"
+        assert caplog.text.count("! forward db: 127.0.0.1:1 cannot be connected to") == 1
         forward.close()
         await servers.closed()
         nowhere = forward_to(engine, Route({}, ("office",)), echo)

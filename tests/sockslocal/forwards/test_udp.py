@@ -1,4 +1,5 @@
 import contextlib
+import logging
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -494,8 +495,11 @@ def test_udp_switched_off_is_shown_from_the_start(server: FakeServer, echo: Endp
     run(test)
 
 
-def test_a_server_that_is_down_and_returns(server: FakeServer, echo: Endpoint) -> None:
-    """Its problem is shown; after it has returned the same program's next datagram passes."""
+def test_a_server_that_is_down_and_returns(
+    server: FakeServer, echo: Endpoint, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its problem is shown, and logged once; when it has returned the same program is served again."""
+    caplog.set_level(logging.INFO)
     clock = FakeClock()
     server.stop()
 
@@ -509,6 +513,7 @@ def test_a_server_that_is_down_and_returns(server: FakeServer, echo: Endpoint) -
                 await turns()
                 clock.advance(1.25)
             assert servers["office"].snapshot().udp == "unknown"
+            assert caplog.text.count("! forward game: ") == 1
             server.start()
             await local.echo(b"ping")
             assert problem_of(forward) is None

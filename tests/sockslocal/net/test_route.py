@@ -98,6 +98,24 @@ def test_the_second_is_taken_when_the_first_is_down(second: FakeServer, echo: En
     run(test)
 
 
+def test_the_first_is_taken_again_when_it_has_returned(
+    first: FakeServer, second: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is looked for by itself, without a connection having to fail."""
+    monkeypatch.setattr("sockslocal.net.server.FIRST_RETRY_S", 0.02)
+    first.stop()
+
+    async def test(engine: Engine) -> None:
+        servers = Servers(engine, first.address, second.address)
+        assert await crossed(engine, servers.route, echo) == "home"
+        first.start()
+        await until(lambda: servers["office"].state == "up", "it is back")
+        assert await crossed(engine, servers.route, echo) == "office"
+        await servers.closed()
+
+    run(test)
+
+
 @pytest.mark.parametrize(
     "script",
     [

@@ -111,7 +111,8 @@ class StreamConnection(asyncio.Protocol):
         return True
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close at once, and count no more: others may be accepted before `connection_lost` is called."""
+        self._server.connections.discard(self)
         self._transport.abort()
 
     def _read(self) -> None:

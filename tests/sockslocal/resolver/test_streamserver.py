@@ -189,6 +189,29 @@ def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     loops.run(main())
 
 
+def test_connections_are_bounded_in_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each one accepted in one turn of the loop needs room of its own; one with none is closed."""
+    monkeypatch.setattr(streamserver, "MAX_CONNECTIONS", 2)
+
+    async def main() -> None:
+        async with resolver(FakeTunnel()) as made, connected(made) as first, connected(made) as second:
+            (server,) = made._streams
+            await until(lambda: len(server.connections) == 2)
+            pairs = [socket.socketpair() for _ in range(3)]
+            for near, _ in pairs:
+                near.setblocking(False)
+                server._accepted(near)
+            assert pairs[2][0].fileno() == -1
+            assert await first.ended()
+            assert await second.ended()
+            await until(lambda: not server._adopting)
+            assert len(server.connections) == 2
+            for _, far in pairs:
+                far.close()
+
+    loops.run(main())
+
+
 def test_outstanding_queries_of_a_connection_are_bounded() -> None:
     """No more is read from it until some are answered; in the end all are."""
 

@@ -63,7 +63,9 @@ def _account(config: Config, name: str | None) -> _Account:
         text = f"[server.{name}] has no username, so nobody logs in there"
         raise _useless(config, text, f'add username = "…" to [server.{name}]')
     if server.password_from.kind != "keyring":
-        text = f"the password of {quote(name)} is not in the keyring but comes from {server.password_from}"
+        text = (
+            f"the password of {quote(name)} is not in the keyring; its place is {server.password_from.place}"
+        )
         raise _useless(config, text, f"remove password_from from [server.{name}] to keep it in the keyring")
     return _Account(name, server.username)
 

@@ -68,7 +68,7 @@ def _described(server: ServerConfig, now: Server | None) -> dict[str, object]:
         "name": server.name,
         "address": str(server.address),
         "username": server.username,
-        "password_from": str(server.password_from) if server.username else None,
+        "password_from": server.password_from.kind if server.username else None,
         "state": now and now.state,
     }
 

@@ -27,8 +27,17 @@ class PasswordSource:
     kind: PasswordKind = "keyring"
     argument: str = ""
 
-    def __str__(self) -> str:
-        return f"{self.kind}:{self.argument}" if self.argument else self.kind
+    @property
+    def place(self) -> str:
+        """Where the password is, in words. Of a command only its name: people put secrets into arguments."""
+        if self.kind == "file":
+            return self.argument
+        if self.kind == "command":
+            name = self.argument.partition(" ")[0]
+            return f'the command "{name}"'
+        if self.kind == "systemd":
+            return f'the systemd credential "{self.argument}"'
+        return "the keyring" if self.kind == "keyring" else "memory"
 
     def remedy(self, server: str) -> str:
         """How the user has `server` get another password."""
@@ -36,7 +45,7 @@ class PasswordSource:
             return f"sockslocal login {server}"
         if self.kind == "prompt":
             return "sockslocal restart"
-        return f"see that {self} gives the right password, then: sockslocal restart"
+        return f"see that {self.place} gives the right password, then: sockslocal restart"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

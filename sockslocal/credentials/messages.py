@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from sockslocal.config.model import PasswordKind, PasswordSource
 from sockslocal.problems import Problem
 from sockslocal.secret import Secret
 
@@ -22,7 +23,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     action: Action
     server: str
     username: str
-    source: str = "keyring"
+    source: PasswordKind = "keyring"
     argument: str = ""
     deadline: float
     password: Secret | None = None
@@ -34,15 +35,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def place(self) -> str:
-        """Where the password is, in words. Of a command only its name: people put secrets into arguments."""
-        if self.source == "file":
-            return self.argument
-        if self.source == "command":
-            name = self.argument.partition(" ")[0]
-            return f'the command "{name}"'
-        if self.source == "systemd":
-            return f'the systemd credential "{self.argument}"'
-        return "the keyring" if self.source == "keyring" else "memory"
+        """Where the password is, in words."""
+        return PasswordSource(self.source, self.argument).place
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -22,6 +22,10 @@ address = "proxy:1081"
 address = "proxy:1082"
 username = "ana"
 password_from = "file:/run/secrets/proxy"
+[server.pass]
+address = "proxy:1083"
+username = "ana"
+password_from = "command:pass --token=hunter2"
 """
 
 
@@ -106,9 +110,10 @@ def test_one_that_cannot_be_sent_is_not_stored(
 @pytest.mark.parametrize(
     ("server", "expected"),
     [
-        ("nope", (2, 'there is no server "nope"; known are "office", "open", "file"')),
+        ("nope", (2, 'there is no server "nope"; known are "office", "open", "file", "pass"')),
         ("open", (4, "[server.open] has no username")),
-        ("file", (4, "comes from file:/run/secrets/proxy")),
+        ("file", (4, "its place is /run/secrets/proxy")),
+        ("pass", (4, 'its place is the command "pass"\n')),
     ],
 )
 def test_only_what_is_in_the_keyring_can_be_put_there(

@@ -32,10 +32,29 @@ def test_nothing_changes_a_configuration() -> None:
         (PasswordSource("prompt"), "sockslocal restart"),
         (
             PasswordSource("file", "/home/ana/pw"),
-            "see that file:/home/ana/pw gives the right password, then: sockslocal restart",
+            "see that /home/ana/pw gives the right password, then: sockslocal restart",
+        ),
+        (
+            PasswordSource("command", "curl -u ana:hunter2 https://vault"),
+            'see that the command "curl" gives the right password, then: sockslocal restart',
         ),
     ],
 )
 def test_another_password(source: PasswordSource, remedy: str) -> None:
     """Where the password comes from says how to give another one."""
     assert source.remedy("office") == remedy
+
+
+@pytest.mark.parametrize(
+    ("source", "place"),
+    [
+        (PasswordSource(), "the keyring"),
+        (PasswordSource("prompt"), "memory"),
+        (PasswordSource("file", "/home/ana/pw"), "/home/ana/pw"),
+        (PasswordSource("command", "pass show --token=hunter2"), 'the command "pass"'),
+        (PasswordSource("systemd", "proxy"), 'the systemd credential "proxy"'),
+    ],
+)
+def test_the_place_of_a_password(source: PasswordSource, place: str) -> None:
+    """It is told in words, a command without its arguments, which may be secrets."""
+    assert source.place == place

@@ -34,15 +34,13 @@ class Login:
         self._rejected: SockslocalError | None = None
         self._rejected_until = 0.0
         self._pause_s = 0.0
+        self._trying = False
 
     def find(self, found: Found) -> None:
         """Call `found`, at once where the answer is known."""
         answer = self._answer
         if self._known and not isinstance(answer, SockslocalError):
-            if self._rejected is not None and self._clock() < self._rejected_until:
-                found(self._rejected)
-            else:
-                found(answer)
+            found(answer if self._rejected is None or self._may_try() else self._rejected)
         elif self._known and not self._wanted():
             found(answer)
         elif len(self._waiting) < MAX_WAITING:
@@ -65,18 +63,26 @@ class Login:
     def accept(self) -> None:
         """The server accepts the login."""
         self._rejected = None
-        self._rejected_until = 0.0
         self._pause_s = 0.0
 
     def reject(self, credentials: Credentials, error: SockslocalError) -> bool:
         """The server did not accept `credentials`; gives whether they are still those in use."""
         if credentials is not self._answer:
             return False
-        now = self._clock()
-        if now >= self._rejected_until:  # else it began before another one was rejected
+        if self._rejected is None or self._trying:  # else it began before another one was rejected
+            self._trying = False
             self._pause_s = min(max(FIRST_PAUSE_S, 2 * self._pause_s), LAST_PAUSE_S)
             self._rejected = error
-            self._rejected_until = now + self._pause_s
+            self._rejected_until = self._clock() + self._pause_s
+        return True
+
+    def _may_try(self) -> bool:
+        """Whether the pause after a rejection is over; then one dial tries, and is waited for by none."""
+        now = self._clock()
+        if now < self._rejected_until:
+            return False
+        self._rejected_until = now + FIRST_PAUSE_S
+        self._trying = True
         return True
 
     def forget(self) -> None:

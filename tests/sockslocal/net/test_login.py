@@ -148,6 +148,21 @@ def test_a_rejected_login_is_not_repeated_for_a_while() -> None:
     assert pause == LAST_PAUSE_S
 
 
+def test_one_dial_tries_for_all_after_the_pause() -> None:
+    """The others hear of the old rejection until it is known how that one fared, or it took too long."""
+    clock = FakeClock()
+    login, _ = made(clock)
+    credentials = ana()
+    login.settle(credentials)
+    login.reject(credentials, REJECTED)
+    clock.advance(FIRST_PAUSE_S)
+    assert [answer(login) for _ in range(3)] == [credentials, REJECTED, REJECTED]
+    clock.advance(FIRST_PAUSE_S)
+    assert answer(login) is credentials
+    login.accept()
+    assert [answer(login) for _ in range(3)] == [credentials] * 3
+
+
 def test_dials_rejected_together_count_once() -> None:
     """The pause is not doubled, nor begun anew, by those that were under way when the first was rejected."""
     clock = FakeClock()

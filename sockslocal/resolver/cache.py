@@ -16,10 +16,11 @@ import msgspec
 from sockslocal.resolver.answer import Answer
 from sockslocal.resolver.wire import (
     HEADER,
+    PLAIN,
     STREAM_LIMIT,
     MalformedError,
     Query,
-    parse_profile,
+    known_profile,
 )
 
 MAX_BYTES = 16 << 20
@@ -81,11 +82,10 @@ class Cache:
 
     def hit(self, message: bytes, now: int, *, stream: bool) -> bytes | None:
         """The whole reply to the query `message`, where it is a plain one and its answer is here."""
-        end = message.find(0, HEADER) + 5
-        if end < HEADER + 5:
+        if len(message) > PLAIN or (end := message.find(0, HEADER) + 5) < HEADER + 5:
             return None
         try:
-            profile = parse_profile(message[2:HEADER], message[end:])
+            profile = known_profile(message[2:HEADER], message[end:])
         except MalformedError:
             return None
         suffix, variant, limit, opt = profile

@@ -2,7 +2,8 @@
 
 A query is small and regular, and a cache hit must not cost an object for each of its parts. So its question
 stays the slice it is, and all the rest of it (flags and OPT record) is a `Profile`, of which a few distinct
-ones describe all clients. Everything larger is dnspython's.
+ones describe all clients. What an upstream says after the question is read
+by `digest` and `records`.
 """
 
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ STREAM_LIMIT = 65_535
 
 MAX_QUERY = 4096
 """Octets of a query. One question, an OPT record and the most generous padding are far below."""
+
+PLAIN = 512
+"""Octets up to which a query is a plain one, whose profile is remembered."""
 
 MAX_NAME = 255
 MAX_LABEL = 63
@@ -141,9 +145,10 @@ def parse_query(message: bytes) -> Query:
         raise Refused(header_only(message, NOTIMP))
     if len(message) > MAX_QUERY:
         raise Refused(header_only(message, FORMERR))
+    parse = known_profile if len(message) <= PLAIN else parse_profile
     try:
         end = question_end(message)
-        profile = parse_profile(message[2:HEADER], message[end:])
+        profile = parse(message[2:HEADER], message[end:])
     except VersionError:
         raise Refused(_bad_version(message, end)) from None
     except MalformedError:
@@ -177,7 +182,6 @@ def question_end(message: bytes) -> int:
     return end + 5
 
 
-@lru_cache(maxsize=512)
 def parse_profile(header: bytes, rest: bytes) -> Profile:
     """The profile of a query from octets 2 to 11 and from all after its question; raises MalformedError."""
     if header[0] & (_QR | _OPCODE) or header[2:8] != b"\0\1\0\0\0\0":
@@ -201,6 +205,10 @@ def parse_profile(header: bytes, rest: bytes) -> Profile:
         limit=min(max(opts[0].rdclass, PLAIN_UDP), UDP_PAYLOAD),
         opt=opt_record(dnssec_ok=dnssec_ok),
     )
+
+
+known_profile = lru_cache(maxsize=512)(parse_profile)
+"""As `parse_profile`, for plain queries only: what they end with is kept, 256 KB at the most."""
 
 
 class _Record(NamedTuple):

@@ -1,5 +1,6 @@
 from typing import Any
 
+import dns.edns
 import dns.flags
 import dns.message
 import dns.rcode
@@ -147,6 +148,19 @@ def test_the_hot_path_leaves_what_is_not_plain_to_the_pipeline() -> None:
     assert cache.hit(query[:12], 1000, stream=False) is None
     assert cache.hit(query + b"x", 1000, stream=False) is None
     assert cache.hit(query[:2] + b"\x81" + query[3:], 1000, stream=False) is None
+
+
+def test_large_queries_are_not_remembered() -> None:
+    """Nobody can have us keep octets that only fill a query: neither path does, and both answer right."""
+    cache = stored(message(), 300)
+    wire.known_profile.cache_clear()
+    padded = message(use_edns=0, options=[dns.edns.GenericOption(dns.edns.OptionType.PADDING, bytes(600))])
+    assert cache.hit(padded, 1000, stream=True) is None
+    found = cache.find(parse_query(padded), 1000)
+    assert found is not None
+    assert found[0].counts == (1, 0, 0)
+    assert cache.hit(padded + bytes(60_000), 1000, stream=True) is None
+    assert wire.known_profile.cache_info().currsize == 0
 
 
 def test_an_answer_too_large_for_udp_is_hit_by_tcp() -> None:

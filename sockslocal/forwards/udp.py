@@ -148,13 +148,14 @@ class _Session:
         """Send to the target; gives how many datagrams were taken."""
         if self.flow is None:
             return 0
-        forward = self._listener.forward
-        forward.sent += batch.octets(indices)
         self.flow.touch()
         return self.flow.send(batch, indices)
 
     def opened(self) -> None:
         self._listener.forward.problem = None
+
+    def sent(self, octets: int) -> None:
+        self._listener.forward.sent += octets
 
     def received(self, batch: Batch, indices: range, skip: int) -> None:
         forward = self._listener.forward

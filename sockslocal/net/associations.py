@@ -48,11 +48,14 @@ class Receiver(Protocol):
     def opened(self) -> None:
         """Datagrams can pass, as far as the server says."""
 
+    def sent(self, octets: int) -> None:
+        """Payloads of so many octets together went to the relay."""
+
     def received(self, batch: Batch, indices: range, skip: int) -> None:
         """Datagrams came, with payloads behind `skip` octets; the batch is good only during the call."""
 
     def dropped(self, count: int) -> None:
-        """So many datagrams came that are not this flow's, or nobody's."""
+        """So many datagrams came that are not this flow's, or nobody's; or waited, and could not go."""
 
     def lost(self, error: ServerError | None) -> None:
         """The flow is over; without an error it was idle, or its association ended, and a new one may do."""
@@ -90,7 +93,10 @@ class Flow:
         self.by_name = ip_of(remote.host) is None
 
     def send(self, batch: Batch, indices: range) -> int:
-        """Send payloads on; gives how many more are on their way or wait for it than before."""
+        """Send payloads on; gives how many more are on their way or wait for it than before.
+
+        The receiver hears of those that went, at once or later, by `sent`.
+        """
         return self._association.send(self, batch, indices)
 
     def send_payload(self, payload: bytes) -> bool:
@@ -102,7 +108,7 @@ class Flow:
         self._association.owner.used(self)
 
     def close(self) -> None:
-        """End the flow; its receiver hears nothing more."""
+        """End the flow; its receiver hears at most of what still waited, by `dropped`."""
         self._association.detach(self)
 
 
@@ -151,15 +157,23 @@ class Association:
     def send(self, flow: Flow, batch: Batch, indices: range) -> int:
         """Send the payloads of `batch` in the name of `flow`."""
         if self._sock is not None:
-            return batch.send(self._sock, indices, header=flow.header)
+            taken = batch.send(self._sock, indices, header=flow.header)
+            flow.receiver.sent(batch.octets(indices[:taken]))
+            return taken
         return sum(self._wait(flow.header + batch.payload(index)) for index in indices)
 
     def send_payload(self, flow: Flow, payload: bytes) -> bool:
         """Send one payload in the name of `flow`."""
         if self._sock is not None:
-            return send_one(self._sock, flow.header + payload)
+            return self._send_one(self._sock, flow, flow.header + payload)
         self._wait(flow.header + payload)
         return True
+
+    def _send_one(self, sock: socket.socket, flow: Flow, datagram: bytes) -> bool:
+        taken = send_one(sock, datagram)
+        if taken:
+            flow.receiver.sent(len(datagram) - len(flow.header))
+        return taken
 
     def lasts(self, now: float) -> bool:
         """Whether datagrams can pass, and the server has not closed it at once."""
@@ -188,6 +202,8 @@ class Association:
                 self._engine.poller.close(sock)
         flow, self.flow = self.flow, None
         self.owner.ended(self, flow, error)
+        if flow is not None and self._waiting:
+            flow.receiver.dropped(len(self._waiting))
         if flow is not None and tell:
             flow.receiver.lost(error)
 
@@ -237,8 +253,13 @@ class Association:
         self.owner.opened()
         if self.flow is not None:
             self.flow.receiver.opened()
-        while self._waiting:
-            send_one(sock, self._waiting.popleft())
+            self._send_waiting(sock, self.flow)
+
+    def _send_waiting(self, sock: socket.socket, flow: Flow) -> None:
+        waiting, self._waiting = self._waiting, deque()
+        for datagram in waiting:
+            if not self._send_one(sock, flow, datagram):
+                flow.receiver.dropped(1)
 
     def _fail(self, code: str, **details: object) -> None:
         self.end(ServerError(self._way.problem(code, **details)))

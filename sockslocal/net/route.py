@@ -162,6 +162,9 @@ class PayloadFlow:
     def opened(self) -> None:
         """Nobody is to be told."""
 
+    def sent(self, octets: int) -> None:
+        """Nobody is to be told."""
+
     def received(self, batch: Batch, indices: range, skip: int) -> None:
         payloads = [bytes(batch.payload(index)[skip:]) for index in indices]
         for payload in payloads:

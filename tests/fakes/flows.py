@@ -9,6 +9,7 @@ class FakeReceiver:
 
     def __init__(self) -> None:
         self.openings = 0
+        self.octets_sent = 0
         self.payloads: list[bytes] = []
         self.drops = 0
         self.losses: list[ServerError | None] = []
@@ -21,6 +22,9 @@ class FakeReceiver:
 
     def opened(self) -> None:
         self.openings += 1
+
+    def sent(self, octets: int) -> None:
+        self.octets_sent += octets
 
     def received(self, batch: Batch, indices: range, skip: int) -> None:
         self.payloads += [bytes(batch.payload(index)[skip:]) for index in indices]

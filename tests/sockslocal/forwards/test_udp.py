@@ -290,6 +290,7 @@ def test_a_server_that_closes_associations_is_not_stormed(server: FakeServer, ec
             assert problem_of(forward) == "udp-unsupported"
             assert len(server.sessions) == 1
             assert shown(forward).connections == Connections(open=0, total=1, failed=1)
+            assert shown(forward).dropped + shown(forward).bytes.sent == 100  # one octet each
             assert shown(forward).dropped >= 50
             clock.advance(2.0)
             server.script = Script()
@@ -589,6 +590,25 @@ def test_closing_ends_flows_and_frees_the_port(server: FakeServer, echo: Endpoin
         again.close()
         forward.close()
         await servers.closed()
+
+    run(test)
+
+
+def test_what_waits_for_an_association_that_fails_is_not_sent(server: FakeServer, echo: Endpoint) -> None:
+    """It counts as dropped."""
+    server.script = Script(at=Stage.REPLY, act=Act.STALL)
+
+    async def test(engine: Engine) -> None:
+        servers = Servers(engine, server.address)
+        forward = forward_to(engine, servers.route, echo)
+        with program(forward) as local:
+            local.send(b"one", b"two", b"three")
+            await until(lambda: server.sessions and server.sessions[0].segments, "they wait")
+            assert shown(forward).bytes == Bytes(sent=0, received=0)
+            await servers.closed()
+            assert shown(forward).bytes == Bytes(sent=0, received=0)
+            assert shown(forward).dropped == 3
+        forward.close()
 
     run(test)
 

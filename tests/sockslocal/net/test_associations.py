@@ -163,20 +163,55 @@ def test_a_batch_is_sent_behind_the_header(server: FakeServer, echo: Endpoint) -
                 await opened(made)
         await until(lambda: len(made.receiver.payloads) == 2 * len(payloads), "all echoes")
         assert made.receiver.payloads == payloads * 2
+        assert made.receiver.octets_sent == 2 * sum(map(len, payloads))
         made.flow.close()
 
     run(test)
 
 
 def test_the_oldest_that_wait_are_dropped(server: FakeServer, echo: Endpoint) -> None:
-    """So many datagrams and no more wait for the association."""
+    """So many datagrams and no more wait for the association; only what goes counts as sent."""
 
     async def test(engine: Engine) -> None:
         made = make(engine, server.address, echo)
         for number in range(MAX_WAITING + 5):
             assert made.flow.send_payload(bytes([number]))
+        assert made.receiver.octets_sent == 0
         await until(lambda: len(made.receiver.payloads) == MAX_WAITING, "the echoes")
         assert made.receiver.payloads == [bytes([number]) for number in range(5, MAX_WAITING + 5)]
+        assert (made.receiver.octets_sent, made.receiver.drops) == (MAX_WAITING, 0)
+        made.flow.close()
+
+    run(test)
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_what_still_waits_at_the_end_is_dropped(server: FakeServer, echo: Endpoint, *, closed: bool) -> None:
+    """And counted: where the association fails, and where its flow is closed before it is there."""
+    act = Act.STALL if closed else Act.CLOSE
+    server.script = Script(at=Stage.REPLY, act=act)
+
+    async def test(engine: Engine) -> None:
+        made = make(engine, server.address, echo)
+        for _ in range(3):
+            assert made.flow.send_payload(b"ping")
+        if closed:
+            made.flow.close()
+        else:
+            await lost(made)
+        assert (made.receiver.octets_sent, made.receiver.drops) == (0, 3)
+
+    run(test)
+
+
+def test_one_that_waits_and_cannot_go_is_dropped(server: FakeServer, echo: Endpoint) -> None:
+    """Such as one that is too large; those behind it go."""
+
+    async def test(engine: Engine) -> None:
+        made = make(engine, server.address, echo)
+        assert made.flow.send_payload(bytes(65_500))  # 3 more than UDP bears, with its header
+        assert await made.echo(b"ping") == b"ping"
+        assert (made.receiver.octets_sent, made.receiver.drops) == (4, 1)
         made.flow.close()
 
     run(test)

@@ -1,7 +1,6 @@
 """argparse, with errors of ours and commands that are imported only when they are run."""
 
 import argparse
-import re
 import shutil
 from typing import Any, NoReturn
 
@@ -76,13 +75,11 @@ def _examples(examples: str) -> str | None:
     return f"examples:\n{examples}" if examples else None
 
 
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)?")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
 def seconds(text: str) -> float:
-    """`5s`, `500ms`, `1.5m`, or a plain number of seconds."""
-    matched = _DURATION.fullmatch(text)
-    if matched is None:
+    """A duration as in the configuration, or a plain number of seconds."""
+    from sockslocal.config.values import parse_duration
+
+    duration = parse_duration(f"{text}s" if text.isdigit() else text)
+    if duration is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a duration like 500ms, 5s or 2m")
-    return float(matched[1]) * _UNITS[matched[2] or "s"]
+    return duration

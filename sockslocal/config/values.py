@@ -1,6 +1,6 @@
 """What single texts of the configuration mean: durations, addresses, password sources, upstreams.
 
-Every function raises ConfigError for a text that it cannot use.
+Every function that is given a `Value` raises ConfigError for one that it cannot use.
 """
 
 import re
@@ -39,12 +39,17 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _T = TypeVar("_T", bound=str)
 
 
+def parse_duration(text: str) -> float | None:
+    """`10s`, `500ms`, `1.5m` or `1h` in seconds; None for what is no duration."""
+    matched = _DURATION.fullmatch(text)
+    return float(matched[1]) * _UNITS[matched[2]] if matched else None
+
+
 def seconds(value: Value) -> float:
-    """`10s`, `500ms`, `1.5m` or `1h` in seconds."""
-    matched = _DURATION.fullmatch(value.text)
-    if matched is None:
+    """A duration that is more than nothing and at most a day, in seconds."""
+    duration = parse_duration(value.text)
+    if duration is None:
         raise value.error(f"{value.called} is {quote(value.text)}, not a duration like 500ms, 10s or 2m")
-    duration = float(matched[1]) * _UNITS[matched[2]]
     if not 0 < duration <= LONGEST_DURATION:
         raise value.error(f"{value.called} is {quote(value.text)}; it has to be more than 0 and at most 24h")
     return duration

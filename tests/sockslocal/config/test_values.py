@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from fakes.config import FORWARD, PATH, SERVER, Complaint, complaint_about
 from sockslocal.address import Endpoint, UnixPath
+from sockslocal.config import values
 from sockslocal.config.load import parse
 from sockslocal.config.model import PasswordKind, PasswordSource, Upstream
 
@@ -299,3 +300,12 @@ def test_user_names(name: str) -> None:
         assert "255" in complaint_about(text).text
     else:
         assert parse(text, PATH).servers["office"].username == name
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("0s", 0.0), ("500ms", 0.5), ("1.5m", 90.0), ("7", None), ("5 s", None), ("٣s", None)],
+)
+def test_a_duration_of_the_command_line(text: str, expected: float | None) -> None:
+    """It is read as in the file; what is too short or too long is for whoever asked."""
+    assert values.parse_duration(text) == expected

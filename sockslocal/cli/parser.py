@@ -79,7 +79,9 @@ def seconds(text: str) -> float:
     """A duration as in the configuration, or a plain number of seconds."""
     from sockslocal.config.values import parse_duration
 
-    duration = parse_duration(f"{text}s" if text.isdigit() else text)
+    duration = parse_duration(text)
+    if duration is None:
+        duration = parse_duration(f"{text}s")
     if duration is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a duration like 500ms, 5s or 2m")
     return duration

@@ -8,7 +8,7 @@ from sockslocal.errors import SockslocalError
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("5s", 5.0), ("500ms", 0.5), ("1.5m", 90.0), ("1h", 3600.0), ("7", 7.0), ("0", 0.0)],
+    [("5s", 5.0), ("500ms", 0.5), ("1.5m", 90.0), ("1h", 3600.0), ("7", 7.0), ("7.5", 7.5), ("0", 0.0)],
 )
 def test_durations_are_seconds(text: str, expected: float) -> None:
     """With a unit, or as a plain number of seconds."""

@@ -1,3 +1,5 @@
+import gc
+import tracemalloc
 from typing import Any
 
 import dns.edns
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from sockslocal.resolver import wire
 from sockslocal.resolver.answer import Answer, failure
-from sockslocal.resolver.cache import ENTRY_OVERHEAD, MAX_FAILURE_S, MAX_FAILURES, Cache
+from sockslocal.resolver.cache import MAX_FAILURE_S, MAX_FAILURES, Cache
 from sockslocal.resolver.digest import digest
 from sockslocal.resolver.wire import Query, parse_query
 
@@ -211,7 +213,7 @@ def test_octets_are_bounded_and_what_was_asked_again_stays() -> None:
     """The least lately used goes first; one that was used since gets a second chance."""
     queries = [message(f"host{number}.example") for number in range(10)]
     replies = [answer(query, 300) for query in queries]
-    cost = len(parse_query(queries[0]).key) + 2 * len(replies[0].body) + ENTRY_OVERHEAD
+    cost = stored(queries[0], 300).bytes
     cache = Cache(max_bytes=5 * cost)
     for query, reply in zip(queries, replies, strict=True):
         cache.store(parse_query(query), reply, 1000)
@@ -221,6 +223,27 @@ def test_octets_are_bounded_and_what_was_asked_again_stays() -> None:
     hit(cache, queries[0], 1000)
     assert cache.hit(queries[1], 1000, stream=False) is None
     hit(cache, queries[9], 1000)
+
+
+@pytest.mark.parametrize("records", [1, 100])
+def test_the_octets_counted_are_those_taken(records: int) -> None:
+    """By the interpreter's own count, to a tenth, for answers of few records and of many."""
+    queries = [message(f"host{number}.example") for number in range(100)]
+    addresses = [f"192.0.2.{number}" for number in range(records)]
+    cache = Cache()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for query in queries:
+            response = dns.message.make_response(dns.message.from_wire(query))
+            response.answer.append(dns.rrset.from_text(response.question[0].name, 300, "IN", "A", *addresses))
+            cache.store(parse_query(query), digest(response.to_wire(), upstream="", path=""), 1000)
+            cache.hit(query, 1001, stream=True)
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before == pytest.approx(cache.bytes, rel=0.1)
 
 
 def test_an_answer_larger_than_the_cache_is_not_kept() -> None:

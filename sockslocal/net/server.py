@@ -97,6 +97,7 @@ class Server:
         """The password was read, or could not be; None: the server wants no login."""
         if isinstance(answer, SockslocalError):
             locked = answer.problem.code == "needs-unlock"
+            self._stop_retrying()
             self._set("needs-unlock" if locked else "auth-failed", answer.problem)
             self.way.login.settle(answer)
         else:
@@ -114,7 +115,7 @@ class Server:
         self._stop_retrying()
         if self._probe is None:
             if self.state != "up":
-                self._set("connecting", self.problem)
+                self._set("connecting", self.problem if self.state == "down" else None)
             self._probe = self.dial(None, self._probed, self._probe_failed)
             self._probe.start()
 
@@ -136,6 +137,9 @@ class Server:
 
     def _probe_failed(self, _error: ServerError) -> None:
         self._probe = None
+        if self.state == "connecting":  # it failed for a want of our own, and the server is as it was
+            self._set("down" if self.problem else "unknown", self.problem)
+            self._retry_later()
 
     def _cancel_probe(self) -> None:
         if self._probe is not None:
@@ -155,6 +159,7 @@ class Server:
                 self._works()
         elif error.rejected is not None:
             if self.way.login.reject(error.rejected, error):
+                self._stop_retrying()
                 self._set("auth-failed", error.problem)
         elif error.problem.code.startswith("server-"):
             self._set("down", error.problem)

@@ -1,3 +1,4 @@
+import errno
 import random
 import socket
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from fakes.socks5_server import Act, FakeServer, Script, Stage
 from sockslocal.address import Endpoint
 from sockslocal.config.model import ServerConfig
 from sockslocal.errors import CredentialsError, ServerError
+from sockslocal.net import connecting
 from sockslocal.net import server as module
 from sockslocal.net.engine import Engine
 from sockslocal.net.login import FIRST_PAUSE_S, LAST_PAUSE_S
@@ -154,6 +156,78 @@ def test_it_is_tried_ever_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
         assert timers.seconds == [1, 2, 4, 8, 16, 30, 30, 30]
         watched.server.close()
         assert timers.pending is None
+
+    run(test)
+
+
+@pytest.mark.parametrize("before", ["unknown", "down"])
+def test_a_want_of_our_own_says_nothing_about_the_server(
+    fake: FakeServer, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    """Without descriptors it cannot be tried: it is shown as before, and tried again later."""
+    descriptors: list[int] = []
+    open_socket = connecting._open
+
+    def limited(family: socket.AddressFamily) -> socket.socket:
+        if not descriptors:
+            raise OSError(errno.EMFILE, "too many")
+        return open_socket(family)
+
+    monkeypatch.setattr(connecting, "_open", limited)
+
+    async def test(engine: Engine) -> None:
+        timers = Timers(engine)
+        watched = Watched(engine, fake.address)
+        if before == "down":
+            fake.stop()
+            descriptors.append(1)
+        watched.server.settle_login(GOOD)
+        await watched.reaches(before)
+        problem = watched.server.problem
+        assert (problem is not None) == (before == "down")
+        descriptors.clear()
+        timers.fire()
+        assert watched.states[-2:] == ["connecting", before]
+        assert watched.server.problem is problem
+        descriptors.append(1)
+        if before == "down":
+            fake.start()
+        timers.fire()
+        await watched.reaches("up")
+        watched.server.close()
+
+    run(test)
+
+
+def test_no_retry_asks_for_a_password_that_is_missing() -> None:
+    """Once that is known it is for the user to mend; what was to be tried again is not."""
+
+    async def test(engine: Engine) -> None:
+        timers = Timers(engine)
+        watched = Watched(engine, nobody())
+        watched.server.settle_login(GOOD)
+        await watched.reaches("down")
+        assert timers.seconds == [1]
+        watched.server.settle_login(LOCKED)
+        assert (watched.server.state, timers.pending) == ("needs-unlock", None)
+        watched.server.close()
+
+    run(test)
+
+
+def test_no_retry_repeats_a_login_that_was_rejected(fake: FakeServer) -> None:
+    """A server that was down, and rejects the login once it is back, stays shown as that."""
+
+    async def test(engine: Engine) -> None:
+        timers = Timers(engine)
+        fake.stop()
+        watched = Watched(engine, fake.address)
+        watched.server.settle_login(BAD)
+        await watched.reaches("down")
+        fake.start()
+        assert await watched.dialled(engine) == "auth-failed"
+        assert (watched.server.state, timers.pending) == ("auth-failed", None)
+        watched.server.close()
 
     run(test)
 

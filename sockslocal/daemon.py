@@ -145,7 +145,10 @@ def _signature(path: Path) -> Signature:
 
 
 def _reload(supervisor: Supervisor) -> None:
+    """Apply the file, if it can be; whatever hinders that costs no connection."""
     try:
         supervisor.reload()
     except ConfigError as error:
         _log.error("! the configuration stays as it was: %s", error)
+    except Exception:  # noqa: BLE001  a bug there would end the daemon, and with it what works
+        _log.exception("! the configuration cannot be applied")

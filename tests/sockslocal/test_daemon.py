@@ -275,15 +275,15 @@ class Looks:
 class Reloads:
     """In place of a supervisor: counts, and at each remembers how many looks were left."""
 
-    def __init__(self, looks: Looks, *, bad: bool = False) -> None:
+    def __init__(self, looks: Looks, *, error: Exception | None = None) -> None:
         self.looks = looks
-        self.bad = bad
+        self.error = error
         self.at: list[int] = []
 
     def reload(self) -> list[str]:
         self.at.append(len(self.looks.left))
-        if self.bad:
-            raise ConfigError.of("config-missing", path="config.toml")
+        if self.error is not None:
+            raise self.error
         return []
 
 
@@ -313,18 +313,25 @@ def test_a_change_is_applied_once_it_has_come_to_rest(
     assert reloads.at == at
 
 
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [
+        (ConfigError.of("config-missing", path="config.toml"), "stays as it was: there is no config.toml"),
+        (MemoryError("a bug"), "the configuration cannot be applied"),
+    ],
+)
 def test_a_bad_file_does_not_end_the_watch(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    error: Exception, logged: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is logged, and the next change is tried."""
+    """Nor does a bug on the way: it is logged, and the next change is tried."""
     looks = Looks((2,), (2,), (3,), (3,))
-    reloads: Any = Reloads(looks, bad=True)
+    reloads: Any = Reloads(looks, error=error)
     monkeypatch.setattr(module, "_signature", looks)
     monkeypatch.setattr(module, "LOOK_S", 0.0)
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(module._watch(reloads, Path("config.toml"), (1,)))
     assert len(reloads.at) == 2
-    assert caplog.text.count("stays as it was: there is no config.toml") == 2
+    assert caplog.text.count(logged) == 2
 
 
 def test_what_a_signature_tells_apart(tmp_path: Path) -> None:

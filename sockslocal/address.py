@@ -5,6 +5,7 @@ Nothing here resolves a name: what goes through the tunnel is resolved by its fa
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,6 +18,9 @@ MAX_NAME_OCTETS = 253
 
 MAX_RANGE = 1_000
 """Ports in one range: each is a listener with a descriptor of its own."""
+
+MAX_SPELLED = 3
+"""Addresses and ranges in one line of a table."""
 
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 """A last label that makes resolvers read the whole as an IPv4 address (WHATWG URL, "ends in a number")."""
@@ -163,6 +167,32 @@ def parse_endpoints(text: str) -> tuple[Endpoint, ...]:
         raise AddressError(f"{quote(text)} has a range of more than {MAX_RANGE} ports")
     name = normalise_host(host)
     return tuple(Endpoint(name, port) for port in range(low, high + 1))
+
+
+def spell(addresses: Sequence[ListenAddress]) -> str:
+    """The addresses as people write them: `127.0.0.1:6000-6010`, several with commas, each once.
+
+    Of more than `MAX_SPELLED` it is said how many more there are.
+    """
+    runs: list[list[ListenAddress]] = []
+    for address in addresses:
+        if runs and _follows(runs[-1][-1], address):
+            runs[-1].append(address)
+        else:
+            runs.append([address])
+    texts = list(dict.fromkeys(_spell_run(run[0], run[-1]) for run in runs))
+    more = len(texts) - MAX_SPELLED
+    return ", ".join(texts[:MAX_SPELLED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _follows(before: ListenAddress, address: ListenAddress) -> bool:
+    if not isinstance(before, Endpoint) or not isinstance(address, Endpoint):
+        return False
+    return address == (before.host, before.port + 1)
+
+
+def _spell_run(first: ListenAddress, last: ListenAddress) -> str:
+    return f"{first}-{last.port}" if isinstance(last, Endpoint) and last != first else str(first)
 
 
 def parse_listen(text: str) -> tuple[ListenAddress, ...]:

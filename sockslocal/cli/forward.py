@@ -4,7 +4,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterable
 
-from sockslocal.address import Endpoint, UnixPath
+from sockslocal.address import spell
 from sockslocal.cli.context import Context
 from sockslocal.cli.outcome import reload, report
 from sockslocal.cli.render import short_path, table
@@ -103,8 +103,8 @@ def _rows(
         (
             forward.name,
             _kind(forward),
-            _ports(forward.listen),
-            _ports(forward.to),
+            spell(forward.listen),
+            spell(forward.to),
             ", ".join(forward.servers),
             states.get(forward.name, "-"),
         )
@@ -114,9 +114,3 @@ def _rows(
 
 def _kind(forward: TcpForwardConfig | UdpForwardConfig) -> str:
     return "tcp" if isinstance(forward, TcpForwardConfig) else "udp"
-
-
-def _ports(addresses: tuple[Endpoint | UnixPath, ...]) -> str:
-    """One address, or a range by its first address and last port."""
-    first, last = addresses[0], addresses[-1]
-    return f"{first}-{last.port}" if isinstance(last, Endpoint) and first != last else str(first)

@@ -5,10 +5,9 @@ import socket
 from functools import partial
 
 from sockslocal import status
-from sockslocal.address import Endpoint
+from sockslocal.address import Endpoint, spell
 from sockslocal.config.model import TcpForwardConfig
 from sockslocal.errors import ListenError, ServerError
-from sockslocal.forwards.naming import joined
 from sockslocal.net import owners
 from sockslocal.net.binding import bind_all, bind_stream
 from sockslocal.net.dialer import Dial
@@ -72,8 +71,8 @@ class TcpForward:
         live = [connection.relay for connection in self._connections if connection.relay]
         return status.Forward(
             kind="tcp",
-            listen=joined(config.listen),
-            to=joined(config.to),
+            listen=spell(config.listen),
+            to=spell(config.to),
             server=self.route.name,
             state=state,
             problem=problem or self.problem,

@@ -4,10 +4,9 @@ import logging
 import socket
 
 from sockslocal import status
-from sockslocal.address import Endpoint
+from sockslocal.address import Endpoint, spell
 from sockslocal.config.model import UdpForwardConfig
 from sockslocal.errors import ServerError
-from sockslocal.forwards.naming import joined
 from sockslocal.net.associations import Flow
 from sockslocal.net.binding import bind_all, bind_datagram
 from sockslocal.net.datagrams import SLOTS, Batch, Peer
@@ -62,8 +61,8 @@ class UdpForward:
         flows = sum(len(listener.sessions) for listener in self._listeners)
         return status.Forward(
             kind="udp",
-            listen=joined(self.config.listen),
-            to=joined(self.config.to),
+            listen=spell(self.config.listen),
+            to=spell(self.config.to),
             server=self.route.name,
             state=state,
             problem=problem or self.problem or self.route.udp_problem,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sockslocal.address import (
     AddressError,
     Endpoint,
+    ListenAddress,
     UnixPath,
     ip_of,
     is_loopback,
@@ -18,6 +19,7 @@ from sockslocal.address import (
     parse_endpoint,
     parse_endpoints,
     parse_listen,
+    spell,
     unmapped,
 )
 
@@ -302,3 +304,21 @@ def test_any_ip(address: ipaddress.IPv4Address | ipaddress.IPv6Address, port: in
     endpoint = Endpoint(normalise_host(str(address)), port)
     assert parse_endpoint(str(endpoint)) == endpoint
     assert ip_of(endpoint.host) == unmapped(address)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "text"),
+    [
+        ([Endpoint("127.0.0.1", 5432)], "127.0.0.1:5432"),
+        ([UnixPath("/run/db.sock")], "unix:/run/db.sock"),
+        ([Endpoint("::1", port) for port in range(6000, 6011)], "[::1]:6000-6010"),
+        ([Endpoint("a", 1), UnixPath("/b"), Endpoint("b", 2), Endpoint("b", 3)], "a:1, unix:/b, b:2-3"),
+        ([Endpoint("a", 1), Endpoint("a", 3), Endpoint("b", 4)], "a:1, a:3, b:4"),
+        ([Endpoint("a", 1)] * 3, "a:1"),
+        ([Endpoint("a", port) for port in (1, 2, 1, 2)], "a:1-2"),
+        ([Endpoint("a", port) for port in range(1, 100, 2)], "a:1, a:3, a:5 and 47 more"),
+    ],
+)
+def test_spelling(addresses: list[ListenAddress], text: str) -> None:
+    """Addresses are shown as they may be written, each once, and as many as somebody reads."""
+    assert spell(addresses) == text

@@ -159,18 +159,18 @@ def test_the_list_has_states_where_a_daemon_runs(cli: CommandLine, config: Path,
 
 
 def test_the_list_shows_ranges_and_paths(cli: CommandLine, config: Path) -> None:
-    """A range by its ends, a socket by its path, both kinds, and several servers."""
+    """A range by its ends, each of several, a socket by its path, both kinds, and several servers."""
     config.write_text(
         OFFICE
         + '[tcp.many]\nlisten = "127.0.0.1:6000-6002"\nto = "a:7000-7002"\nserver = ["office", "home"]\n'
         + '[tcp.unix]\nlisten = "unix:/tmp/x.sock"\nto = "a:1"\n'
-        + '[udp.game]\nlisten = "127.0.0.1:9"\nto = "192.0.2.1:9"\n'
+        + '[udp.game]\nlisten = ["127.0.0.1:9", "[::1]:9"]\nto = "192.0.2.1:9"\n'
     )
     _, many, unix, game = cli("forward", "list").out.splitlines()
     assert many.split()[:4] == ["many", "tcp", "127.0.0.1:6000-6002", "a:7000-7002"]
     assert "office, home" in many
     assert unix.split()[:3] == ["unix", "tcp", "unix:/tmp/x.sock"]
-    assert game.split()[:3] == ["game", "udp", "127.0.0.1:9"]
+    assert game.split()[:5] == ["game", "udp", "127.0.0.1:9,", "[::1]:9", "192.0.2.1:9"]
 
 
 def test_the_list_for_programs(cli: CommandLine, config: Path) -> None:

@@ -282,7 +282,7 @@ def test_a_range_has_a_target_for_each_port(server: FakeServer) -> None:
             with contextlib.suppress(OSError):  # the reset may come at any moment
                 await exchanged(forward, b"", index)
         assert [session.target for session in server.sessions] == list(targets)
-        assert forward.snapshot("listening", None).to == "db.internal:5432 … db.internal:5434"
+        assert forward.snapshot("listening", None).to == "db.internal:5432-5434"
         forward.close()
         await servers.closed()
 

@@ -46,13 +46,17 @@ class Health:
     def resting(self) -> bool:
         return bool(self._rest_s)
 
-    def take_turn(self, now: float) -> bool:
-        """Whether it should be asked; after a rest only by one query, until that is answered."""
-        if not self._rest_s:
-            return True
-        due = not self._probed and now >= self._rest_until
-        self._probed = self._probed or due
-        return due
+    def is_due(self, now: float) -> bool:
+        """Whether it should be asked before those that rest; after a rest by one query only, the probe."""
+        return not self._rest_s or (not self._probed and now >= self._rest_until)
+
+    def note_query(self, now: float) -> None:
+        """It is asked; after its rest this is the probe, until anything is noted of its outcome."""
+        self._probed = self.resting and now >= self._rest_until
+
+    def note_nothing(self) -> None:
+        """What became of a query says nothing about it."""
+        self._probed = False
 
     def note_answer(self, asked: float, now: float) -> None:
         """It works."""
@@ -93,9 +97,11 @@ class Upstream:
     async def ask(self, query: wire.Query) -> Answer:
         """The answer, or the failure it tells; raises FAILURES. Cancelled by whoever has waited enough."""
         asked = self._loop.time()
+        self.health.note_query(asked)
         try:
             answer = await self._ask(query)
         except OverloadedError:
+            self.health.note_nothing()
             raise
         except (asyncio.CancelledError, *FAILURES) as error:
             self.health.note_failure(asked, self._loop.time(), str(error) or "no answer in time")

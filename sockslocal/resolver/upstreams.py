@@ -34,13 +34,14 @@ class Upstreams:
     async def ask(self, query: Query) -> Answer:
         """The first definitive answer, else the first failure that one told; raises NoUpstreamError."""
         loop = asyncio.get_running_loop()
-        now = loop.time()
-        deadline = now + TOTAL_S
+        deadline = loop.time() + TOTAL_S
         told: list[Answer] = []
         errors: dict[str, Exception] = {}
-        order = sorted(self.all, key=lambda upstream: not upstream.health.take_turn(now))
-        for upstream in order:
-            last = upstream is order[-1]
+        waiting = list(self.all)
+        while waiting:
+            upstream = _next(waiting, loop.time())
+            waiting.remove(upstream)
+            last = not waiting
             try:
                 async with asyncio.timeout_at(deadline if last else min(deadline, loop.time() + ATTEMPT_S)):
                     answer = await upstream.ask(query)
@@ -68,3 +69,8 @@ class Upstreams:
             self.problem = found
         transient = all(isinstance(error, _OURS) for error in errors.values())
         return NoUpstreamError(found, transient=transient)
+
+
+def _next(upstreams: list[Upstream], now: float) -> Upstream:
+    """The first that is due, else the first."""
+    return min(upstreams, key=lambda upstream: not upstream.health.is_due(now))

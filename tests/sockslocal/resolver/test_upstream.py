@@ -242,18 +242,31 @@ def test_rest_doubles_up_to_a_minute_and_ends_with_an_answer() -> None:
     assert rests == [1, 2, 4, 8, 16, 32, MAX_REST_S, MAX_REST_S]
     health.note_answer(now, now + 0.5)
     assert not health.resting
-    assert health.take_turn(now)
+    assert health.is_due(now)
 
 
 def test_after_a_rest_one_query_is_the_probe() -> None:
     """The others go elsewhere until its outcome is known."""
     health = Health()
     health.note_failure(0.0, 0.5, "silence")
-    assert not health.take_turn(1.0)
-    assert [health.take_turn(2.0) for _ in range(3)] == [True, False, False]
+    assert not health.is_due(1.0)
+    assert [health.is_due(2.0) for _ in range(3)] == [True] * 3
+    health.note_query(2.0)
+    assert not health.is_due(2.0)
     health.note_failure(2.0, 3.0, "silence")
-    assert not health.take_turn(4.9)
-    assert health.take_turn(5.1)
+    assert not health.is_due(4.9)
+    assert health.is_due(5.1)
+    health.note_query(5.1)
+    health.note_nothing()
+    assert health.is_due(5.1)
+
+
+def test_a_query_within_the_rest_is_no_probe() -> None:
+    """It had to be asked as nobody else answered; when its rest ends it is due all the same."""
+    health = Health()
+    health.note_failure(0.0, 0.5, "silence")
+    health.note_query(1.0)
+    assert health.is_due(2.0)
 
 
 def test_an_answer_in_the_meantime_excuses_a_failure() -> None:

@@ -16,15 +16,17 @@ from sockslocal.resolver.wire import parse_query
 
 QUERY = parse_query(query().to_wire())
 FIRST, SECOND = Endpoint("192.0.2.53", 53), Endpoint("198.51.100.53", 53)
-NAMES = [f"tcp://{FIRST}", f"tcp://{SECOND}"]
+THIRD = Endpoint("203.0.113.53", 53)
+NAMES = [f"tcp://{FIRST}", f"tcp://{SECOND}", f"tcp://{THIRD}"]
 
 
-class TwoServers(FakeTunnel):
-    """Two DNS servers, each with a script of its own."""
+class Servers(FakeTunnel):
+    """DNS servers, each with a script of its own."""
 
-    def __init__(self, first: Script, second: Script) -> None:
+    def __init__(self, *scripts: Script) -> None:
         super().__init__()
-        self.behind = {FIRST: FakeTunnel(first), SECOND: FakeTunnel(second)}
+        targets = (FIRST, SECOND, THIRD)[: len(scripts)]
+        self.behind = {target: FakeTunnel(script) for target, script in zip(targets, scripts, strict=True)}
 
     async def open_stream(self, target: Endpoint) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         self.behind[target].refusal = self.refusal
@@ -36,13 +38,16 @@ class TwoServers(FakeTunnel):
 
 
 def run(
-    test: Callable[[Upstreams, TwoServers], Awaitable[None]], first: Script, second: Script = addresses
+    test: Callable[[Upstreams, Servers], Awaitable[None]],
+    first: Script,
+    second: Script = addresses,
+    *third: Script,
 ) -> None:
-    """Run `test` with two upstreams that play the scripts."""
+    """Run `test` with upstreams that play the scripts, two or three."""
 
     async def main() -> None:
-        tunnel = TwoServers(first, second)
-        servers = Upstreams(tuple(UpstreamConfig("tcp", target) for target in (FIRST, SECOND)), tunnel)
+        tunnel = Servers(first, second, *third)
+        servers = Upstreams(tuple(UpstreamConfig("tcp", target) for target in tunnel.behind), tunnel)
         try:
             await test(servers, tunnel)
         finally:
@@ -65,7 +70,7 @@ def refusing(message: dns.message.Message, _path: str) -> list[bytes]:
 def test_the_first_is_asked_while_it_answers() -> None:
     """The second never hears of it: not every upstream need know every name."""
 
-    async def test(servers: Upstreams, tunnel: TwoServers) -> None:
+    async def test(servers: Upstreams, tunnel: Servers) -> None:
         for _ in range(3):
             assert (await servers.ask(QUERY)).upstream == NAMES[0]
         assert tunnel.behind[SECOND].targets == []
@@ -77,7 +82,7 @@ def test_the_next_is_asked_when_one_is_silent(monkeypatch: pytest.MonkeyPatch) -
     """After its share of the time; and then first, while the silent one rests."""
     monkeypatch.setattr(upstreams, "ATTEMPT_S", 0.2)
 
-    async def test(servers: Upstreams, tunnel: TwoServers) -> None:
+    async def test(servers: Upstreams, tunnel: Servers) -> None:
         for _ in range(3):
             assert (await servers.ask(QUERY)).upstream == NAMES[1]
         assert len(tunnel.behind[FIRST].asked) == 1
@@ -88,7 +93,7 @@ def test_the_next_is_asked_when_one_is_silent(monkeypatch: pytest.MonkeyPatch) -
 def test_a_failure_is_an_answer_only_if_nobody_has_a_better_one() -> None:
     """SERVFAIL from one, the address from the other."""
 
-    async def test(servers: Upstreams, tunnel: TwoServers) -> None:
+    async def test(servers: Upstreams, tunnel: Servers) -> None:
         answer = await servers.ask(QUERY)
         assert (answer.rcode, answer.upstream) == (wire.NOERROR, NAMES[1])
 
@@ -98,7 +103,7 @@ def test_a_failure_is_an_answer_only_if_nobody_has_a_better_one() -> None:
 def test_the_first_failure_told_is_the_answer_where_all_fail() -> None:
     """Both were asked, once."""
 
-    async def test(servers: Upstreams, tunnel: TwoServers) -> None:
+    async def test(servers: Upstreams, tunnel: Servers) -> None:
         assert (await servers.ask(QUERY)).rcode == wire.REFUSED
         assert [len(server.asked) for server in tunnel.behind.values()] == [1, 1]
         assert servers.problem is None
@@ -111,13 +116,13 @@ def test_silence_of_all_is_told_with_the_reasons(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(upstreams, "ATTEMPT_S", 0.2)
     monkeypatch.setattr(upstreams, "TOTAL_S", 0.4)
 
-    async def test(servers: Upstreams, tunnel: TwoServers) -> None:
+    async def test(servers: Upstreams, tunnel: Servers) -> None:
         with pytest.raises(NoUpstreamError) as error:
             await servers.ask(QUERY)
         assert not error.value.transient
         assert servers.problem == error.value.problem
         assert error.value.problem.code == "dns-no-upstream"
-        assert all(f"{name}: no answer in time" in error.value.problem.text for name in NAMES)
+        assert all(f"{name}: no answer in time" in error.value.problem.text for name in NAMES[:2])
         for server in tunnel.behind.values():
             server.script = addresses
         await servers.ask(QUERY)
@@ -129,7 +134,7 @@ def test_silence_of_all_is_told_with_the_reasons(monkeypatch: pytest.MonkeyPatch
 def test_a_tunnel_that_is_down_says_nothing_about_the_name() -> None:
     """Told at once, and works again at once (checklist 45)."""
 
-    async def test(servers: Upstreams, tunnel: TwoServers) -> None:
+    async def test(servers: Upstreams, tunnel: Servers) -> None:
         tunnel.refusal = REFUSAL
         for _ in range(3):
             with pytest.raises(NoUpstreamError, match="connection refused") as error:
@@ -147,7 +152,7 @@ def test_our_own_overload_is_no_problem_of_the_upstreams(monkeypatch: pytest.Mon
     async def overloaded(*_: object, **__: object) -> None:
         raise OverloadedError("too many large messages at once")
 
-    async def test(servers: Upstreams, tunnel: TwoServers) -> None:
+    async def test(servers: Upstreams, tunnel: Servers) -> None:
         monkeypatch.setattr(Digester, "digest", overloaded)
         with pytest.raises(NoUpstreamError) as error:
             await servers.ask(QUERY)
@@ -161,7 +166,7 @@ def test_a_rested_upstream_is_tried_with_one_query(monkeypatch: pytest.MonkeyPat
     """The others do not wait for the outcome."""
     monkeypatch.setattr(upstreams, "ATTEMPT_S", 0.2)
 
-    async def test(servers: Upstreams, tunnel: TwoServers) -> None:
+    async def test(servers: Upstreams, tunnel: Servers) -> None:
         await servers.ask(QUERY)
         servers.all[0].health._rest_until = 0.0
         answers = await asyncio.gather(*(servers.ask(QUERY) for _ in range(10)))
@@ -169,3 +174,38 @@ def test_a_rested_upstream_is_tried_with_one_query(monkeypatch: pytest.MonkeyPat
         assert len(tunnel.behind[FIRST].asked) == 2
 
     run(test, silence)
+
+
+def test_a_rested_upstream_that_was_not_needed_is_still_due() -> None:
+    """While others answer it is not asked, and that is no probe: when they fail it is the first."""
+
+    async def test(servers: Upstreams, tunnel: Servers) -> None:
+        first, second, third = (upstream.health for upstream in servers.all)
+        third.note_failure(0.0, 0.0, "silence")
+        assert (await servers.ask(QUERY)).upstream == NAMES[0]
+        now = asyncio.get_running_loop().time() + 0.1
+        for health in (first, second):
+            health.note_failure(now, now, "silence")
+        assert (await servers.ask(QUERY)).upstream == NAMES[2]
+        assert [len(server.asked) for server in tunnel.behind.values()] == [1, 0, 1]
+        assert not third.resting
+
+    run(test, addresses, addresses, addresses)
+
+
+def test_after_an_overload_of_ours_a_rested_upstream_is_still_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The probe has told nothing, so there is another."""
+
+    async def overloaded(*_: object, **__: object) -> None:
+        raise OverloadedError("too many large messages at once")
+
+    async def test(servers: Upstreams, tunnel: Servers) -> None:
+        servers.all[0].health.note_failure(0.0, 0.0, "silence")
+        with monkeypatch.context() as patched:
+            patched.setattr(Digester, "digest", overloaded)
+            with pytest.raises(NoUpstreamError):
+                await servers.ask(QUERY)
+        assert servers.all[0].health.is_due(asyncio.get_running_loop().time())
+        assert (await servers.ask(QUERY)).upstream == NAMES[0]
+
+    run(test, addresses)

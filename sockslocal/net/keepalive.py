@@ -23,11 +23,8 @@ _FIXED = tuple(
 
 
 def keep_alive(sock: socket.socket, idle_s: int) -> None:
-    """Set up a TCP socket, or a listening one, which hands the options on to what it accepts.
-
-    One that has just ended takes none (macOS), and needs none.
-    """
-    with suppress(OSError):
+    """Set up a TCP socket, or a listening one, which hands the options on to what it accepts."""
+    with suppress(OSError):  # macOS refuses where the connection has just ended: that one needs it no more
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if _IDLE is not None:
             sock.setsockopt(socket.IPPROTO_TCP, _IDLE, idle_s)

@@ -31,7 +31,7 @@ class End(Enum):
     REJECTED = auto()
     """The server reported success and closed before any octet passed: some do for a refused target."""
     UNANSWERED = auto()
-    """As REJECTED, but the local program had spoken; to it the end was clean."""
+    """As REJECTED, but the local program had spoken; it was told the same end as the server's, FIN or RST."""
 
 
 def abort(poller: Poller, sock: socket.socket) -> None:
@@ -101,8 +101,8 @@ class Relay:
         keep_alive(self._down.source, REMOTE_IDLE_S)
 
     def abort(self) -> None:
-        """End it now, with RST to both sides."""
-        self._close(End.ABORTED)
+        """End it now, with RST to both sides; not to a local program that was told the end already."""
+        self._close(End.UNANSWERED if self._unanswered else End.ABORTED, with_reset=True)
 
     def _local_ready(self, events: int) -> None:
         self._ready(events, self._up, self._down)
@@ -142,7 +142,10 @@ class Relay:
             else:
                 self._pass_end(pump)
         except OSError:
-            self._close(End.REJECTED if self._ends_unheard(pump) and not self.sent else End.ABORTED)
+            if self._ends_unheard(pump):
+                self._close(End.UNANSWERED if self.sent else End.REJECTED, with_reset=True)
+            else:
+                self.abort()
 
     def _pass_end(self, pump: Pump) -> None:
         if self._ends_unheard(pump):
@@ -160,7 +163,7 @@ class Relay:
         nothing_came = pump is self._down and not pump.moved and not pump.held
         return nothing_came and self._up.last is not ENDED
 
-    def _close(self, end: End) -> None:
+    def _close(self, end: End, *, with_reset: bool = False) -> None:
         if self.end is not None:
             return
         self.end = end
@@ -168,10 +171,10 @@ class Relay:
         up, down = self._up, self._down
         up.release()
         down.release()
-        aborted = end in (End.ABORTED, End.REJECTED)
+        aborted = with_reset or end is End.REJECTED
         self._leave(down.source, with_reset=aborted)
         # What the local program was told in full, up to the end, is not taken back by what comes later.
-        told = end is End.ABORTED and down.last is ENDED
+        told = end is not End.REJECTED and down.last is ENDED
         self._leave(up.source, with_reset=aborted and not told)
         self._ended(self)
 

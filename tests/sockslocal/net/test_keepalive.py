@@ -20,6 +20,13 @@ def test_options(idle: int) -> None:
             assert sock.getsockopt(socket.IPPROTO_TCP, option) == value
 
 
+def test_a_connection_that_has_ended() -> None:
+    """Where the system refuses, as macOS does after a reset, nothing is raised."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.close()
+    keep_alive(sock, REMOTE_IDLE_S)
+
+
 def test_a_dead_server_is_noticed_in_half_a_minute() -> None:
     """Idle time and unanswered probes together."""
     assert REMOTE_IDLE_S + INTERVAL_S * PROBES <= 30

@@ -541,17 +541,19 @@ def test_stop(make: Make) -> None:
 
 @every_poller
 def test_stop_from_within(make: Make, caplog: pytest.LogCaptureFixture) -> None:
-    """A handler or a callback may stop the poller: that was the last call."""
+    """A handler or a callback may stop the poller: that was the last call; what was closed before is closed."""
 
     async def from_handler() -> None:
         poller = make()
         pairs = [tcp_pair(), tcp_pair()]
+        spare = socket.socket()
         read: list[int] = []
 
         def ready(bits: int) -> None:
             if bits & READABLE:
                 read.append(bits)
                 poller.soon(lambda: read.append(0))
+                poller.close(spare)
                 poller.stop()
 
         for near, _ in pairs:
@@ -563,6 +565,7 @@ def test_stop_from_within(make: Make, caplog: pytest.LogCaptureFixture) -> None:
             await until(lambda: read, "one of the two is told")
             await turns()
             assert len(read) == 1
+            assert spare.fileno() == -1, "what was to be closed is closed"
 
     async def from_callback() -> None:
         poller = make()

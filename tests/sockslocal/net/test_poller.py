@@ -541,7 +541,7 @@ def test_stop(make: Make) -> None:
 
 @every_poller
 def test_stop_from_within(make: Make, caplog: pytest.LogCaptureFixture) -> None:
-    """A handler or a callback may stop the poller: that was the last call; what was closed before is closed."""
+    """A handler or a callback may stop the poller: that was the last call; what it closed is closed."""
 
     async def from_handler() -> None:
         poller = make()

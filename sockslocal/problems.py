@@ -55,6 +55,12 @@ REGISTRY: dict[str, Kind] = {
     "config-missing": Kind("No configuration", "there is no {path}", "sockslocal server add --help", _C),
     "config-unreadable": Kind("Configuration unreadable", "{path} cannot be read: {reason}", "{remedy}", _C),
     "config-invalid": Kind("Configuration invalid", "{text}", "{remedy}", _C),
+    "config-emptied": Kind(
+        "Configuration emptied",
+        "{path} is empty, as a save that went wrong leaves it: all goes on as before",
+        "bring the file back; or, to end everything: sockslocal stop",
+        _C,
+    ),
     "config-unwritable": Kind(
         "Configuration not writable", "{path} cannot be written: {reason}", "{remedy}", _P
     ),

@@ -17,7 +17,7 @@ FIRST_RETRY_S, LAST_RETRY_S = 2.0, 30.0
 """Between two attempts at a keyring that is locked, doubling; an attempt is a child process of 0.1 s."""
 
 PATIENCE_S = 30.0
-"""Between two attempts at any other source, where a dial wants it: each may ask the user something."""
+"""Between two attempts at a command or the like, where a dial wants it: each may ask the user something."""
 
 ReadPassword = Callable[[ServerConfig], Awaitable[Secret]]
 
@@ -89,7 +89,9 @@ class LoginKeeper:
                 told = answer.problem
                 _log.warning("! server %s: %s", self._config.name, answer)
             locked = answer.problem.code == "needs-unlock"
-            self._sooner_from = asyncio.get_running_loop().time() + (FIRST_RETRY_S if locked else PATIENCE_S)
+            bothers_nobody = locked or self._config.password_from.kind in ("file", "systemd")
+            patience = FIRST_RETRY_S if bothers_nobody else PATIENCE_S
+            self._sooner_from = asyncio.get_running_loop().time() + patience
             server.settle_login(answer)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause if locked else None):

@@ -18,7 +18,7 @@ from sockslocal.forwards.udp import UdpForward
 from sockslocal.net.engine import Engine
 from sockslocal.net.route import Route
 from sockslocal.net.server import Server
-from sockslocal.problems import Problem
+from sockslocal.problems import Problem, problem
 from sockslocal.resolver import Resolver
 from sockslocal.supervisor.changes import Changes
 from sockslocal.supervisor.dns import DnsService
@@ -66,6 +66,8 @@ class Supervisor:
         assert self._config is not None  # noqa: S101  `apply` came first
         try:
             config = load(self._config.path)
+            if _is_empty(config) and not _is_empty(self._config):
+                raise ConfigError(problem("config-emptied", path=config.path), config.path)
         except ConfigError as error:
             self._config_problem = _with_place(error)
             self.changes.poke()
@@ -210,6 +212,8 @@ class Supervisor:
             if name in self._services:
                 self._services.pop(name).close()
                 del self._forwards[name]
+            if name not in new and not self._switches.is_on(name):
+                self._switches.set(name, on=True)  # another forward of that name starts afresh
         for name in new:  # in the order of the file, those that stay too
             forward = self._forwards.pop(name, None) or self._make_forward(new[name])
             self._forwards[name] = forward
@@ -240,6 +244,11 @@ class Supervisor:
             else status.Server(address=str(config.address), state="unknown")
             for name, config in configs.items()
         }
+
+
+def _is_empty(config: Config) -> bool:
+    """Nothing is in it: while running that is a save that went wrong, and not the wish to end everything."""
+    return not (config.servers or config.tcp or config.udp or config.dns)
 
 
 def _forward_configs(config: Config) -> dict[str, ForwardConfig]:

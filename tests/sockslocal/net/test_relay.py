@@ -587,6 +587,22 @@ def test_unanswered(way: Way) -> None:
 
 
 @every_way
+def test_unanswered_by_reset(way: Way) -> None:
+    """A server that is reset before it answers what the program said: the program is reset, and told why."""
+
+    async def body(joint: Joint) -> None:
+        joint.start()
+        await send(joint.program, b"question")
+        await receive(joint.server, 8)
+        reset(joint.server)
+        assert await joint.end() is End.UNANSWERED
+        with pytest.raises(ConnectionResetError):
+            await receive_all(joint.program)
+
+    way.run(body)
+
+
+@every_way
 def test_silence_after_the_program_ended(way: Way) -> None:
     """A server that ends without a word after the program's end has nothing to answer for."""
 

@@ -367,6 +367,9 @@ def test_a_bad_file_changes_nothing(run: Run, server: FakeServer, echo: Endpoint
         with pytest.raises(ConfigError):
             made.supervisor.reload()
         assert [problem.code for problem in made.status.problems] == ["config-missing"]
+        with pytest.raises(ConfigError):
+            made.reload("# an interrupted save")
+        assert [problem.code for problem in made.status.problems] == ["config-emptied"]
         assert list(made.status.forwards) == ["db"]
         assert made.reload(*good) == []
         assert made.status.problems == ()
@@ -514,6 +517,20 @@ def test_switches_outlive_the_process(run: Run, server: FakeServer, echo: Endpoi
         assert [forward.state for forward in made.status.forwards.values()] == ["off", "off"]
         made.supervisor.switch(["db", "web"], on=True)
         assert [forward.state for forward in made.status.forwards.values()] == ["listening", "off"]
+
+    run(test)
+
+
+def test_a_switch_goes_with_its_forward(run: Run, server: FakeServer, echo: Endpoint) -> None:
+    """A forward that was switched off and removed is on when one of that name is added again."""
+    port = free_port()
+
+    async def test(made: Made) -> None:
+        made.apply(office(server), tcp("db", port, echo))
+        made.supervisor.switch(["db"], on=False)
+        made.reload(office(server))
+        made.reload(office(server), tcp("db", port, echo))
+        assert made.status.forwards["db"].state == "listening"
 
     run(test)
 

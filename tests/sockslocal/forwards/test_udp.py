@@ -339,7 +339,8 @@ def test_one_direction_keeps_a_flow(server: FakeServer, echo: Endpoint, directio
         forward = forward_to(engine, servers.route, echo, idle=5.0)
         with program(forward) as local:
             local.send(b"ping")
-            await until(lambda: server.sessions and _relay(server).received, "the first one passed")
+            await until(lambda: server.sessions and server.sessions[0].relay, "there is an association")
+            await until(lambda: _relay(server).received, "the first one passed")
             for count in range(2, 5):
                 clock.advance(4.0)
                 await turns(20)

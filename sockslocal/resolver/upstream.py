@@ -15,7 +15,8 @@ from sockslocal.resolver.tasks import hedged
 from sockslocal.resolver.tunnel import Tunnel
 
 DATAGRAM_S = 1.6
-"""Seconds of silence by UDP after which TCP is tried as well."""
+DATAGRAM_SHARE = 0.64
+"""Seconds of silence by UDP after which TCP is tried as well; at most this share of the time there is."""
 
 STREAM_FOR_S = 60.0
 """Seconds an upstream is asked by TCP after TCP worked and UDP did not."""
@@ -94,12 +95,15 @@ class Upstream:
         """Messages that answered nothing we asked."""
         return self._stream.mismatches + (self._datagrams.mismatches if self._datagrams else 0)
 
-    async def ask(self, query: wire.Query) -> Answer:
-        """The answer, or the failure it tells; raises FAILURES. Cancelled by whoever has waited enough."""
+    async def ask(self, query: wire.Query, seconds: float = math.inf) -> Answer:
+        """The answer, or the failure it tells; raises FAILURES.
+
+        Cancelled by whoever has waited enough, after `seconds`.
+        """
         asked = self._loop.time()
         self.health.note_query(asked)
         try:
-            answer = await self._ask(query)
+            answer = await self._ask(query, min(DATAGRAM_S, DATAGRAM_SHARE * seconds))
         except OverloadedError:
             self.health.note_nothing()
             raise
@@ -115,18 +119,18 @@ class Upstream:
             self._datagrams.close()
         await self._stream.close()
 
-    async def _ask(self, query: wire.Query) -> Answer:
+    async def _ask(self, query: wire.Query, datagram_s: float) -> Answer:
         edns = self._loop.time() >= self._plain_until
-        path, message = await self._exchange(query, edns=edns)
+        path, message = await self._exchange(query, datagram_s, edns=edns)
         if edns and wire.rcode(message) in (wire.FORMERR, wire.NOTIMP) and not wire.has_records(message):
             self._plain_until = self._loop.time() + PLAIN_FOR_S
-            path, message = await self._exchange(query, edns=False)
+            path, message = await self._exchange(query, datagram_s, edns=False)
         if wire.is_bare_error(message):
             return Answer(rcode=wire.rcode(message), upstream=self.name, path=path)
         return await self._digester.digest(message, upstream=self.name, path=path)
 
-    async def _exchange(self, query: wire.Query, *, edns: bool) -> tuple[str, bytes]:
-        """The way it was asked, and its message."""
+    async def _exchange(self, query: wire.Query, datagram_s: float, *, edns: bool) -> tuple[str, bytes]:
+        """The way it was asked, and its message; TCP is tried after `datagram_s` without one by UDP."""
         question, profile = query.question, query.profile
         octets = wire.encode_query(
             question,
@@ -138,7 +142,7 @@ class Upstream:
         if self._datagrams is None or self._loop.time() < self._stream_until:
             return "tcp", await by_stream()
         by_datagram = self._datagrams.ask(octets, question)
-        message, streamed = await hedged(by_datagram, by_stream, DATAGRAM_S)
+        message, streamed = await hedged(by_datagram, by_stream, datagram_s)
         if streamed:
             self._stream_until = self._loop.time() + STREAM_FOR_S
         elif wire.is_truncated(message):

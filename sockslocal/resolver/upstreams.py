@@ -1,4 +1,7 @@
-"""The upstreams in their order: the first that works is asked, the next when it does not answer."""
+"""The upstreams in their order: the first that works is asked, the next when it does not answer.
+
+Those still to be asked share the time that is left, so that none is blamed for want of it.
+"""
 
 import asyncio
 
@@ -15,8 +18,8 @@ from sockslocal.resolver.wire import Query
 TOTAL_S = 5.0
 """Seconds after which the client is told SERVFAIL; stubs ask again after about as many."""
 
-ATTEMPT_S = 2.5
-"""Seconds an upstream has while another could be asked."""
+MIN_ATTEMPT_S = 0.1
+"""With less left than this no other upstream is asked: its silence would say nothing about it."""
 
 _OURS = (ServerError, LostError, OverloadedError)
 """Failures of the way to an upstream: they say nothing about the name (RFC 9520 §2)."""
@@ -38,13 +41,13 @@ class Upstreams:
         told: list[Answer] = []
         errors: dict[str, Exception] = {}
         waiting = list(self.all)
-        while waiting:
+        while waiting and (left := deadline - loop.time()) >= MIN_ATTEMPT_S:
+            seconds = max(left / len(waiting), MIN_ATTEMPT_S)
             upstream = _next(waiting, loop.time())
             waiting.remove(upstream)
-            last = not waiting
             try:
-                async with asyncio.timeout_at(deadline if last else min(deadline, loop.time() + ATTEMPT_S)):
-                    answer = await upstream.ask(query)
+                async with asyncio.timeout(seconds):
+                    answer = await upstream.ask(query, seconds)
             except FAILURES as error:
                 errors[upstream.name] = error
                 continue

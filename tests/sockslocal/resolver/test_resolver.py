@@ -118,7 +118,7 @@ def test_with_all_upstreams_silent_it_is_servfail_before_the_client_gives_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The failure is kept for a moment, as the name may be what they choke on."""
-    monkeypatch.setattr(upstreams, "TOTAL_S", 0.05)
+    monkeypatch.setattr(upstreams, "TOTAL_S", 0.2)
 
     async def main() -> None:
         tunnel = FakeTunnel(silence)

@@ -108,6 +108,19 @@ def test_an_upstream_that_is_silent_by_udp_is_asked_by_tcp(monkeypatch: pytest.M
     run(test, script)
 
 
+def test_tcp_has_its_turn_however_little_time_there_is() -> None:
+    """Where several upstreams share it, each has less than UDP has of a whole one."""
+
+    def script(message: dns.message.Message, path: str) -> list[bytes]:
+        return silence(message, path) if path == "udp" else addresses(message)
+
+    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+        async with asyncio.timeout(1.0):
+            assert (await server.ask(asked(), 1.0)).path == "tcp"
+
+    run(test, script)
+
+
 def test_where_the_server_has_no_udp_tcp_is_used() -> None:
     """At once, as the tunnel says so."""
 

@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import dns.message
@@ -80,7 +81,7 @@ def test_the_first_is_asked_while_it_answers() -> None:
 
 def test_the_next_is_asked_when_one_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """After its share of the time; and then first, while the silent one rests."""
-    monkeypatch.setattr(upstreams, "ATTEMPT_S", 0.2)
+    monkeypatch.setattr(upstreams, "TOTAL_S", 0.4)
 
     async def test(servers: Upstreams, tunnel: Servers) -> None:
         for _ in range(3):
@@ -113,7 +114,6 @@ def test_the_first_failure_told_is_the_answer_where_all_fail() -> None:
 
 def test_silence_of_all_is_told_with_the_reasons(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the status until one of them answers; a silent name may be remembered as failing."""
-    monkeypatch.setattr(upstreams, "ATTEMPT_S", 0.2)
     monkeypatch.setattr(upstreams, "TOTAL_S", 0.4)
 
     async def test(servers: Upstreams, tunnel: Servers) -> None:
@@ -164,7 +164,7 @@ def test_our_own_overload_is_no_problem_of_the_upstreams(monkeypatch: pytest.Mon
 
 def test_a_rested_upstream_is_tried_with_one_query(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others do not wait for the outcome."""
-    monkeypatch.setattr(upstreams, "ATTEMPT_S", 0.2)
+    monkeypatch.setattr(upstreams, "TOTAL_S", 0.4)
 
     async def test(servers: Upstreams, tunnel: Servers) -> None:
         await servers.ask(QUERY)
@@ -174,6 +174,33 @@ def test_a_rested_upstream_is_tried_with_one_query(monkeypatch: pytest.MonkeyPat
         assert len(tunnel.behind[FIRST].asked) == 2
 
     run(test, silence)
+
+
+def test_each_has_its_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The third as well, after two that are silent; all of what is left is the last one's."""
+    monkeypatch.setattr(upstreams, "TOTAL_S", 0.6)
+
+    async def test(servers: Upstreams, tunnel: Servers) -> None:
+        assert (await servers.ask(QUERY)).upstream == NAMES[2]
+        assert [upstream.health.resting for upstream in servers.all] == [True, True, False]
+
+    run(test, silence, silence, addresses)
+
+
+def test_who_has_no_time_left_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is not blamed either; as when the machine was too busy for its loop."""
+    monkeypatch.setattr(upstreams, "TOTAL_S", 0.3)
+
+    async def test(servers: Upstreams, tunnel: Servers) -> None:
+        with pytest.raises(NoUpstreamError, match=f"{NAMES[0]}: no answer in time$"):
+            await servers.ask(QUERY)
+        assert [upstream.health.failed for upstream in servers.all] == [1, 0]
+
+    def busy(*_: object) -> list[bytes]:
+        time.sleep(0.25)
+        return []
+
+    run(test, busy, silence)
 
 
 def test_a_rested_upstream_that_was_not_needed_is_still_due() -> None:

@@ -1,6 +1,7 @@
 """From arguments to an exit code."""
 
 import argparse
+import errno
 import importlib
 import os
 import sys
@@ -15,13 +16,18 @@ from sockslocal.problems import ExitCode
 _INTERRUPTED = 130
 """What shells use for a program that Ctrl-C ended: 128 + SIGINT."""
 
+_UNWRITABLE = {errno.ENOSPC, errno.EFBIG, errno.EIO}
+"""What writing to a full or broken disk answers."""
+
 
 def main(arguments: Sequence[str], *, run: Run, demo: Demo) -> int:
     """Do what `arguments` ask for; whatever is wrong is told on stderr, and in the exit code."""
+    _open_missing_streams()
     _forgive_encodings()
     try:
         if not arguments:
-            build().print_help()
+            print(build().format_help(), end="")  # `print_help` keeps silent about errors
+            sys.stdout.flush()  # here what goes wrong is still caught
             return ExitCode.DONE
         return _dispatch(build().parse_args(arguments), run, demo)
     except SockslocalError as error:
@@ -34,6 +40,12 @@ def main(arguments: Sequence[str], *, run: Run, demo: Demo) -> int:
     except BrokenPipeError:
         _close_stdout()
         return ExitCode.DONE  # `sockslocal logs | head` has what it wanted
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        _close_stdout()
+        print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return ExitCode.FAILED
 
 
 def _dispatch(arguments: argparse.Namespace, run: Run, demo: Demo) -> int:
@@ -42,8 +54,15 @@ def _dispatch(arguments: argparse.Namespace, run: Run, demo: Demo) -> int:
     module, function = arguments.command.split(":")
     command = getattr(importlib.import_module(f"sockslocal.cli.{module}"), function)
     code: int = command(arguments, Context(paths.find(arguments.config), run, demo))
-    sys.stdout.flush()  # here a broken pipe is still caught
+    sys.stdout.flush()  # as above
     return code
+
+
+def _open_missing_streams() -> None:
+    """Python has None for what the shell closed (`>&-`): what is written there goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115  until the end
 
 
 def _forgive_encodings() -> None:

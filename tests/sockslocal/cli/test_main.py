@@ -1,7 +1,9 @@
 import io
 import os
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -153,3 +155,17 @@ def test_status_imports_little(paths: Paths) -> None:
             env=environment,  # measuring coverage imports much
         )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("arguments", ["--version", "completion bash", "config path", ""])
+def test_output_that_cannot_be_written(arguments: str) -> None:
+    """A full disk is one line on stderr and exit code 1; a closed stdout is no error."""
+    command = f"{shlex.quote(sys.executable)} -m sockslocal {arguments}"
+    full = subprocess.run(["sh", "-c", f"{command} > /dev/full"], capture_output=True, text=True, check=False)
+    assert "Traceback" not in full.stderr
+    if arguments != "--version":  # argparse writes that one, and keeps silent
+        assert full.stderr == "error: the output cannot be written: No space left on device\n"
+        assert full.returncode == 1
+    closed = subprocess.run(["sh", "-c", f"{command} >&-"], capture_output=True, text=True, check=False)
+    assert (closed.returncode, closed.stderr) == (0, "")

@@ -200,11 +200,15 @@ def _server(root: Branch) -> None:
         metavar="SOURCE",
         help="keyring (default), file:PATH, command:COMMAND, systemd:NAME, prompt; never the password itself",
     )
-    add.add_argument("--udp", metavar="HOW", help="auto (default), associate or off")
+    add.add_argument(
+        "--udp", metavar="HOW", help="auto (default) or associate: by UDP ASSOCIATE; off: not at all"
+    )
     add.add_argument(
         "--udp-address", metavar="HOST", help="the UDP relay, where the server names a wrong one"
     )
-    add.add_argument("--connect-timeout", metavar="TIME", help="for each stage of connecting (default 10s)")
+    add.add_argument(
+        "--connect-timeout", metavar="TIME", help="for the look-up and the TCP connection (default 10s)"
+    )
     remove = branch.command("remove", "server:remove", "remove a server that no forward needs")
     remove.add_argument("name", metavar="NAME", help="the server")
     _json(branch.command("list", "server:show", "list the servers"))

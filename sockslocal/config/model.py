@@ -11,10 +11,12 @@ from sockslocal.address import Endpoint, ListenAddress
 
 PasswordKind = Literal["keyring", "file", "command", "systemd", "prompt"]
 ServerUdp = Literal["auto", "associate", "off"]
+"""How datagrams pass; `auto` and `associate` are the same so far: UDP ASSOCIATE (RFC 1928) is the one way."""
+
 UpstreamScheme = Literal["udp", "tcp"]
 
 DEFAULT_CONNECT_TIMEOUT = 10.0
-"""Seconds for each stage on the way to a server."""
+"""Seconds to look up a server's name and to connect by TCP, together."""
 
 DEFAULT_IDLE = 60.0
 """Seconds without a datagram after which a UDP flow ends (3proxy's and hev's default)."""
@@ -52,7 +54,8 @@ class PasswordSource:
 class ServerConfig:
     """A SOCKS5 server; without `username` no authentication is offered.
 
-    `udp_address` replaces the host that the server names as its UDP relay; `connect_timeout` is in seconds.
+    `udp_address` replaces the host that the server names as its UDP relay. `connect_timeout`, in seconds, is
+    for the look-up and the TCP connection together; greeting, login and reply have 5, 5 and 10 s.
     """
 
     name: str

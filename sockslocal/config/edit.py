@@ -22,7 +22,7 @@ from sockslocal.config.table import Source, Table
 from sockslocal.errors import ConfigError
 from sockslocal.files import write_atomically
 from sockslocal.problems import problem
-from sockslocal.quoting import listed
+from sockslocal.quoting import listed, quote
 
 _SECTIONS = ("server", "tcp", "udp")
 
@@ -35,7 +35,12 @@ def add_server(path: Path, name: str, settings: Mapping[str, Setting]) -> Config
 def remove_server(path: Path, name: str) -> Config:
     """Remove `[server.NAME]`, which no forward may need."""
     file = _File.read(path)
-    return _remove(file, file.find("server", ("server",), name))
+    where = file.find("server", ("server",), name)
+    users = [*file.document.get("tcp", ()), *file.document.get("udp", ()), *({"dns"} & file.document.keys())]
+    if users and len(file.document["server"]) == 1:
+        text = f"server {quote(name)} cannot be removed: it is the only one, and needed by {listed(users)}"
+        raise Source(path, file.text).error(where, text, "add another server first, or remove what needs it")
+    return _remove(file, where)
 
 
 def add_forward(

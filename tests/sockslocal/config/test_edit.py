@@ -97,6 +97,19 @@ def test_add_and_remove_server(path: Path) -> None:
     assert path.read_text() == f"{TEXT}\n"
 
 
+def test_the_only_server_stays_while_it_is_needed(path: Path) -> None:
+    """It is told what needs it, also where that does not name it; then it goes."""
+    path.write_text(f'{TEXT}[dns]\nlisten = "127.0.0.1:5399"\nupstreams = "udp://9.9.9.9"\n')
+    error = _refused(path, lambda: edit.remove_server(path, "office"))
+    assert complaint_of(error) == Complaint(
+        2,
+        'server "office" cannot be removed: it is the only one, and needed by "db", "game", "dns"',
+        "add another server first, or remove what needs it",
+    )
+    path.write_text(SERVER)
+    assert not edit.remove_server(path, "office").servers
+
+
 def test_first_server_makes_the_file(tmp_path: Path) -> None:
     """Where there is no configuration, its folder and it are made, for this user only."""
     path = tmp_path / "config" / "sockslocal" / "config.toml"

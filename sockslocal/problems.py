@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from sockslocal.log import escape
-from sockslocal.quoting import quote
+from sockslocal.quoting import quote, quote_name
 
 
 class ExitCode(IntEnum):
@@ -120,7 +120,7 @@ REGISTRY: dict[str, Kind] = {
     ),
     "auth-failed": Kind(
         "Login rejected",
-        "{address} rejected the user name or password of {username!q}",
+        "{address} rejected the user name or password of {username!n}",
         "{remedy}",
         _K,
     ),
@@ -186,7 +186,7 @@ REGISTRY: dict[str, Kind] = {
         _K,
     ),
     "password-missing": Kind(
-        "No password", "there is no password for {username!q} at {server!q} in {where}", "{remedy}", _K
+        "No password", "there is no password for {username!n} at {server!q} in {where}", "{remedy}", _K
     ),
     "password-source-failed": Kind(
         "Password out of reach",
@@ -242,11 +242,18 @@ REGISTRY: dict[str, Kind] = {
 }
 
 
+_QUOTINGS = {"q": quote, "n": quote_name}
+
+
 class _Formatter(string.Formatter):
-    """As `str.format`, but whatever is filled in stays on its line, and `{name!q}` is put in quotes."""
+    """As `str.format`, but whatever is filled in stays on its line.
+
+    `{name!q}` is put in quotes, less what stands before an `@`, and the name of a user, `{name!n}`, as it is.
+    """
 
     def convert_field(self, value: object, conversion: Any) -> object:
-        return quote(str(value)) if conversion == "q" else super().convert_field(value, conversion)
+        quoting = _QUOTINGS.get(conversion)
+        return quoting(str(value)) if quoting else super().convert_field(value, conversion)
 
     def format_field(self, value: object, format_spec: str) -> str:
         return escape(super().format_field(value, format_spec))

@@ -17,8 +17,12 @@ def quote(text: str) -> str:
 
     A password typed into an address may hold any character, `@` and `/` too, so all before the last `@` goes.
     """
-    hidden = hide_userinfo(text)
-    return f'"{escape(hidden)}"' if len(hidden) <= MAX_SHOWN else f'"{escape(hidden[:MAX_SHOWN])}…"'
+    return quote_name(hide_userinfo(text))
+
+
+def quote_name(text: str) -> str:
+    """As `quote`, but with nothing hidden: for the names of users, which may be e-mail addresses."""
+    return f'"{escape(text)}"' if len(text) <= MAX_SHOWN else f'"{escape(text[:MAX_SHOWN])}…"'
 
 
 def listed(names: Collection[str]) -> str:

@@ -83,6 +83,13 @@ def test_names_are_quoted_and_lines_stay_lines() -> None:
     assert made.remedy == "sockslocal forward list"
 
 
+@pytest.mark.parametrize("code", ["auth-failed", "password-missing"])
+def test_user_names_are_shown_whole(code: str) -> None:
+    """They are no secrets, and what stands before an `@` is what tells users of one domain apart."""
+    details = {"address": "a:1", "server": "office", "where": "the keyring", "remedy": "x"}
+    assert '"ana@example.org"' in problem(code, username="ana@example.org", **details).text
+
+
 def test_numbers_have_their_format() -> None:
     """A template may say how a number is shown."""
     made = problem("server-timeout", address="a:1", stage="greeting", seconds=10.0, server="office")

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockslocal.quoting import MAX_SHOWN, hide_userinfo, listed, quote
+from sockslocal.quoting import MAX_SHOWN, hide_userinfo, listed, quote, quote_name
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,13 @@ from sockslocal.quoting import MAX_SHOWN, hide_userinfo, listed, quote
 def test_quote(text: str, shown: str) -> None:
     """A text is shown on one line, of bounded length, without what may be a password."""
     assert quote(text) == shown
+
+
+def test_quote_name() -> None:
+    """A user may be called like a mail address, and may be called anything."""
+    assert quote_name("ana@example.org") == '"ana@example.org"'
+    assert quote_name("a\nb") == '"a\\nb"'
+    assert quote_name("@" * 81) == f'"{"@" * 80}…"'
 
 
 def test_listed() -> None:

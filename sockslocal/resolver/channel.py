@@ -1,6 +1,7 @@
 """Queries on their way to an upstream, and the messages that may answer them (RFC 5452 §9)."""
 
 import asyncio
+import copy
 import secrets
 from abc import ABC, abstractmethod
 from collections import deque
@@ -34,7 +35,7 @@ class Channel(ABC):
     def __init__(self) -> None:
         self.mismatches = 0
         self.ended: Exception | None = None
-        """Why it carries no more."""
+        """Why it carries no more; never raised itself, as each who waits writes a traceback into his own."""
         self._loop = asyncio.get_running_loop()
         self._opened = self._heard = self._used = self._loop.time()
         self._waiting: dict[int, _Exchange] = {}
@@ -46,7 +47,7 @@ class Channel(ABC):
         Raises what ended the channel. Cancelled by whoever has waited long enough.
         """
         if self.ended is not None:
-            raise self.ended
+            raise copy.copy(self.ended)
         while (number := secrets.randbits(16)) in self._waiting:
             pass
         waiting = self._waiting[number] = _Exchange(question, self._loop.create_future())
@@ -74,14 +75,14 @@ class Channel(ABC):
             self._mismatched()
 
     def end(self, error: Exception) -> None:
-        """Close; what waits gets `error`."""
+        """Close; whoever waits gets an `error` of his own."""
         if self.ended is not None:
             return
         self.ended = error
         self._close()
         for exchange in self._waiting.values():
             if not exchange.answered.done():
-                exchange.answered.set_exception(error)
+                exchange.answered.set_exception(copy.copy(error))
 
     def _give_up(self, sent: float) -> None:
         """A query waited in vain: where nothing else came either, the channel is to blame."""

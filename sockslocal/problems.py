@@ -89,8 +89,8 @@ REGISTRY: dict[str, Kind] = {
     ),
     # the server, or the way to it
     "server-unresolvable": Kind(
-        "Server name unknown",
-        "the name {host!q} of the server has no address: {reason}",
+        "Server look-up failed",
+        "the name {host!q} of the server could not be looked up: {reason}",
         "check [server.{server}] address",
         _S,
     ),
@@ -149,8 +149,8 @@ REGISTRY: dict[str, Kind] = {
         _S,
     ),
     "udp-address-unknown": Kind(
-        "UDP relay unknown",
-        "the name of the UDP relay of {address} has no address: {reason}",
+        "UDP relay look-up failed",
+        "the name of the UDP relay of {address} could not be looked up: {reason}",
         "check udp_address in [server.{server}]",
         _S,
     ),

@@ -534,7 +534,8 @@ def test_a_name_without_address(monkeypatch: pytest.MonkeyPatch) -> None:
     error = failure(way_to(("proxy.test", 1080)))
     assert error.problem.code == "server-unresolvable"
     assert (
-        'the name "proxy.test" of the server has no address: Name or service not known' in error.problem.text
+        'the name "proxy.test" of the server could not be looked up: Name or service not known'
+        in error.problem.text
     )
 
 

@@ -18,6 +18,6 @@ def test_a_problem_names_the_server() -> None:
         password_remedy="sockslocal login office",
     )
     problem = way.problem("server-unresolvable", host="proxy.test", reason="no such name")
-    assert problem.text == 'the name "proxy.test" of the server has no address: no such name'
+    assert problem.text == 'the name "proxy.test" of the server could not be looked up: no such name'
     assert problem.remedy == "check [server.office] address"
     assert way.problem("server-unreachable", reason="refused").text.startswith("proxy.test:1080 cannot")

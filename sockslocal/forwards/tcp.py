@@ -9,7 +9,7 @@ from sockslocal.address import Endpoint, spell
 from sockslocal.config.model import TcpForwardConfig
 from sockslocal.errors import ListenError, ServerError
 from sockslocal.net import owners
-from sockslocal.net.binding import bind_all, bind_stream
+from sockslocal.net.binding import bind_all, bind_stream, unwatched
 from sockslocal.net.dialer import Dial
 from sockslocal.net.engine import Engine
 from sockslocal.net.listener import Listener
@@ -17,7 +17,7 @@ from sockslocal.net.poller import ERROR
 from sockslocal.net.relay import End, Relay, abort
 from sockslocal.net.route import Crossing, Route
 from sockslocal.net.way import Way
-from sockslocal.problems import Problem
+from sockslocal.problems import Problem, problem
 
 _log = logging.getLogger(__name__)
 
@@ -47,10 +47,14 @@ class TcpForward:
         if config.only_me and not owners.AVAILABLE:
             raise ListenError.of("only-me-unavailable", name=config.name, listen=config.listen[0])
         sockets = bind_all(bind_stream, config.listen, "tcp", config.name)
-        self._listeners = [
-            Listener(self.engine.poller, sock, partial(self._accepted, target), self.engine.budget)
-            for sock, target in zip(sockets, config.to, strict=True)
-        ]
+        engine = self.engine
+        try:
+            for sock, target in zip(sockets, config.to, strict=True):
+                listener = Listener(engine.poller, sock, partial(self._accepted, target), engine.budget)
+                self._listeners.append(listener)
+        except OSError as error:
+            self.stop_listening()
+            raise unwatched(error, sockets, config.name) from None
 
     def stop_listening(self) -> None:
         """Accept no more; the connections live on."""
@@ -65,8 +69,8 @@ class TcpForward:
             connection.abort()
         self.problem = None
 
-    def snapshot(self, state: status.ForwardState, problem: Problem | None) -> status.Forward:
-        """What to show, where the supervisor knows `state` and the `problem` with it."""
+    def snapshot(self, state: status.ForwardState, trouble: Problem | None) -> status.Forward:
+        """What to show, where the supervisor knows `state` and the `trouble` with it."""
         config = self.config
         live = [connection.relay for connection in self._connections if connection.relay]
         return status.Forward(
@@ -75,7 +79,7 @@ class TcpForward:
             to=spell(config.to),
             server=self.route.name,
             state=state,
-            problem=problem or self.problem,
+            problem=trouble or self.problem,
             connections=status.Connections(len(self._connections), self._total, self._failed),
             bytes=status.Bytes(
                 self._sent + sum(relay.sent for relay in live),
@@ -90,7 +94,12 @@ class TcpForward:
             self._failed += 1
             abort(self.engine.poller, local)
             return
-        connection = _Connection(self, local, target)
+        try:
+            connection = _Connection(self, local, target)
+        except OSError:  # no more sockets can be watched
+            self._failed += 1
+            self.problem = problem("descriptors-exhausted", limit=self.engine.budget.limit)
+            return
         self._connections.add(connection)
         connection.start()
 

@@ -8,7 +8,7 @@ from sockslocal.address import Endpoint, spell
 from sockslocal.config.model import UdpForwardConfig
 from sockslocal.errors import ServerError
 from sockslocal.net.associations import Flow
-from sockslocal.net.binding import bind_all, bind_datagram
+from sockslocal.net.binding import bind_all, bind_datagram, unwatched
 from sockslocal.net.datagrams import SLOTS, Batch, Peer
 from sockslocal.net.engine import Engine
 from sockslocal.net.poller import READABLE
@@ -39,9 +39,12 @@ class UdpForward:
     def open(self) -> None:
         """Listen on every address, or on none and raise ListenError."""
         sockets = bind_all(bind_datagram, self.config.listen, "udp", self.config.name)
-        self._listeners = [
-            _Listener(self, sock, target) for sock, target in zip(sockets, self.config.to, strict=True)
-        ]
+        try:
+            for sock, target in zip(sockets, self.config.to, strict=True):
+                self._listeners.append(_Listener(self, sock, target))
+        except OSError as error:
+            self.close()
+            raise unwatched(error, sockets, self.config.name) from None
 
     def close(self) -> None:
         """Stop listening and end all flows; what went wrong with them is of the past."""

@@ -55,6 +55,20 @@ def bind_all(
     return sockets
 
 
+def unwatched(error: OSError, sockets: Iterable[socket.socket], name: str) -> ListenError:
+    """Close `sockets`, none of which is listened on because one could not be watched; gives what to raise."""
+    for sock in sockets:
+        sock.close()
+    return ListenError.of(
+        "listen-failed",
+        kind="forward",
+        name=name,
+        listen="its addresses",
+        reason=f"no more sockets can be watched ({_reason(error)})",
+        remedy="close connections, or raise fs.epoll.max_user_watches",
+    )
+
+
 def _bind(address: Endpoint, type_: socket.SocketKind, kind: Kind, name: str) -> socket.socket:
     sock: socket.socket | None = None
     try:

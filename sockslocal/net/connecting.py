@@ -89,8 +89,8 @@ class Connecting:
         sock = _open(family)
         code = sock.connect_ex(destination)
         if code in _IN_PROGRESS:
-            self._attempts.append(sock)
             self._poller.register(sock, partial(self._ready, sock, address))
+            self._attempts.append(sock)
         else:
             sock.close()
             raise OSError(code, os.strerror(code))

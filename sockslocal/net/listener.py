@@ -27,8 +27,8 @@ WARN_EVERY_S = 60.0
 SELECT_LIMIT = 512
 """Sockets that select() bears on Windows (FD_SETSIZE as Python has it)."""
 
-CAPACITY_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
-"""What `accept` answers when the machine or the process is full; retrying at once would spin."""
+CAPACITY_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ENOSPC})
+"""What `accept`, or a poller, answers when machine or process are full; retrying at once would spin."""
 
 _log = logging.getLogger(__name__)
 

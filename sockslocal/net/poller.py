@@ -73,9 +73,19 @@ class Poller(ABC):
         return len(self._handlers)
 
     def register(self, sock: socket.socket, ready: Ready) -> None:
-        """Watch the non-blocking `sock` until it is closed; `ready` gets READABLE and WRITABLE bits."""
-        self._handlers[sock.fileno()] = ready
-        self._watch(sock)
+        """Watch the non-blocking `sock` until it is closed; `ready` gets READABLE and WRITABLE bits.
+
+        Raises OSError, and closes it, where no more can be watched.
+        """
+        fd = sock.fileno()
+        self._handlers[fd] = ready
+        try:
+            self._watch(sock)
+        except OSError:
+            del self._handlers[fd]
+            self._unwatch_closing(fd)
+            sock.close()
+            raise
 
     def replace(self, sock: socket.socket, ready: Ready) -> None:
         """From now on `ready` is called for `sock`; edges that its old handler took are not repeated."""

@@ -1,6 +1,8 @@
 import asyncio
 import contextlib
+import errno
 import logging
+import os
 import socket
 import struct
 import sys
@@ -395,6 +397,56 @@ def test_closing_ends_connections_with_rst(server: FakeServer, echo: Endpoint) -
         again = forward_to(engine, servers.route, echo, listen=(Endpoint(*address),))
         assert await exchanged(again, b"ping") == b"ping"
         again.close()
+        forward.close()
+        await servers.closed()
+
+    run(test)
+
+
+def test_what_cannot_be_watched_is_not_listened_on(
+    server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The forward is open as a whole or not at all; nothing of it is left open."""
+
+    async def test(engine: Engine) -> None:
+        servers = Servers(engine, server.address)
+        watch, watched = engine.poller._watch, list[socket.socket]()
+
+        def full(sock: socket.socket) -> None:
+            watched.append(sock)
+            if len(watched) == 2:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            watch(sock)
+
+        monkeypatch.setattr(engine.poller, "_watch", full)
+        with pytest.raises(ListenError, match="no more sockets can be watched"):
+            forward_to(engine, servers.route, echo, echo, echo, listen=(ANY_PORT,) * 3)
+        assert [sock.fileno() for sock in watched] == [-1, -1]
+        assert engine.poller.watched == 0
+        await servers.closed()
+
+    run(test)
+
+
+def test_a_connection_that_cannot_be_watched_is_closed(
+    server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts as failed, for a want of our own; the listener goes on."""
+
+    async def test(engine: Engine) -> None:
+        servers = Servers(engine, server.address)
+        forward = forward_to(engine, servers.route, echo)
+
+        def full(_sock: socket.socket) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with monkeypatch.context() as crowded:
+            crowded.setattr(engine.poller, "_watch", full)
+            assert await exchanged(forward, b"") == b""
+        assert shown(forward)[0] == Connections(open=0, total=1, failed=1)
+        assert forward.problem is not None
+        assert forward.problem.code == "descriptors-exhausted"
+        assert await exchanged(forward, b"ping") == b"ping"
         forward.close()
         await servers.closed()
 

@@ -1,5 +1,7 @@
 import contextlib
+import errno
 import logging
+import os
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -610,6 +612,31 @@ def test_what_waits_for_an_association_that_fails_is_not_sent(server: FakeServer
             assert shown(forward).bytes == Bytes(sent=0, received=0)
             assert shown(forward).dropped == 3
         forward.close()
+
+    run(test)
+
+
+def test_what_cannot_be_watched_is_not_listened_on(
+    server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The forward is open as a whole or not at all; nothing of it is left open."""
+
+    async def test(engine: Engine) -> None:
+        servers = Servers(engine, server.address)
+        watch, watched = engine.poller._watch, list[socket.socket]()
+
+        def full(sock: socket.socket) -> None:
+            watched.append(sock)
+            if len(watched) == 2:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            watch(sock)
+
+        monkeypatch.setattr(engine.poller, "_watch", full)
+        with pytest.raises(ListenError, match="no more sockets can be watched"):
+            forward_to(engine, servers.route, echo, echo, echo, listen=(ANY_PORT,) * 3)
+        assert [sock.fileno() for sock in watched] == [-1, -1]
+        assert engine.poller.watched == 0
+        await servers.closed()
 
     run(test)
 

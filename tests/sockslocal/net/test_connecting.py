@@ -181,6 +181,22 @@ def test_a_socket_that_cannot_be_set_up_is_closed(monkeypatch: pytest.MonkeyPatc
     run(test)
 
 
+def test_a_socket_that_cannot_be_watched_fails_the_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is closed, and not waited for."""
+
+    async def test(engine: Engine) -> None:
+        def full(_sock: socket.socket) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(engine.poller, "_watch", full)
+        with listening() as address:
+            attempt, outcome = race(engine, address)
+            assert [error.errno for error in outcome.errors] == [errno.ENOSPC]
+            assert not attempt._attempts
+
+    run(test)
+
+
 @pytest.mark.parametrize("poller", POLLERS)
 def test_cancelling_closes_all_attempts(
     poller: Callable[[], Poller], monkeypatch: pytest.MonkeyPatch

@@ -1,6 +1,7 @@
 """One contract for every poller that runs here."""
 
 import asyncio
+import errno
 import logging
 import os
 import socket
@@ -65,6 +66,26 @@ def test_readable_once(make: Make) -> None:
             await until(lambda: events.reads, "the first octet is told")
             await turns(10)
             assert events.reads == 1
+
+    polling(make, body)
+
+
+@every_poller
+def test_what_cannot_be_watched_is_closed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's table is full: whoever wanted it watched is told, and nothing is left of it."""
+
+    async def body(poller: Poller) -> None:
+        def full(_sock: socket.socket) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(poller, "_watch", full)
+        near, far = tcp_pair()
+        with closing(near, far):
+            with pytest.raises(OSError, match="No space"):
+                poller.register(near, Events())
+            assert near.fileno() == -1
+            assert poller.watched == 0
+            assert far.recv(1) == b""
 
     polling(make, body)
 

@@ -95,12 +95,11 @@ class StreamTransport:
     async def close(self) -> None:
         """End the connection, or the attempt to make one, and make no other."""
         self._closed = True
-        if self._connecting is not None:
-            self._connecting.cancel()
-            with suppress(asyncio.CancelledError, ServerError, OSError, TimeoutError):
-                await self._connecting
         if self._connection is not None:
             self._connection.end(LostError("closed"))
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait({self._connecting})
 
     async def _current(self) -> _Connection:
         if self._closed:
@@ -124,3 +123,5 @@ class StreamTransport:
         if not task.cancelled() and task.exception() is None:
             self._earlier_mismatches = self.mismatches
             self._connection = task.result()
+            if self._closed:
+                self._connection.end(LostError("closed"))

@@ -233,6 +233,57 @@ def test_closing_ends_an_attempt_to_connect() -> None:
     loops.run(main())
 
 
+def test_closing_ends_a_connection_that_was_just_made() -> None:
+    """Its task has ended then, and cannot be cancelled any more."""
+
+    async def main() -> None:
+        tunnel = FakeTunnel()
+        transport = StreamTransport(tunnel, SERVER)
+        task = asking(transport)
+        await until(lambda: transport._connecting is not None)
+        connecting = transport._connecting
+        assert connecting is not None
+        while not connecting.done():  # noqa: ASYNC110 (to go on in the very turn in which it ends)
+            await asyncio.sleep(0)
+        await transport.close()
+        assert (await connecting).ended is not None
+        with pytest.raises(LostError, match="closed"):
+            await task
+        assert transport._connecting is None
+        await tunnel.close()
+
+    loops.run(main())
+
+
+def test_closing_can_be_cancelled() -> None:
+    """Whoever has waited enough for it is not held; what was begun ends all the same."""
+    release = asyncio.Event()
+
+    class Stubborn(FakeTunnel):
+        async def open_stream(self, target):  # type: ignore[no-untyped-def]
+            self.targets.append(target)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await release.wait()
+
+    async def main() -> None:
+        tunnel = Stubborn()
+        transport = StreamTransport(tunnel, SERVER)
+        task = asking(transport)
+        await until(lambda: bool(tunnel.targets))
+        closing = asyncio.create_task(transport.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait({closing}, timeout=5.0)
+        assert closing.cancelled()
+        release.set()
+        await asyncio.wait({task}, timeout=5.0)
+        assert task.cancelled()
+
+    loops.run(main())
+
+
 def test_messages_that_match_nothing_are_counted_and_end_nobodys_wait() -> None:
     """Another name under the same id; then the true answer (checklist 70)."""
 

@@ -120,7 +120,7 @@ def _mark(state: str, marks: Marks) -> Span:
 def _server(name: str, server: Server, marks: Marks) -> _Row:
     style: Style = _GOOD.get(server.state, "dim" if server.state in _IDLE else "bad")
     latency = "" if server.latency_ms is None else f"{server.latency_ms:.0f} ms"
-    udp = {"unknown": "", "none": "no UDP"}.get(server.udp, f"UDP by {server.udp}")
+    udp = {"unknown": "", "none": "no UDP", "associate": "UDP"}.get(server.udp, f"UDP by {server.udp}")
     numbers = ", ".join(filter(None, (latency, udp)))
     cells = (_mark(server.state, marks), Span(name), Span(server.address), Span(server.state, style))
     return _Row(cells, numbers, server.problem)
@@ -141,13 +141,14 @@ def _forward(name: str, forward: Forward, marks: Marks, *, several: bool) -> _Ro
 def _traffic(forward: Forward, marks: Marks) -> str:
     if forward.state == "off":
         return "off"
-    done = forward.connections
+    done, octets = forward.connections, forward.bytes
+    what = ("connection", "connections") if forward.kind == "tcp" else ("flow", "flows")
     parts = [
-        f"{done.open} open" if done.open or not done.total else f"{done.total} done",
+        f"{done.open} open" if done.open or not done.total else count(done.total, *what),
         f"{done.failed} failed" if done.failed else "",
         f"{forward.dropped} dropped" if forward.dropped else "",
-        f"{marks.out}{size(forward.bytes.sent)} {marks.back}{size(forward.bytes.received)}"
-        if done.total
+        f"{marks.out}{size(octets.sent)} {marks.back}{size(octets.received)}"
+        if octets.sent or octets.received
         else "",
     ]
     return ", ".join(filter(None, parts))

@@ -39,7 +39,7 @@ def test_a_screen_at_a_glance() -> None:
         "sockslocal 0.1.0, up 12 s, process 4711, 31 MB",
         "",
         "Servers",
-        "  ●  office  proxy.example.net:1080  up           42 ms, UDP by associate",
+        "  ●  office  proxy.example.net:1080  up           42 ms, UDP",
         "  ✗  home    192.0.2.7:1080          auth-failed",
         f"      {REJECTED.text}",
         "      → sockslocal login home",
@@ -104,19 +104,36 @@ def test_a_tunnel_that_is_off_says_how_to_switch_it_on() -> None:
         (Forward("tcp", "l:1", "t:1", "s", "off"), "off"),
         (Forward("tcp", "l:1", "t:1", "s", "listening"), "0 open"),
         (
-            Forward("tcp", "l:1", "t:1", "s", "listening", connections=Connections(0, 3, 2)),
-            "3 done, 2 failed, ",
+            Forward("tcp", "l:1", "t:1", "s", "listening", connections=Connections(0, 1, 1)),
+            "1 connection, 1 failed",
+        ),
+        (
+            Forward("udp", "l:1", "t:1", "s", "listening", connections=Connections(0, 3), bytes=Bytes(0, 5)),
+            "3 flows, ↑0 B ↓5 B",
+        ),
+        (
+            Forward("tcp", "l:1", "t:1", "s", "listening", connections=Connections(1, 3, 2)),
+            "1 open, 2 failed",
         ),
         (Forward("udp", "l:1", "t:1", "s", "listening", dropped=7), "0 open, 7 dropped"),
     ],
 )
 def test_the_numbers_of_a_forward(forward: Forward, numbers: str) -> None:
     """Only what is not nothing."""
-    assert any(numbers in line for line in shown(status(servers={"s": OFFICE}, forwards={"f": forward})))
+    assert any(
+        line.endswith(f"  {numbers}")
+        for line in shown(status(servers={"s": OFFICE}, forwards={"f": forward}))
+    )
 
 
 @pytest.mark.parametrize(
-    ("udp", "text"), [("unknown", "42 ms"), ("none", "42 ms, no UDP"), ("uot-v2", "42 ms, UDP by uot-v2")]
+    ("udp", "text"),
+    [
+        ("unknown", "42 ms"),
+        ("none", "42 ms, no UDP"),
+        ("associate", "42 ms, UDP"),
+        ("uot-v2", "42 ms, UDP by uot-v2"),
+    ],
 )
 def test_the_udp_of_a_server(udp: Any, text: str) -> None:
     """What is not known is not told."""

@@ -146,7 +146,8 @@ class Table:
                 text = f"{quote(name)} in [{section}] is no table; all keys stand in tables with a name"
                 raise self.source.error(where, text, f"write [{section}.NAME] above it")
             if not is_name(name):
-                text = f"{quote(name)} is no name for a table [{section}.NAME]"
+                kind = "server" if section == "server" else "forward"
+                text = f"{quote(name)} is no name for a {kind}"
                 raise self.source.error(where, text, "use letters, digits, - and _, a letter or digit first")
             yield Table(self.source, where, values)
 

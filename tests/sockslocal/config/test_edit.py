@@ -218,7 +218,7 @@ def test_bad_addition(path: Path, settings: dict[str, str], complaint: Complaint
             "proxy:1080",
             Complaint(
                 None,
-                '"my home" is no name for a table [server.NAME]',
+                '"my home" is no name for a server',
                 "use letters, digits, - and _, a letter or digit first",
             ),
         ),

@@ -77,7 +77,7 @@ def test_unknown_key(text: str, complaint: Complaint) -> None:
             '[server."ana:hunter2@proxy"]',
             Complaint(
                 1,
-                '"•••@proxy" is no name for a table [server.NAME]',
+                '"•••@proxy" is no name for a server',
                 "use letters, digits, - and _, a letter or digit first",
             ),
         ),
@@ -216,7 +216,7 @@ def test_bad_name(section: str, name: str) -> None:
     assert not is_name(name)
     assert complaint_about(f'# first line\n[{section}."{escaped}"]') == Complaint(
         2,
-        f'"{escaped}" is no name for a table [{section}.NAME]',
+        f'"{escaped}" is no name for a {"server" if section == "server" else "forward"}',
         "use letters, digits, - and _, a letter or digit first",
     )
 

@@ -37,7 +37,10 @@ def login(arguments: Namespace, context: Context) -> int:
     if not _tell_daemon(account.server, context.paths):
         return ExitCode.DONE
     server = settled(Client(context.paths)).servers[account.server]
-    say(f"{account.server}: {server.state}")
+    if server.state == "up":
+        say(f"{account.server} accepts it")
+    elif server.problem is None:
+        say(f"whether {account.server} accepts it is not known yet: sockslocal status")
     return tell(server.problem)
 
 

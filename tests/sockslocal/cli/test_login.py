@@ -10,7 +10,7 @@ from sockslocal.errors import CredentialsError
 from sockslocal.paths import Paths
 from sockslocal.problems import problem
 from sockslocal.secret import Secret
-from sockslocal.status import Server
+from sockslocal.status import Server, Tunnel
 
 CONFIG = """\
 [server.office]
@@ -158,13 +158,24 @@ def test_a_running_daemon_logs_in_and_says_how_it_went(
         done = cli("login")
         assert ("credentials.changed", {"server": "office"}) in daemon.calls
     assert done.code == 0
-    assert done.err.endswith("office: up\n")
+    assert done.err.endswith("is in the keyring\noffice accepts it\n")
     rejected = problem("auth-failed", address="proxy:1080", username="ana", remedy="sockslocal login office")
     failed = status(servers={"office": Server("proxy:1080", "auth-failed", problem=rejected)})
     with fake_daemon(paths, handlers, first=failed):
         done = cli("login")
     assert done.code == 5
-    assert f"office: auth-failed\nerror: {rejected.text}\n" in done.err
+    assert f"is in the keyring\nerror: {rejected.text}\n" in done.err
+
+
+def test_a_daemon_that_does_not_know_yet_says_so(
+    cli: CommandLine, keyring: FakeKeyring, paths: Paths
+) -> None:
+    """Behind a tunnel that is off nobody logs in."""
+    first = status(servers={"office": Server("proxy:1080", "unknown")}, tunnel=Tunnel(on=False))
+    with fake_daemon(paths, {"reload": _accept, "credentials.changed": _accept}, first=first):
+        done = cli("login")
+    assert done.code == 0
+    assert done.err.endswith("whether office accepts it is not known yet: sockslocal status\n")
 
 
 def test_a_running_daemon_hears_of_a_logout(cli: CommandLine, keyring: FakeKeyring, paths: Paths) -> None:

@@ -1,4 +1,4 @@
-"""The whole resolver; its package's `__init__` has the class."""
+"""The whole resolver."""
 
 import asyncio
 import socket
@@ -18,7 +18,8 @@ from sockslocal.address import Endpoint
 from sockslocal.config.model import DnsConfig, Upstream
 from sockslocal.errors import ControlError, ListenError
 from sockslocal.net.engine import Engine
-from sockslocal.resolver import Resolver, steady, upstreams
+from sockslocal.resolver import upstreams
+from sockslocal.resolver.resolver import Resolver, steady
 
 
 def test_the_clock_goes_on() -> None:

@@ -1,0 +1,167 @@
+"""The resolver as a whole: its listeners, its pipeline, and what it tells of itself."""
+
+import sys
+import time
+from collections.abc import Callable
+
+from sockslocal.address import Endpoint
+from sockslocal.config.model import DnsConfig
+from sockslocal.errors import ListenError
+from sockslocal.net.binding import bind_datagram, bind_stream
+from sockslocal.net.engine import Engine
+from sockslocal.problems import Problem
+from sockslocal.resolver.cache import Cache
+from sockslocal.resolver.details import Details, NameFailures, QueryResult, UpstreamDetails
+from sockslocal.resolver.pipeline import (
+    Backend,
+    Coalesce,
+    Pipeline,
+    ask,
+    recall,
+    refuse,
+    require_recursion,
+    store,
+)
+from sockslocal.resolver.server import DatagramServer
+from sockslocal.resolver.statistics import Statistics
+from sockslocal.resolver.streamserver import StreamServer
+from sockslocal.resolver.tunnel import Tunnel
+from sockslocal.resolver.upstreams import Upstreams
+from sockslocal.status import Dns, ForwardState
+
+TOP_FAILURES = 10
+
+
+def steady() -> float:
+    """Seconds that go on while the machine sleeps, as TTLs do."""
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    if sys.platform == "darwin":
+        return time.clock_gettime(time.CLOCK_MONOTONIC)  # there it counts sleep, unlike time.monotonic
+    return time.monotonic()
+
+
+class Resolver:
+    """DNS on UDP and TCP; made inside the running loop, which also runs all of it."""
+
+    def __init__(
+        self, config: DnsConfig, tunnel: Tunnel, engine: Engine, *, clock: Callable[[], float] = steady
+    ) -> None:
+        self._config = config
+        self._engine = engine
+        self._clock = clock
+        self._state: ForwardState = "off"
+        self._problem: Problem | None = None
+        self._statistics = Statistics()
+        self._cache = Cache()
+        self._upstreams = Upstreams(config.upstreams, tunnel)
+        self._coalesce = Coalesce()
+        self._pipeline = Pipeline(
+            (
+                refuse,
+                recall(self._cache, self._now),
+                require_recursion,
+                self._coalesce,
+                store(self._cache, self._now),
+                ask(self._upstreams, self._statistics),
+            )
+        )
+        self._backend = Backend(self._cache, self._pipeline, self._statistics, self._now)
+        self._datagrams: list[DatagramServer] = []
+        self._streams: list[StreamServer] = []
+        self.endpoints: list[Endpoint] = []
+        """Where it listens, with the ports that were given where 0 was asked for."""
+
+    def open(self) -> None:
+        """Listen on every address, or on none; raises ListenError."""
+        try:
+            for endpoint in self._config.listen:
+                self._listen(endpoint)
+        except ListenError as error:
+            self.stop_listening()
+            self._state, self._problem = "error", error.problem
+            raise
+        self._state, self._problem = "listening", None
+
+    def stop_listening(self) -> None:
+        """Take no more queries, and free the ports; what waits on a connection is still answered."""
+        self._state = "off"
+        for datagrams in self._datagrams:
+            datagrams.close()
+        for streams in self._streams:
+            streams.stop()
+
+    async def close(self, grace: float) -> None:
+        """Take no more queries, and let those that wait finish within `grace` seconds."""
+        self.stop_listening()
+        await self._pipeline.close(grace)
+        await self._coalesce.close()
+        for streams in self._streams:
+            streams.close()
+        await self._upstreams.close()
+
+    def status(self) -> Dns:
+        """What `status` shows of it."""
+        return Dns(
+            listen=", ".join(str(endpoint) for endpoint in self.endpoints or self._config.listen),
+            server=self._config.servers[0] if self._config.servers else "",
+            state=self._state,
+            queries=self._statistics.queries,
+            cache_hits=self._statistics.hits,
+            failed=self._statistics.failed,
+            problem=self._problem or self._upstreams.problem,
+        )
+
+    def flush(self) -> int:
+        """Forget every answer; gives how many there were."""
+        return self._cache.flush()
+
+    async def query(self, name: str, rdtype: str) -> QueryResult:
+        """One question through cache and upstreams; raises ControlError for what cannot be asked."""
+        from sockslocal.resolver import text  # 6 MB of dnspython that only a person's questions need
+
+        query = text.parse(name, rdtype)
+        started = time.perf_counter()
+        found = await self._pipeline.find(query)
+        answer = found.answer
+        return QueryResult(
+            rcode=text.rcode(answer),
+            answer=text.records(query, found.answer, found.age),
+            upstream=answer.upstream,
+            path=answer.path,
+            time_ms=(time.perf_counter() - started) * 1000,
+            cached=found.cached,
+            error=answer.error[1] if answer.error else None,
+        )
+
+    def details(self) -> Details:
+        """Hit rate, upstreams and the names that fail."""
+        from sockslocal.resolver import text  # as above
+
+        counted = self._statistics
+        return Details(
+            queries=counted.queries,
+            cache_hits=counted.hits,
+            hit_rate=counted.hits / counted.queries if counted.queries else 0.0,
+            failed=counted.failed,
+            cache_entries=len(self._cache),
+            cache_bytes=self._cache.bytes,
+            upstreams=tuple(UpstreamDetails.of(upstream) for upstream in self._upstreams.all),
+            top_failures=tuple(
+                NameFailures(text.name(name), count) for name, count in counted.top_failures(TOP_FAILURES)
+            ),
+        )
+
+    def _now(self) -> int:
+        return int(self._clock())
+
+    def _listen(self, endpoint: Endpoint) -> None:
+        """UDP and TCP on the same port (RFC 7766 §5)."""
+        poller = self._engine.poller
+        stream = bind_stream(endpoint, "dns", "dns")
+        self._streams.append(StreamServer(poller, stream, self._engine.budget, self._backend))
+        bound = Endpoint(endpoint.host, stream.getsockname()[1])
+        self._datagrams.append(
+            DatagramServer(poller, bind_datagram(bound, "dns", "dns"), self._engine.batch, self._backend)
+        )
+        self.endpoints.append(bound)

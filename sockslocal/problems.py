@@ -139,7 +139,7 @@ REGISTRY: dict[str, Kind] = {
     "udp-unsupported": Kind(
         "No UDP through this server",
         "{address} does not relay UDP: {phrase}",
-        "sockslocal forward list  (use TCP forwards, and tcp:// DNS upstreams)",
+        "use TCP forwards and tcp:// upstreams, or a server that relays UDP",
         _S,
     ),
     "udp-relay-invalid": Kind(
@@ -203,7 +203,9 @@ REGISTRY: dict[str, Kind] = {
     # DNS
     "dns-off": Kind("No resolver", "the resolver is switched off or not configured", "sockslocal on dns"),
     "dns-no-upstream": Kind(
-        "No DNS upstream answers", "none of the upstreams answered: {reason}", "sockslocal dns status"
+        "No DNS upstream answers",
+        "none of the upstreams answered: {reason}",
+        "name upstreams in [dns] that the server reaches, by tcp:// where it relays no UDP",
     ),
     # the daemon and its control socket
     "not-running": Kind(

@@ -90,6 +90,13 @@ def test_user_names_are_shown_whole(code: str) -> None:
     assert '"ana@example.org"' in problem(code, username="ana@example.org", **details).text
 
 
+@pytest.mark.parametrize("code", REGISTRY)
+def test_a_remedy_is_a_command_or_a_sentence(code: str) -> None:
+    """A command can be pasted as it stands; words round it would be its arguments."""
+    remedy = REGISTRY[code].remedy
+    assert not remedy.startswith("sockslocal ") or not set(remedy) & set("(),;")
+
+
 def test_numbers_have_their_format() -> None:
     """A template may say how a number is shown."""
     made = problem("server-timeout", address="a:1", stage="greeting", seconds=10.0, server="office")

@@ -9,7 +9,6 @@ from sockslocal.config.model import DnsConfig
 from sockslocal.errors import ListenError
 from sockslocal.net.binding import bind_datagram, bind_stream
 from sockslocal.net.engine import Engine
-from sockslocal.problems import Problem
 from sockslocal.resolver.cache import Cache
 from sockslocal.resolver.details import Details, NameFailures, QueryResult, UpstreamDetails
 from sockslocal.resolver.pipeline import (
@@ -27,7 +26,7 @@ from sockslocal.resolver.statistics import Statistics
 from sockslocal.resolver.streamserver import StreamServer
 from sockslocal.resolver.tunnel import Tunnel
 from sockslocal.resolver.upstreams import Upstreams
-from sockslocal.status import Dns, ForwardState
+from sockslocal.status import Dns
 
 TOP_FAILURES = 10
 
@@ -50,8 +49,6 @@ class Resolver:
         self._config = config
         self._engine = engine
         self._clock = clock
-        self._state: ForwardState = "off"
-        self._problem: Problem | None = None
         self._statistics = Statistics()
         self._cache = Cache()
         self._upstreams = Upstreams(config.upstreams, tunnel)
@@ -77,15 +74,12 @@ class Resolver:
         try:
             for endpoint in self._config.listen:
                 self._listen(endpoint)
-        except ListenError as error:
+        except ListenError:
             self.stop_listening()
-            self._state, self._problem = "error", error.problem
             raise
-        self._state, self._problem = "listening", None
 
     def stop_listening(self) -> None:
         """Take no more queries, and free the ports; what waits on a connection is still answered."""
-        self._state = "off"
         for datagrams in self._datagrams:
             datagrams.close()
         for streams in self._streams:
@@ -101,15 +95,15 @@ class Resolver:
         await self._upstreams.close()
 
     def status(self) -> Dns:
-        """What `status` shows of it."""
+        """What it knows of `status`: whoever opened it fills in `server`, and its own view of `state`."""
         return Dns(
-            listen=", ".join(str(endpoint) for endpoint in self.endpoints or self._config.listen),
-            server=self._config.servers[0] if self._config.servers else "",
-            state=self._state,
+            listen=", ".join(map(str, self.endpoints)),
+            server="",
+            state="listening",
             queries=self._statistics.queries,
             cache_hits=self._statistics.hits,
             failed=self._statistics.failed,
-            problem=self._problem or self._upstreams.problem,
+            problem=self._upstreams.problem,
         )
 
     def flush(self) -> int:

@@ -238,24 +238,16 @@ def test_details_show_hit_rate_upstreams_and_failures() -> None:
     loops.run(main())
 
 
-def test_the_status_follows_its_life() -> None:
-    """Off, listening, off."""
+def test_the_status_shows_where_it_listens_and_what_it_counted() -> None:
+    """With the ports it was given; which server, and whether it is on, its owner knows."""
 
     async def main() -> None:
-        engine = Engine.make()
-        config = DnsConfig(
-            listen=(Endpoint("127.0.0.1", 5399),),
-            upstreams=(Upstream("udp", Endpoint("192.0.2.1", 53)),),
-            servers=("office",),
-        )
-        shown = Resolver(config, FakeTunnel(), engine).status()
-        assert (shown.state, shown.listen, shown.server) == ("off", "127.0.0.1:5399", "office")
-        engine.stop()
-        async with resolver(FakeTunnel()) as made:
+        async with resolver(FakeTunnel(), listen=("127.0.0.1", "127.0.0.1")) as made:
+            for _ in range(2):
+                await ask(made, query())
             shown = made.status()
-            assert (shown.state, shown.listen) == ("listening", str(made.endpoints[0]))
-            await made.close(0)
-            assert made.status().state == "off"
+            assert shown.listen == f"{made.endpoints[0]}, {made.endpoints[1]}"
+            assert (shown.queries, shown.cache_hits, shown.failed, shown.problem) == (2, 1, 0, None)
 
     loops.run(main())
 
@@ -276,12 +268,9 @@ def test_a_port_in_use_is_an_error_and_nothing_stays_open(kind: socket.SocketKin
                 servers=(),
             )
             made = Resolver(config, FakeTunnel(), engine)
-            with pytest.raises(ListenError):
+            with pytest.raises(ListenError) as error:
                 made.open()
-            status = made.status()
-            assert status.state == "error"
-            assert status.problem is not None
-            assert status.problem.code == "port-in-use"
+            assert error.value.problem.code == "port-in-use"
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
                 again.bind(made.endpoints[0])
             await made.close(0)

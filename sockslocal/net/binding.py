@@ -109,13 +109,13 @@ def _bind_unix(address: UnixPath, kind: Kind, name: str) -> socket.socket:
             reason="Python has no Unix sockets on Windows",
             remedy=f"sockslocal forward set {name} --listen 127.0.0.1:PORT",
         )
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = _UnixSocket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         _make_way(address.path)
         umask = os.umask(0o177)
         try:
-            sock.bind(address.path)
+            sock.bind_at(address.path)
         finally:
             os.umask(umask)
         sock.listen(BACKLOG)
@@ -123,6 +123,30 @@ def _bind_unix(address: UnixPath, kind: Kind, name: str) -> socket.socket:
         sock.close()
         raise _listen_error(error, address, sock.type, kind, name) from None
     return sock
+
+
+class _UnixSocket(socket.socket):
+    """One that takes its file with it, unless that is another one's by then."""
+
+    _path: str | None = None
+    _identity: tuple[int, int] | None = None
+
+    def bind_at(self, path: str) -> None:
+        self.bind(path)
+        self._path, self._identity = path, _identity(path)
+
+    def close(self) -> None:
+        path, self._path = self._path, None
+        with suppress(OSError):
+            if path is not None and _identity(path) == self._identity:
+                Path(path).unlink()
+        super().close()
+
+
+def _identity(path: str) -> tuple[int, int]:
+    """The file's device and inode."""
+    state = Path(path).lstat()
+    return state.st_dev, state.st_ino
 
 
 def _make_way(path: str) -> None:

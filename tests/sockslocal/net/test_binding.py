@@ -241,11 +241,14 @@ def test_no_descriptor_left(monkeypatch: pytest.MonkeyPatch) -> None:
 def denying(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have every bind fail for want of a privilege."""
 
+    def deny(_sock: socket.socket, _address: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
     class Denied(socket.socket):
-        def bind(self, _address: object) -> None:
-            raise PermissionError(errno.EACCES, "Permission denied")
+        bind = deny
 
     monkeypatch.setattr(socket, "socket", Denied)
+    monkeypatch.setattr(binding._UnixSocket, "bind", deny)
 
 
 def test_privileged_port(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,9 +295,32 @@ def test_unix_socket(held: ExitStack, path: Path) -> None:
     held.enter_context(sock.accept()[0])
 
 
+def test_unix_socket_goes_with_its_listener(path: Path) -> None:
+    """Nothing is left for other programs to fail at."""
+    sock = bind_stream(unix(path), "tcp", "db")
+    assert path.is_socket()
+    sock.close()
+    assert not path.exists()
+    sock.close()
+
+
+def test_a_file_that_took_its_place_stays(held: ExitStack, path: Path) -> None:
+    """The path may be another program's by the time the listener is closed, or have gone."""
+    first = bind_stream(unix(path), "tcp", "db")
+    path.rename(path.with_name("old.sock"))
+    held.enter_context(bind_stream(unix(path), "tcp", "db"))
+    first.close()
+    assert path.is_socket()
+    gone = bind_stream(unix(path.with_name("gone.sock")), "tcp", "db")
+    path.with_name("gone.sock").unlink()
+    gone.close()
+    assert gone.fileno() == -1
+
+
 def test_stale_unix_socket(held: ExitStack, path: Path) -> None:
     """What a program that has ended left behind is replaced."""
-    bind_stream(unix(path), "tcp", "db").close()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stale:
+        stale.bind(str(path))
     assert path.is_socket()
     held.enter_context(bind_stream(unix(path), "tcp", "db"))
     client = held.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
@@ -336,7 +362,8 @@ def test_something_else_is_there(path: Path, kind: str) -> None:
     else:
         path.symlink_to(target)
     if kind == "symlink":
-        bind_stream(unix(target), "tcp", "stale").close()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stale:
+            stale.bind(str(target))
     before = path.lstat()
     error = refused(bind_stream, unix(path))
     assert error.problem.text.endswith("a file is in the way")

@@ -22,14 +22,6 @@ class Paths:
     state: Path
 
     @property
-    def control_socket(self) -> Path:
-        return self.runtime / "control.sock"
-
-    @property
-    def lock(self) -> Path:
-        return self.runtime / "lock"
-
-    @property
     def log(self) -> Path:
         return self.state / "sockslocal.log"
 

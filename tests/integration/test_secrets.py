@@ -65,7 +65,7 @@ def control_traffic(daemon: Daemon, *requests: object) -> bytes:
     """What the daemon answers to `requests` on one control connection."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(5)
-        sock.connect(str(daemon.paths.control_socket))
+        sock.connect(str(daemon.paths.runtime / "control.sock"))
         answers = sock.makefile("rb")
         received = []
         for request in requests:

@@ -80,7 +80,7 @@ class Child(Daemon):
         code = self.process.wait(seconds)
         output = self.process.output_path.read_text()
         assert not any(noise in output for noise in NOISE), output
-        assert not self.paths.control_socket.exists()
+        assert not (self.paths.runtime / "control.sock").exists()
         assert endpoint.holder(self.paths) is None
         return code
 
@@ -189,7 +189,7 @@ def test_a_bad_configuration_keeps_it_from_starting(child: Child, config: str | 
     ended = child.run()
     assert ended.returncode == 4
     assert ended.stderr.startswith(code)
-    assert not child.paths.control_socket.exists()
+    assert not (child.paths.runtime / "control.sock").exists()
 
 
 def test_a_bug_at_the_start_is_an_end_in_order(child: Child) -> None:
@@ -435,7 +435,7 @@ def test_a_daemon_that_is_killed_hinders_no_other(child: Child) -> None:
     """What it left behind is taken over by the next one."""
     child.start()
     child.process.kill()
-    assert child.paths.control_socket.exists()
+    assert (child.paths.runtime / "control.sock").exists()
     child.start()
     assert child.status().daemon.pid == child.pid
     child.process.signal(signal.SIGTERM)

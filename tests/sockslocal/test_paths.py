@@ -20,11 +20,7 @@ def test_environment_moves_each_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOCKSLOCAL_STATE_DIR", "/s")
     paths = find()
     assert paths.config == Path("/a/b.toml")
-    assert (paths.runtime, paths.control_socket, paths.lock) == (
-        Path("/r"),
-        Path("/r/control.sock"),
-        Path("/r/lock"),
-    )
+    assert paths.runtime == Path("/r")
     assert (paths.state, paths.log, paths.switches) == (
         Path("/s"),
         Path("/s/sockslocal.log"),

@@ -97,7 +97,7 @@ def test_without_a_daemon_it_is_not_running(paths: Paths) -> None:
     paths.runtime.mkdir(mode=0o700)
     assert code_of(client) == "not-running"
     stale = socket.socket(socket.AF_UNIX)
-    stale.bind(str(paths.control_socket))
+    stale.bind(str(paths.runtime / "control.sock"))
     stale.close()
     assert code_of(client) == "not-running"
     assert list(client_errors(client)) == ["not-running"]

@@ -399,8 +399,8 @@ def test_another_user_gets_a_refusal_and_nothing_else(paths: Paths) -> None:
     with fake_daemon(paths) as daemon:
         paths.runtime.parent.chmod(0o755)
         paths.runtime.chmod(0o755)
-        paths.control_socket.chmod(0o777)
-        command = [sys.executable, "-c", AS_NOBODY, str(paths.control_socket)]
+        (paths.runtime / "control.sock").chmod(0o777)
+        command = [sys.executable, "-c", AS_NOBODY, str(paths.runtime / "control.sock")]
         said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
         paths.runtime.chmod(0o700)
         assert json.loads(said)["error"]["code"] == "peer-refused"

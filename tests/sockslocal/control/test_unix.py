@@ -39,7 +39,7 @@ def test_a_stale_socket_is_replaced(paths: Paths) -> None:
     """What a killed daemon left does not stop the next one."""
     paths.runtime.mkdir(mode=0o700)
     stale = socket.socket(socket.AF_UNIX)
-    stale.bind(str(paths.control_socket))
+    stale.bind(str(paths.runtime / "control.sock"))
     stale.close()
     with endpoint.claim(paths) as claimed, claimed.listen():
         endpoint.connect(paths, 5.0).close()
@@ -50,7 +50,7 @@ def test_the_socket_is_its_users_alone(paths: Paths) -> None:
     before = os.umask(0o022)
     try:
         with endpoint.claim(paths) as claimed, claimed.listen():
-            assert stat.S_IMODE(paths.control_socket.stat().st_mode) == 0o600
+            assert stat.S_IMODE((paths.runtime / "control.sock").stat().st_mode) == 0o600
             assert stat.S_IMODE(paths.runtime.stat().st_mode) == 0o700
         assert os.umask(0o022) == 0o022
     finally:
@@ -64,19 +64,20 @@ def _link(path: Path) -> None:
 @pytest.mark.parametrize("plant", [_link, os.mkfifo, Path.mkdir, Path.touch])
 def test_what_is_no_socket_is_refused(paths: Paths, plant: Callable[[Path], None]) -> None:
     """A link, a pipe, a folder or a file in the socket's place is not removed, its target not touched."""
+    path = paths.runtime / "control.sock"
     precious = paths.runtime.parent / "precious"
     precious.write_text("precious")
     with endpoint.claim(paths) as claimed:
-        plant(paths.control_socket)
-        before = paths.control_socket.lstat()
+        plant(path)
+        before = path.lstat()
         with pytest.raises(ControlError, match="not a socket") as caught:
             claimed.listen()
         assert caught.value.problem.code == "folder-unsafe"
-        assert caught.value.problem.remedy == f"rm {paths.control_socket}"
-        assert paths.control_socket.lstat() == before
+        assert caught.value.problem.remedy == f"rm {path}"
+        assert path.lstat() == before
         assert precious.read_text() == "precious"
-        if paths.control_socket.is_dir():
-            paths.control_socket.rmdir()
+        if path.is_dir():
+            path.rmdir()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no other way to it")
@@ -84,7 +85,7 @@ def test_a_folder_with_a_long_name_works(paths: Paths) -> None:
     """A socket's path has 107 octets at most; the folder's may be longer."""
     far = Paths(config=paths.config, runtime=paths.runtime / ("x" * 200), state=paths.state)
     with endpoint.claim(far) as claimed, claimed.listen():
-        assert far.control_socket.is_socket()
+        assert (far.runtime / "control.sock").is_socket()
         endpoint.connect(far, 5.0).close()
 
 
@@ -109,10 +110,10 @@ def test_another_user_is_not_admitted(paths: Paths) -> None:
     with endpoint.claim(paths) as claimed, claimed.listen() as listener:
         paths.runtime.parent.chmod(0o755)
         paths.runtime.chmod(0o755)
-        paths.control_socket.chmod(0o777)
+        (paths.runtime / "control.sock").chmod(0o777)
         listener.setblocking(True)
         listener.settimeout(10)
-        with subprocess.Popen([sys.executable, "-c", AS_NOBODY, str(paths.control_socket)]):
+        with subprocess.Popen([sys.executable, "-c", AS_NOBODY, str(paths.runtime / "control.sock")]):
             peer, _ = listener.accept()
             with peer:
                 assert unix.peer_uid(peer) == 65534
@@ -125,7 +126,7 @@ def test_a_socket_that_another_user_serves_is_refused(paths: Paths) -> None:
     paths.runtime.parent.chmod(0o755)
     paths.runtime.mkdir()
     paths.runtime.chmod(0o777)
-    command = [sys.executable, "-c", SERVE_AS_NOBODY, str(paths.control_socket)]
+    command = [sys.executable, "-c", SERVE_AS_NOBODY, str(paths.runtime / "control.sock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"listening\n"

@@ -11,6 +11,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, TypeVar
 
+import psutil
+
 from sockslocal.address import Endpoint, ListenAddress, UnixPath, unmapped
 from sockslocal.errors import ListenError
 from sockslocal.net.keepalive import LOCAL_IDLE_S, keep_alive
@@ -23,6 +25,14 @@ FIRST_FREE_PORT = 1024
 """Ports below need a privilege on Unix."""
 
 Kind = Literal["tcp", "udp", "dns"]
+
+MAX_HOLDERS = 1024
+
+_holders: dict[tuple[Endpoint, socket.SocketKind], tuple[int, str]] = {}
+"""Who held an address, by process number and name, when it was last refused.
+
+To find out, all descriptors of all processes are looked at, and a busy port is tried for ever.
+"""
 
 
 def bind_stream(address: ListenAddress, kind: Kind, name: str) -> socket.socket:
@@ -81,6 +91,7 @@ def _bind(address: Endpoint, type_: socket.SocketKind, kind: Kind, name: str) ->
         if sock.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((address.host, address.port))
+        _holders.pop((address, type_), None)
         if type_ is socket.SOCK_STREAM:
             keep_alive(sock, LOCAL_IDLE_S)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)  # urgent octets stay in the stream
@@ -190,16 +201,24 @@ def _reason(error: OSError) -> str:
 
 
 def _holder(address: Endpoint, type_: socket.SocketKind) -> str:
-    """`postgres (pid 812)`, as far as this user may know."""
-    import psutil  # 25 ms that only this error needs
+    """`postgres (pid 812)`, as far as this user may know; as found the first time, while that one lives."""
+    known = _holders.get((address, type_))
+    if known is None or not psutil.pid_exists(known[0]):
+        if len(_holders) >= MAX_HOLDERS:
+            _holders.clear()
+        _holders[address, type_] = known = _find_holder(address, type_)
+    return known[1]
 
+
+def _find_holder(address: Endpoint, type_: socket.SocketKind) -> tuple[int, str]:
+    """The process, and what it is called; where it may not be known, one that lives as long as we do."""
     stream = type_ is socket.SOCK_STREAM
     with suppress(psutil.Error, OSError, ValueError):
         for held in psutil.net_connections("tcp" if stream else "udp"):
             bound = held.status == psutil.CONN_LISTEN or not stream
             if bound and held.pid and held.laddr and _overlap(address, Endpoint(*held.laddr)):
-                return f"{psutil.Process(held.pid).name()} (pid {held.pid})"
-    return "a program of another user"
+                return held.pid, f"{psutil.Process(held.pid).name()} (pid {held.pid})"
+    return os.getpid(), "another program"
 
 
 def _overlap(address: Endpoint, held: Endpoint) -> bool:

@@ -22,6 +22,13 @@ from sockslocal.net.keepalive import LOCAL_IDLE_S
 ANY = Endpoint("127.0.0.1", 0)
 NOBODY = 65_534
 
+
+@pytest.fixture(autouse=True)
+def _no_holder_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process that has just begun."""
+    monkeypatch.setattr(binding, "_holders", {})
+
+
 Bind = Callable[..., socket.socket]
 
 
@@ -193,7 +200,34 @@ def test_a_holder_that_cannot_be_told(held: ExitStack, monkeypatch: pytest.Monke
         raise psutil.AccessDenied
 
     monkeypatch.setattr(psutil, "net_connections", denied)
-    assert "in use by a program of another user" in refused(bind_stream, taken).problem.text
+    assert refused(bind_stream, taken).problem.text.endswith("the port is in use by another program")
+
+
+def test_the_holder_is_looked_for_once(held: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the port stays in use it is tried again and again, and each search takes long."""
+    searches: list[Endpoint] = []
+    holder = os.getpid(), "postgres (pid 812)"
+
+    def find(address: Endpoint, _type: socket.SocketKind) -> tuple[int, str]:
+        searches.append(address)
+        return holder
+
+    monkeypatch.setattr(binding, "_find_holder", find)
+    monkeypatch.setattr(binding, "MAX_HOLDERS", 2)
+    sock = held.enter_context(bind_stream(ANY, "tcp", "other"))
+    taken = endpoint(sock)
+    for _ in range(3):
+        assert "postgres (pid 812)" in refused(bind_stream, taken).problem.text
+    assert searches == [taken]
+    sock.close()
+    held.enter_context(bind_stream(taken, "tcp", "other"))
+    holder = 1 << 22, "nginx (pid 4194304)"  # beyond what the kernel gives out: it has ended
+    for _ in range(2):
+        assert "nginx" in refused(bind_stream, taken).problem.text
+    assert len(searches) == 3
+    for _ in range(3):
+        refused(bind_stream, endpoint(held.enter_context(bind_stream(ANY, "tcp", "other"))))
+        assert len(binding._holders) <= 2
 
 
 def test_no_free_port_to_suggest(held: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:

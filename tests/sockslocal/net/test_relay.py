@@ -603,6 +603,24 @@ def test_unanswered_by_reset(way: Way) -> None:
 
 
 @every_way
+def test_unanswered_and_then_aborted(way: Way) -> None:
+    """What the program does after an end without answer does not change what the server did."""
+
+    async def body(joint: Joint) -> None:
+        joint.start()
+        await send(joint.program, b"question")
+        await receive(joint.server, 8)
+        joint.server.shutdown(socket.SHUT_WR)
+        assert await receive_all(joint.program) == b""
+        reset(joint.program)
+        assert await joint.end() is End.UNANSWERED
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            await send_without_end(joint.server)
+
+    way.run(body)
+
+
+@every_way
 def test_silence_after_the_program_ended(way: Way) -> None:
     """A server that ends without a word after the program's end has nothing to answer for."""
 

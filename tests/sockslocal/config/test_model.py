@@ -52,6 +52,7 @@ def test_another_password(source: PasswordSource, remedy: str) -> None:
         (PasswordSource("prompt"), "memory"),
         (PasswordSource("file", "/home/ana/pw"), "/home/ana/pw"),
         (PasswordSource("command", "pass show --token=hunter2"), 'the command "pass"'),
+        (PasswordSource("command"), 'the command ""'),
         (PasswordSource("systemd", "proxy"), 'the systemd credential "proxy"'),
     ],
 )

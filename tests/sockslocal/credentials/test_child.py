@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fakes.processes import pid_in, wait_for_end
+from sockslocal.config.model import PasswordKind
 from sockslocal.credentials import child, commands
 from sockslocal.credentials.messages import Answer, Request, encode
 from sockslocal.secret import Secret
@@ -17,7 +18,7 @@ from sockslocal.secret import Secret
 CANARY = "k@n:a/r%ie vögel"
 
 
-def request(source: str, argument: str = "", **changes: Any) -> Request:
+def request(source: PasswordKind, argument: str = "", **changes: Any) -> Request:
     """A request to read."""
     fields: dict[str, Any] = {"action": "read", "server": "office", "username": "ana", "deadline": 20}
     return Request(source=source, argument=argument, **fields | changes)

@@ -4,13 +4,14 @@ from pathlib import Path
 import pytest
 
 from fakes.descriptors import open_descriptors
+from sockslocal.config.model import PasswordKind
 from sockslocal.credentials.files import MAX_BYTES, read_file, read_systemd
 from sockslocal.credentials.messages import Request
 from sockslocal.errors import CredentialsError
 from sockslocal.problems import Problem
 
 
-def request(source: str, argument: object) -> Request:
+def request(source: PasswordKind, argument: object) -> Request:
     """A request for what is in a file."""
     return Request(
         action="read", server="office", username="ana", source=source, argument=str(argument), deadline=3

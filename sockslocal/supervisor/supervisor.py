@@ -56,6 +56,7 @@ class Supervisor:
         self._services: dict[str, Service] = {}
         self._dns: DnsService | None = None
         self._endings: set[asyncio.Task[None]] = set()
+        self._draining = False
         self.changes = Changes(self.snapshot)
 
     def reload(self) -> list[str]:
@@ -65,9 +66,7 @@ class Supervisor:
         """
         assert self._config is not None  # noqa: S101  `apply` came first
         try:
-            config = load(self._config.path)
-            if _is_empty(config) and not _is_empty(self._config):
-                raise ConfigError(problem("config-emptied", path=config.path), config.path)
+            config = _loaded_again(self._config)
         except ConfigError as error:
             self._config_problem = _with_place(error)
             self.changes.poke()
@@ -144,7 +143,12 @@ class Supervisor:
         )
 
     async def drain(self, grace: float) -> None:
-        """Accept and open no more, and return when no connection is open, or after `grace` seconds."""
+        """Accept no TCP connections, and return when none is open any more, or after `grace` seconds.
+
+        From now on nothing is opened that is not open, whatever is reloaded or switched on. What has no
+        end to wait for, UDP forwards and the resolver, goes on until `close`.
+        """
+        self._draining = True
         for service in self._services.values():
             service.stop_retrying()
         for forward in self._forwards.values():
@@ -173,7 +177,7 @@ class Supervisor:
         if config is None:
             return
         on = self._switches.tunnel
-        if on:
+        if on and not self._draining:
             for name, server_config in config.servers.items():
                 if name not in self._servers:
                     self._start_server(server_config)
@@ -181,7 +185,8 @@ class Supervisor:
         if config.dns is not None:
             enabled[DNS] = config.dns.enabled
         for name, service in self._services.items():
-            service.want(on=on and enabled[name] and self._switches.is_on(name))
+            may_be_on = service.state != "off" or not self._draining
+            service.want(on=on and may_be_on and enabled[name] and self._switches.is_on(name))
         if not on:
             for name in list(self._servers):
                 self._stop_server(name)
@@ -244,6 +249,14 @@ class Supervisor:
             else status.Server(address=str(config.address), state="unknown")
             for name, config in configs.items()
         }
+
+
+def _loaded_again(applied: Config) -> Config:
+    """What the file says now. Raises ConfigError, also where all has gone from it."""
+    config = load(applied.path)
+    if _is_empty(config) and not _is_empty(applied):
+        raise ConfigError(problem("config-emptied", path=config.path), config.path)
+    return config
 
 
 def _is_empty(config: Config) -> bool:

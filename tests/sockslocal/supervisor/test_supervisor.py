@@ -698,6 +698,36 @@ def test_nothing_opens_while_it_drains(
         run(test)
 
 
+def test_nothing_is_switched_on_while_it_drains(run: Run, server: FakeServer, echo: Endpoint) -> None:
+    """Nor by a reload; what is on may still be switched off."""
+    ports = free_port(), free_port(), free_port()
+
+    async def test(made: Made) -> None:
+        forwards = tcp("db", ports[0], echo), tcp("web", ports[1], echo)
+        made.apply(office(server), *forwards)
+        await made.up()
+        made.supervisor.switch(["web"], on=False)
+        connection = await connected(ports[0])
+        draining = asyncio.create_task(made.supervisor.drain(3600.0))
+        await turns()
+        made.supervisor.switch(["web"], on=True)
+        made.reload(office(server), *forwards, tcp("mail", ports[2], echo))
+        states = {name: forward.state for name, forward in made.status.forwards.items()}
+        assert states == {"db": "listening", "web": "off", "mail": "off"}
+        for port in ports:
+            with pytest.raises(ConnectionRefusedError):
+                await connected(port)
+        await echoes(connection)
+        made.supervisor.switch([], on=False)
+        await is_cut(connection)
+        made.supervisor.switch([], on=True)
+        assert made.supervisor._servers == {}
+        async with asyncio.timeout(10):
+            await draining
+
+    run(test)
+
+
 def test_a_resolver_that_was_replaced_is_waited_for(
     run: Run, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,9 @@ from sockslocal.net.connecting import SocketAddress
 FRESH_S = 60.0
 """Seconds for which an answer of the system's resolver is used without asking again."""
 
+STALE_S = 2.0
+"""Seconds for which an old answer is used after a look-up that failed."""
+
 DEADLINE_S = 10.0
 """Seconds that the system's resolver has for its first answer."""
 
@@ -76,23 +79,25 @@ class ServerAddresses:
         self._known.sort(key=lambda address: address != self._preferred)
 
     def _give_up(self) -> None:
-        """The resolver takes too long; its answer is taken when it comes."""
-        self._tell(OSError(0, "no answer in time"))
+        """The resolver takes too long; its answer is taken when it comes, and until then the old one."""
+        self._tell(OSError(0, "no answer in time"), FRESH_S)
 
     def _answered(self, answer: list[SocketAddress] | OSError) -> None:
         self._lookup = None
         if isinstance(answer, list):
             self._known = interleave(answer)
             self._put_preferred_first()
-        self._tell(answer)
+            self._tell(answer, FRESH_S)
+        else:
+            self._tell(answer, STALE_S)
 
-    def _tell(self, outcome: list[SocketAddress] | OSError) -> None:
-        """Call those who wait; where there was no new answer, with the old one."""
+    def _tell(self, outcome: list[SocketAddress] | OSError, seconds: float) -> None:
+        """Call those who wait; where there was no new answer, with the old one, good for some `seconds`."""
         if self._impatience is not None:
             self._impatience.cancel()
             self._impatience = None
         if self._known:
-            self._fresh_until = self._clock() + FRESH_S
+            self._fresh_until = self._clock() + seconds
             outcome = self._known
         waiting, self._waiting = self._waiting, {}
         for found in waiting:

@@ -9,7 +9,7 @@ from fakes import loops
 from fakes.engine import FakeClock, Told, run, turns, until
 from sockslocal.address import Endpoint
 from sockslocal.net import addresses
-from sockslocal.net.addresses import FRESH_S, ServerAddresses, interleave
+from sockslocal.net.addresses import FRESH_S, STALE_S, ServerAddresses, interleave
 from sockslocal.net.connecting import SocketAddress
 from sockslocal.net.engine import Engine
 
@@ -161,8 +161,15 @@ def test_the_old_answer_serves_where_there_is_no_new_one(resolver: FakeResolver)
         clock.advance(FRESH_S)
         assert await found(known) == [FIRST, SECOND]
         asked = len(resolver.asked)
+        clock.advance(STALE_S - 1)
         assert await found(known) == [FIRST, SECOND]
         assert len(resolver.asked) == asked
+        clock.advance(1)
+        resolver.answer = [SECOND]
+        assert await found(known) == [SECOND]
+        clock.advance(FRESH_S - 1)
+        assert await found(known) == [SECOND]
+        assert len(resolver.asked) == asked + 1
 
     run(test)
 

@@ -11,6 +11,8 @@ from sockslocal.net.binding import bind_datagram, bind_stream
 from sockslocal.net.engine import Engine
 from sockslocal.resolver.cache import Cache
 from sockslocal.resolver.details import Details, NameFailures, QueryResult, UpstreamDetails
+from sockslocal.resolver.listen_tcp import StreamServer
+from sockslocal.resolver.listen_udp import DatagramServer
 from sockslocal.resolver.pipeline import (
     Backend,
     Coalesce,
@@ -21,9 +23,7 @@ from sockslocal.resolver.pipeline import (
     require_recursion,
     store,
 )
-from sockslocal.resolver.server import DatagramServer
 from sockslocal.resolver.statistics import Statistics
-from sockslocal.resolver.streamserver import StreamServer
 from sockslocal.resolver.tunnel import Tunnel
 from sockslocal.resolver.upstreams import Upstreams
 from sockslocal.status import Dns

@@ -7,10 +7,10 @@ from functools import partial
 from sockslocal.config.model import Upstream as UpstreamConfig
 from sockslocal.resolver import wire
 from sockslocal.resolver.answer import Answer
-from sockslocal.resolver.datagrams import DatagramTransport
+from sockslocal.resolver.ask_tcp import StreamTransport
+from sockslocal.resolver.ask_udp import DatagramTransport
 from sockslocal.resolver.digester import Digester
 from sockslocal.resolver.errors import FAILURES, OverloadedError
-from sockslocal.resolver.streams import StreamTransport
 from sockslocal.resolver.tasks import hedged
 from sockslocal.resolver.tunnel import Tunnel
 

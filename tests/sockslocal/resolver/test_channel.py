@@ -1,4 +1,4 @@
-"""What `_Flow` and `_Connection` share; the tests of `datagrams` and `streams` have the rest."""
+"""What `_Flow` and `_Connection` share; the tests of `ask_udp` and `ask_tcp` have the rest."""
 
 import asyncio
 import secrets

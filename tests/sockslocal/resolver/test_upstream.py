@@ -13,7 +13,7 @@ from sockslocal.config.model import Upstream as UpstreamConfig
 from sockslocal.config.model import UpstreamScheme
 from sockslocal.errors import ServerError
 from sockslocal.resolver import upstream, wire
-from sockslocal.resolver.datagrams import MAX_MISMATCHES
+from sockslocal.resolver.ask_udp import MAX_MISMATCHES
 from sockslocal.resolver.digester import Digester
 from sockslocal.resolver.errors import OverloadedError, UnusableError
 from sockslocal.resolver.upstream import MAX_REST_S, Health, Upstream

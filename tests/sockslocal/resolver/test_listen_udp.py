@@ -12,7 +12,7 @@ from fakes.dns_client import ask, resolver
 from fakes.dns_tunnel import FakeTunnel, addresses, query, response, silence, until
 from sockslocal.net.datagrams import Batch, PlainBatch, best_batch
 from sockslocal.net.poller import LoopPoller, Poller, best_poller
-from sockslocal.resolver import server
+from sockslocal.resolver import listen_udp
 
 Octets = Callable[[], Batch]
 
@@ -148,7 +148,7 @@ def test_answers_after_closing_go_nowhere() -> None:
 
 def test_a_flood_leaves_the_loop_its_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """The listener serves a few batches, then whatever else is ready, then more."""
-    monkeypatch.setattr(server, "BATCHES", 1)
+    monkeypatch.setattr(listen_udp, "BATCHES", 1)
     monkeypatch.setattr("sockslocal.net.datagrams.SLOTS", 1)
     served: list[str] = []
 

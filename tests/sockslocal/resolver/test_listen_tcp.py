@@ -11,8 +11,8 @@ from fakes import loops
 from fakes.dns_client import PATIENCE_S, connected, resolver
 from fakes.dns_tunnel import FakeTunnel, addresses, query, response, silence, until
 from sockslocal.net.poller import LoopPoller, Poller, best_poller
-from sockslocal.resolver import streamserver
-from sockslocal.resolver.streamserver import MAX_OUTSTANDING
+from sockslocal.resolver import listen_tcp
+from sockslocal.resolver.listen_tcp import MAX_OUTSTANDING
 
 
 def test_a_miss_and_a_hit_are_answered() -> None:
@@ -144,7 +144,7 @@ def test_an_answer_is_whole_however_large() -> None:
 
 def test_an_idle_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one that sends octets but no whole query (checklist 60); never one that waits for an answer."""
-    monkeypatch.setattr(streamserver, "IDLE_S", 0.05)
+    monkeypatch.setattr(listen_tcp, "IDLE_S", 0.05)
 
     async def main() -> None:
         tunnel = FakeTunnel(silence)
@@ -168,7 +168,7 @@ def test_an_idle_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that has been idle longest makes room; where none is idle the new one is closed."""
-    monkeypatch.setattr(streamserver, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(listen_tcp, "MAX_CONNECTIONS", 2)
 
     async def main() -> None:
         tunnel = FakeTunnel()
@@ -176,7 +176,7 @@ def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             for client in (first, second):
                 client.send(query())
                 await client.receive()
-            assert made._streams[0].idle_s == streamserver.BUSY_IDLE_S
+            assert made._streams[0].idle_s == listen_tcp.BUSY_IDLE_S
             async with connected(made) as third:
                 assert await first.ended()
                 tunnel.script = silence
@@ -191,7 +191,7 @@ def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_connections_are_bounded_in_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each one accepted in one turn of the loop needs room of its own; one with none is closed."""
-    monkeypatch.setattr(streamserver, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(listen_tcp, "MAX_CONNECTIONS", 2)
 
     async def main() -> None:
         async with resolver(FakeTunnel()) as made, connected(made) as first, connected(made) as second:
@@ -235,7 +235,7 @@ def test_outstanding_queries_of_a_connection_are_bounded() -> None:
 
 def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its answers must not pile up here."""
-    monkeypatch.setattr(streamserver, "MAX_UNSENT", 10_000)
+    monkeypatch.setattr(listen_tcp, "MAX_UNSENT", 10_000)
 
     def script(asked: dns.message.Message, _path: str) -> list[bytes]:
         return [response(asked, *(f"www.example TXT {number:0250}" for number in range(200)))]

@@ -8,8 +8,8 @@ from fakes import loops
 from fakes.dns_tunnel import REFUSAL, FakeTunnel, addresses, query, response, silence, until
 from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
-from sockslocal.resolver import channel, datagrams, wire
-from sockslocal.resolver.datagrams import MAX_MISMATCHES, DatagramTransport
+from sockslocal.resolver import ask_udp, channel, wire
+from sockslocal.resolver.ask_udp import MAX_MISMATCHES, DatagramTransport
 from sockslocal.resolver.errors import ForgeryError, LostError
 
 SERVER = Endpoint("192.0.2.53", 53)
@@ -144,7 +144,7 @@ def test_many_forged_answers_end_the_flow() -> None:
 
 def test_an_unanswered_query_is_sent_three_times(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same octets each time, and no more often (checklist 41)."""
-    monkeypatch.setattr(datagrams, "RESEND_AFTER_S", (0.001, 0.002))
+    monkeypatch.setattr(ask_udp, "RESEND_AFTER_S", (0.001, 0.002))
 
     async def main() -> None:
         tunnel = FakeTunnel(silence)

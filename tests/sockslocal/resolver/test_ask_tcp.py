@@ -8,9 +8,9 @@ from fakes import loops
 from fakes.dns_tunnel import REFUSAL, FakeTunnel, addresses, response, silence, until
 from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
-from sockslocal.resolver import channel, streams, wire
+from sockslocal.resolver import ask_tcp, channel, wire
+from sockslocal.resolver.ask_tcp import MAX_OUTSTANDING, StreamTransport
 from sockslocal.resolver.errors import LostError
-from sockslocal.resolver.streams import MAX_OUTSTANDING, StreamTransport
 
 SERVER = Endpoint("dns.example", 53)
 QUESTION = b"\3www\7example\0\0\1\0\1"
@@ -74,7 +74,7 @@ def test_length_and_message_leave_in_one_write() -> None:
         reader, writer = await tunnel.open_stream(SERVER)
         writes: list[bytes] = []
         writer.write = writes.append  # type: ignore[method-assign,assignment]
-        connection = streams._Connection(reader, writer)
+        connection = ask_tcp._Connection(reader, writer)
         task = asyncio.create_task(connection.ask(MESSAGE, QUESTION))
         await until(lambda: bool(writes))
         assert writes[0][:2] == (len(writes[0]) - 2).to_bytes(2, "big")
@@ -121,7 +121,7 @@ def test_a_connection_closed_while_idle_is_replaced_by_the_next_query() -> None:
 
 def test_an_idle_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """By us, before the server has to (RFC 7766 §6.2.3); never while someone waits."""
-    monkeypatch.setattr(streams, "IDLE_S", 0.05)
+    monkeypatch.setattr(ask_tcp, "IDLE_S", 0.05)
 
     async def main() -> None:
         tunnel = FakeTunnel()
@@ -162,7 +162,7 @@ def test_a_silent_connection_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_an_attempt_to_connect_that_hangs_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """After an outage the second attempt works where the first one still waits."""
-    monkeypatch.setattr(streams, "CONNECT_S", (0.01, 5.0))
+    monkeypatch.setattr(ask_tcp, "CONNECT_S", (0.01, 5.0))
 
     class Hanging(FakeTunnel):
         async def open_stream(self, target):  # type: ignore[no-untyped-def]
@@ -182,7 +182,7 @@ def test_an_attempt_to_connect_that_hangs_is_made_anew(monkeypatch: pytest.Monke
 
 def test_attempts_to_connect_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """With TimeoutError after the last."""
-    monkeypatch.setattr(streams, "CONNECT_S", (0.01, 0.01))
+    monkeypatch.setattr(ask_tcp, "CONNECT_S", (0.01, 0.01))
 
     class Hanging(FakeTunnel):
         async def open_stream(self, target):  # type: ignore[no-untyped-def]

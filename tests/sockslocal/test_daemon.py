@@ -229,8 +229,8 @@ def test_an_edit_is_noticed(child: Child) -> None:
     child.wait_for(lambda status: bool(status.problems))
     assert list(child.status().servers) == ["office"]
     assert "the configuration stays as it was" in child.log()
-    child.configure("")
-    child.wait_for(lambda status: not status.problems and not status.servers)
+    child.configure(office.replace("office", "home"))
+    child.wait_for(lambda status: not status.problems and list(status.servers) == ["home"])
     child.process.signal(signal.SIGTERM)
     assert child.ended() == 0
 

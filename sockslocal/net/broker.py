@@ -7,6 +7,7 @@ from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
 from sockslocal.net.addresses import ServerAddresses
 from sockslocal.net.associations import ASSOCIATE, Association, Flow, Receiver
+from sockslocal.net.backoff import Backoff
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.engine import Engine
 from sockslocal.net.flows import FlowTable
@@ -40,7 +41,7 @@ class Broker:
         self._override = override
         self._flows: FlowTable[Flow] = FlowTable(min(MAX_ASSOCIATIONS, engine.budget.limit // 8))
         self._associations: set[Association] = set()
-        self._retry_s = 0.0
+        self._backoff = Backoff(FIRST_RETRY_S, LAST_RETRY_S)
         self._retry_at = 0.0
         self._trouble: Problem | None = None
         """Why the last association failed, until one works."""
@@ -97,7 +98,7 @@ class Broker:
 
     def proved(self) -> None:
         self._trouble = None
-        self._retry_s = 0.0
+        self._backoff.reset()
 
     def ended(self, association: Association, flow: Flow | None, error: ServerError | None) -> None:
         self._associations.discard(association)
@@ -113,9 +114,9 @@ class Broker:
         """Wait longer each time, unless the server is down: it may come back at any moment."""
         now = self._engine.clock()
         if now >= self._retry_at:  # else it began before another one failed
-            longer = min(2 * self._retry_s, LAST_RETRY_S) if patiently else 0.0
-            self._retry_s = max(FIRST_RETRY_S, longer)
-            self._retry_at = now + self._retry_s * random.uniform(1.0, 1.25)  # noqa: S311  spreads load only
+            if not patiently:
+                self._backoff.reset()
+            self._retry_at = now + self._backoff.next() * random.uniform(1.0, 1.25)  # noqa: S311  spreads load only
 
     def _sweep_later(self) -> None:
         if not self._sweeping:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from sockslocal.errors import CredentialsError, ServerError, SockslocalError
+from sockslocal.net.backoff import Backoff
 from sockslocal.net.engine import Clock
 from sockslocal.socks5.client import Credentials
 
@@ -33,7 +34,7 @@ class Login:
         self._known = False
         self._rejected: SockslocalError | None = None
         self._rejected_until = 0.0
-        self._pause_s = 0.0
+        self._backoff = Backoff(FIRST_PAUSE_S, LAST_PAUSE_S)
         self._trying = False
 
     def find(self, found: Found) -> None:
@@ -63,7 +64,7 @@ class Login:
     def accept(self) -> None:
         """The server accepts the login."""
         self._rejected = None
-        self._pause_s = 0.0
+        self._backoff.reset()
 
     def reject(self, credentials: Credentials, error: SockslocalError) -> bool:
         """The server did not accept `credentials`; gives whether they are still those in use."""
@@ -71,9 +72,8 @@ class Login:
             return False
         if self._rejected is None or self._trying:  # else it began before another one was rejected
             self._trying = False
-            self._pause_s = min(max(FIRST_PAUSE_S, 2 * self._pause_s), LAST_PAUSE_S)
             self._rejected = error
-            self._rejected_until = self._clock() + self._pause_s
+            self._rejected_until = self._clock() + self._backoff.next()
         return True
 
     def _may_try(self) -> bool:

@@ -10,6 +10,7 @@ from sockslocal.config.model import ServerConfig
 from sockslocal.errors import ServerError, SockslocalError
 from sockslocal.net.addresses import ServerAddresses
 from sockslocal.net.associations import Flow, Receiver
+from sockslocal.net.backoff import Backoff
 from sockslocal.net.broker import Broker
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.engine import Engine
@@ -45,7 +46,7 @@ class Server:
         self._engine = engine
         self._changed = changed
         self._closed = False
-        self._retry_s = 0.0
+        self._backoff = Backoff(FIRST_RETRY_S, LAST_RETRY_S)
         self._retry: TimerHandle | None = None
         self._probe: Dial | None = None
         self.way = Way(
@@ -168,7 +169,7 @@ class Server:
     def _works(self) -> None:
         """The server was reached and accepted the login."""
         self._stop_retrying()
-        self._retry_s = 0.0
+        self._backoff.reset()
         self.way.login.accept()
         self._set("up", None)
 
@@ -186,9 +187,8 @@ class Server:
 
     def _retry_later(self) -> None:
         if self._retry is None and not self._closed:
-            self._retry_s = min(max(FIRST_RETRY_S, 2 * self._retry_s), LAST_RETRY_S)
             jitter = random.uniform(0.8, 1.2)  # noqa: S311  spreads load, guards nothing
-            self._retry = self._engine.poller.later(self._retry_s * jitter, self.probe)
+            self._retry = self._engine.poller.later(self._backoff.next() * jitter, self.probe)
 
     def _stop_retrying(self) -> None:
         if self._retry is not None:

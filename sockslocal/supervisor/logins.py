@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from sockslocal.config.model import ServerConfig
 from sockslocal.errors import CredentialsError, SockslocalError
+from sockslocal.net.backoff import Backoff
 from sockslocal.net.server import Server
 from sockslocal.problems import Problem
 from sockslocal.secret import Secret
@@ -75,7 +76,7 @@ class LoginKeeper:
 
     async def _keep(self, server: Server, username: str) -> None:
         """Try until the password is there."""
-        pause: float = FIRST_RETRY_S
+        backoff = Backoff(FIRST_RETRY_S, LAST_RETRY_S)
         told: Problem | None = None
         while True:
             self._sooner.clear()
@@ -93,10 +94,10 @@ class LoginKeeper:
             patience = FIRST_RETRY_S if bothers_nobody else PATIENCE_S
             self._sooner_from = asyncio.get_running_loop().time() + patience
             server.settle_login(answer)
+            pause = backoff.next()
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause if locked else None):
                     await self._sooner.wait()
-            pause = min(2 * pause, LAST_RETRY_S)
 
     async def _attempt(self, username: str) -> Credentials | SockslocalError:
         try:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from sockslocal import status
 from sockslocal.errors import ListenError
+from sockslocal.net.backoff import Backoff
 from sockslocal.net.engine import Engine
 from sockslocal.problems import Problem
 
@@ -35,7 +36,7 @@ class Service:
         self._thing = thing
         self._changed = changed
         self._retry: asyncio.TimerHandle | None = None
-        self._retry_s = FIRST_RETRY_S
+        self._backoff = Backoff(FIRST_RETRY_S, LAST_RETRY_S)
         self.state: status.ForwardState = "off"
         self.problem: Problem | None = None
 
@@ -49,7 +50,7 @@ class Service:
     def close(self) -> None:
         """Be off."""
         self.stop_retrying()
-        self._retry_s = FIRST_RETRY_S
+        self._backoff.reset()
         self._thing.close()
         self._set("off", None)
 
@@ -67,8 +68,7 @@ class Service:
             if self.state != "error":
                 _log.warning("! %s", error)
             self._set("error", error.problem)
-            self._retry = self._engine.poller.later(self._retry_s, self._open)
-            self._retry_s = min(2 * self._retry_s, LAST_RETRY_S)
+            self._retry = self._engine.poller.later(self._backoff.next(), self._open)
         else:
             _log.info("= %s is listening", self._name)
             self._set("listening", None)

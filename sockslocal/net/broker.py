@@ -1,4 +1,4 @@
-"""Hands out UDP flows, and decides on which associations they travel."""
+"""Hands out UDP flows, each on an association of its own, and ends those that are idle or too many."""
 
 import random
 from collections.abc import Callable

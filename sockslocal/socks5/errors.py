@@ -17,7 +17,7 @@
         ├── CommandNotSupported        7
         ├── AddressTypeNotSupported    8
         └── UnassignedReply            any other, Tor's among them
-    DatagramError                      a datagram to be dropped and counted; knows the reason
+    DatagramError                      a datagram to be dropped; knows the reason
     InvalidCredentials (ValueError)    our doing: they do not fit into the message
 
 The codec does not know whom it talks to, so these carry no problem of their own: who catches a RemoteError
@@ -205,7 +205,7 @@ def _refused(request: Request, address: str, server: str, phrase: str) -> Proble
 
 
 class Drop(StrEnum):
-    """Why a datagram is dropped; the value is the name it is counted under."""
+    """Why a datagram is dropped; the value is how it is called."""
 
     TRUNCATED = "truncated"
     RESERVED = "reserved"
@@ -214,7 +214,7 @@ class Drop(StrEnum):
 
 
 class DatagramError(Exception):
-    """A datagram that cannot be used: drop it and count the `reason`."""
+    """A datagram that cannot be used, for this `reason`: drop it."""
 
     def __init__(self, reason: Drop) -> None:
         super().__init__(reason.value)

@@ -197,7 +197,7 @@ REGISTRY: dict[str, Kind] = {
     "password-invalid": Kind(
         "Password unusable",
         "the password of {server!q} cannot be sent: {reason}",
-        "sockslocal login {server}",
+        "give another one where password_from of [server.{server}] says it is",
         _K,
     ),
     # DNS

@@ -120,14 +120,13 @@ class TcpForward:
 class _Connection:
     """One local connection, from accept to close."""
 
-    __slots__ = ("_crossing", "_edges", "_forward", "_local", "_over", "_target", "_way", "relay")
+    __slots__ = ("_crossing", "_edges", "_forward", "_local", "_over", "_target", "relay")
 
     def __init__(self, forward: TcpForward, local: socket.socket, target: Endpoint) -> None:
         self._forward = forward
         self._local = local
         self._target = target
         self._crossing: Crossing | None = None
-        self._way: Way | None = None
         self._edges = 0
         self._over = False
         self.relay: Relay | None = None
@@ -155,9 +154,8 @@ class _Connection:
     def _crossed(self, dial: Dial) -> None:
         engine = self._forward.engine
         self._crossing = None
-        self._way = dial.way
         self._forward.problem = None
-        self.relay = Relay(engine, self._local, dial.sock, self._relayed)
+        self.relay = Relay(engine, self._local, dial.sock, partial(self._relayed, dial.way))
         self.relay.start(leftover=dial.leftover, local_edges=self._edges, remote_edges=dial.edges)
 
     def _give_up(self, error: ServerError | None) -> None:
@@ -170,9 +168,9 @@ class _Connection:
         abort(self._forward.engine.poller, self._local)
         self._forward.ended(self, error)
 
-    def _relayed(self, relay: Relay) -> None:
+    def _relayed(self, way: Way, relay: Relay) -> None:
         self._over = True
         error = None
-        if relay.end in (End.REJECTED, End.UNANSWERED) and self._way is not None:
-            error = ServerError(self._way.problem("target-closed", target=self._target))
+        if relay.end in (End.REJECTED, End.UNANSWERED):
+            error = ServerError(way.problem("target-closed", target=self._target))
         self._forward.ended(self, error)

@@ -219,8 +219,8 @@ class Association:
         self._opened_at = self._engine.clock()
         keep_alive(dial.sock, REMOTE_IDLE_S)
         self._engine.poller.replace(dial.sock, self._control_ready)
-        self._bound = dial.bound or self._bound
-        self._server = dial.address[1][0] if dial.address else ""
+        self._bound = dial.bound
+        self._server = dial.address[1][0]
         self._read_control()
         if self._override is not None and not self._ended:
             self._override.find(self._located)

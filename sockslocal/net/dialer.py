@@ -64,15 +64,16 @@ class Dial:
     """
 
     __slots__ = (
+        "_address",
         "_connecting",
         "_done",
         "_engine",
         "_failed",
         "_handshake",
         "_login",
+        "_over",
         "_request",
         "_sock",
-        "address",
         "deadline",
         "edges",
         "logged_in",
@@ -91,13 +92,14 @@ class Dial:
         self._engine = engine
         self.way = way
         self._request = request
-        self._done: Callable[[Dial], None] | None = done
+        self._done = done
         self._failed = failed
         self._connecting: Connecting | None = None
         self._handshake = ClientHandshake(None)
         self._login: Credentials | None = None
         self._sock: socket.socket | None = None
-        self.address: SocketAddress | None = None
+        self._address: SocketAddress | None = None
+        self._over = False
         self.deadline = 0.0
         self.started = 0.0
         self.logged_in = 0.0
@@ -110,14 +112,22 @@ class Dial:
         return self._sock
 
     @property
+    def address(self) -> SocketAddress:
+        """The server's, once there is a connection."""
+        assert self._address is not None  # noqa: S101  as above
+        return self._address
+
+    @property
     def leftover(self) -> bytes:
         """What came behind the reply; it belongs to the tunnel."""
         return self._handshake.trailing
 
     @property
-    def bound(self) -> Endpoint | None:
+    def bound(self) -> Endpoint:
         """What the reply names as BND (RFC 1928 §6)."""
-        return self._handshake.bound
+        bound = self._handshake.bound
+        assert bound is not None  # noqa: S101  a request that is done was replied to
+        return bound
 
     def start(self) -> None:
         """Begin, with the password, which may have to be read first."""
@@ -127,7 +137,7 @@ class Dial:
 
     def cancel(self) -> None:
         """End the attempt; nothing is called any more."""
-        if self._done is not None:
+        if not self._over:
             self._retire()
             if self._sock is not None:
                 abort(self._engine.poller, self._sock)
@@ -152,7 +162,7 @@ class Dial:
             self._fail(DialError(self.way.problem("password-awaited", reason=reason)))
 
     def _retire(self) -> None:
-        self._done = None
+        self._over = True
         self._engine.deadlines.discard(self)
         if self._connecting is not None:
             self._connecting.cancel()
@@ -162,7 +172,7 @@ class Dial:
             self.way.addresses.drop(self._found)
 
     def _fail(self, error: DialError) -> None:
-        if self._done is not None:
+        if not self._over:
             self.cancel()
             self._failed(error)
 
@@ -174,7 +184,7 @@ class Dial:
         return DialError(self.way.problem("server-unresolvable", host=host, reason=reason))
 
     def _answered(self, answer: Answer) -> None:
-        if self._done is None:  # cancelled by what another one that waited was told
+        if self._over:  # cancelled by what another one that waited was told
             return
         if isinstance(answer, SockslocalError):
             self._fail(DialError(answer.problem))
@@ -186,7 +196,7 @@ class Dial:
         self.way.addresses.find(self._found)
 
     def _found(self, addresses: list[SocketAddress] | OSError) -> None:
-        if self._done is None:  # as above
+        if self._over:  # as above
             return
         if isinstance(addresses, OSError):
             self._fail(self._unresolvable(addresses.strerror or "it cannot be resolved"))
@@ -205,14 +215,14 @@ class Dial:
     def _connected(self, sock: socket.socket, address: SocketAddress, edges: int) -> None:
         self._connecting = None
         self._sock = sock
-        self.address = address
+        self._address = address
         self._engine.poller.replace(sock, partial(self._ready, sock))
         self._send(sock, self._handshake.start())
         self._ready(sock, edges)
 
     def _ready(self, sock: socket.socket, events: int) -> None:
         self.edges = events
-        if not events & READABLE or self._done is None:
+        if not events & READABLE or self._over:
             return
         try:
             data = sock.recv(_READ)
@@ -249,7 +259,7 @@ class Dial:
     def _target(self, request: Request) -> Endpoint:
         """The request's target; the zeros of an association in the family of the control connection."""
         unspecified = request.target.host == "0.0.0.0"  # noqa: S104  compared, not bound to
-        if unspecified and self.address is not None and self.address[0] is socket.AF_INET6:
+        if unspecified and self.address[0] is socket.AF_INET6:
             return Endpoint("::", request.target.port)
         return request.target
 
@@ -262,12 +272,10 @@ class Dial:
             self._rejected(self._handshake.eof())
 
     def _finish(self, *, drained: bool) -> None:
-        done = self._done
         if drained:
             self.edges &= PEER_FIN | ERROR
         self._retire()
-        if done is not None:
-            done(self)
+        self._done(self)
 
     def _rejected(self, error: RemoteError) -> None:
         answers = isinstance(error, RequestRefused) or (

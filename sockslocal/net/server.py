@@ -149,8 +149,7 @@ class Server:
 
     def _note_up(self, dial: Dial) -> None:
         self.latency_ms = 1000 * (dial.logged_in - dial.started)
-        if dial.address is not None:
-            self.way.addresses.prefer(dial.address)
+        self.way.addresses.prefer(dial.address)
         if self.state != "up":
             self._works()
 

@@ -133,6 +133,7 @@ class Dial:
         """Begin, with the password, which may have to be read first."""
         self.deadline = self._engine.clock() + PASSWORD_S
         self._engine.deadlines.add(self)
+        self._engine.budget.promised += 1
         self.way.login.find(self._answered)
 
     def cancel(self) -> None:
@@ -168,6 +169,7 @@ class Dial:
             self._connecting.cancel()
             self._connecting = None
         elif self._sock is None:
+            self._engine.budget.promised -= 1
             self.way.login.drop(self._answered)
             self.way.addresses.drop(self._found)
 
@@ -201,6 +203,7 @@ class Dial:
         if isinstance(addresses, OSError):
             self._fail(self._unresolvable(addresses.strerror or "it cannot be resolved"))
             return
+        self._engine.budget.promised -= 1
         self._connecting = Connecting(self._engine.poller, addresses, self._connected, self._refused)
         self._connecting.start()
 

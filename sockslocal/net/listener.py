@@ -59,22 +59,24 @@ class DescriptorBudget:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.ceiling = max(limit - RESERVE, limit // 2)
+        self.promised = 0
+        """Descriptors that will be opened yet, by dials that wait for a password or an address."""
         self._warned_at = float("-inf")
 
     def may_be_spent(self, newest: socket.socket) -> bool:
         """Whether to ask `is_spent`, which costs more."""
-        return sys.platform == "win32" or newest.fileno() >= self.ceiling
+        return sys.platform == "win32" or newest.fileno() + self.promised >= self.ceiling
 
     def is_spent(self, watched: int) -> bool:
         """Whether a descriptor opened now, beside `watched` sockets, would come from the reserve."""
         if sys.platform == "win32":
-            return watched >= self.ceiling
+            return watched + self.promised >= self.ceiling
         try:
             probe = os.open(os.devnull, os.O_RDONLY)
         except OSError:
             return True
         os.close(probe)
-        return probe >= self.ceiling
+        return probe + self.promised >= self.ceiling
 
     def warn(self, why: str) -> None:
         """Say in the log that connections wait; once a minute."""

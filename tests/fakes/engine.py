@@ -120,6 +120,7 @@ def run(
             await turns()
             assert not engine.poller._handlers, "sockets are still watched"
             assert not engine.deadlines._mortals, "deadlines are still watched"
+            assert engine.budget.promised == 0, "a dial still has a descriptor promised"
             assert engine.pipes.lent == 0, "a pipe was not given back"
             assert asyncio.all_tasks() == {asyncio.current_task()}, "tasks are still running"
         finally:

@@ -587,6 +587,30 @@ def test_a_password_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
     assert way.login._waiting == {}
 
 
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_while_it_waits_a_descriptor_is_promised_to_it(strict: FakeServer, *, cancelled: bool) -> None:
+    """So listeners leave it one; it is opened when the password is there, or not any more."""
+
+    async def test(engine: Engine) -> None:
+        way = way_to(strict.address)
+        way.login.forget()
+        dial, outcome = begin(engine, way)
+        other, _ = begin(engine, way)
+        assert engine.budget.promised == 2
+        other.cancel()
+        assert engine.budget.promised == 1
+        if cancelled:
+            dial.cancel()
+            assert engine.budget.promised == 0
+        else:
+            way.login.settle(CREDENTIALS)
+            assert engine.budget.promised == 0
+            await until(lambda: outcome.done, "done")
+            engine.poller.close(dial.sock)
+
+    run(test)
+
+
 # cancelling
 
 

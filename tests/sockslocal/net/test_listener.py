@@ -345,6 +345,8 @@ def test_spent() -> None:
     assert budget.is_spent(0)
     budget.ceiling = lowest + 1
     assert not budget.is_spent(0)
+    budget.promised = 1
+    assert budget.is_spent(0)
 
 
 def test_spent_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -356,7 +358,20 @@ def test_spent_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
         assert budget.may_be_spent(near)
     assert budget.limit == 512
     assert not budget.is_spent(512 - RESERVE - 1)
+    budget.promised = 1
+    assert budget.is_spent(512 - RESERVE - 1)
     assert budget.is_spent(512 - RESERVE)
+
+
+def test_what_is_promised_counts_for_the_newest_too() -> None:
+    """Else nobody would ask whether the budget is spent."""
+    near, far = socket.socketpair()
+    with closing(near, far):
+        budget = DescriptorBudget(4_096)
+        budget.ceiling = near.fileno() + 10
+        assert not budget.may_be_spent(near)
+        budget.promised = 10
+        assert budget.may_be_spent(near)
 
 
 def test_one_warning_a_minute(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -94,7 +94,6 @@ def _bind(address: Endpoint, type_: socket.SocketKind, kind: Kind, name: str) ->
         _holders.pop((address, type_), None)
         if type_ is socket.SOCK_STREAM:
             keep_alive(sock, LOCAL_IDLE_S)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)  # urgent octets stay in the stream
             sock.listen(BACKLOG)
         else:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DATAGRAM_BUFFER)

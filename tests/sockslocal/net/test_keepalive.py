@@ -11,6 +11,7 @@ def test_options(idle: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
         keep_alive(sock, idle)
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE)
         for option, value in (
             (socket.TCP_NODELAY, 1),
             (socket.TCP_KEEPIDLE, idle),

@@ -137,9 +137,7 @@ def test_port_in_use(held: ExitStack, bind: Bind, kind: str, host: str) -> None:
     assert start == "sockslocal forward set db --listen"
     assert elsewhere != str(taken)
     assert elsewhere.startswith(str(taken).rpartition(":")[0])
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as free:
-        free.bind((host, int(elsewhere.rpartition(":")[2])))
+    held.enter_context(bind(Endpoint(host, int(elsewhere.rpartition(":")[2])), kind, "db"))
 
 
 @pytest.mark.parametrize("bind", [bind_stream, bind_datagram])

@@ -57,6 +57,7 @@ async def converse(request: bytes, *, deadline: float, limit: int) -> Reply | No
         return None
     finally:
         if not reply.done():
+            reply.cancel()  # before the child ends: then the thread leaves the loop alone, which may be closing
             _kill(process)
 
 
@@ -81,6 +82,8 @@ def _exchange(
         with suppress(OSError), process.stdin as stdin:  # it may have ended before reading
             stdin.write(request)
         answer = process.stdout.read(limit)
+    if reply.cancelled():
+        return
     with suppress(RuntimeError):  # the loop is closed: whoever asked is gone
         reply.get_loop().call_soon_threadsafe(_settle, reply, Reply(answer, process.returncode))
 

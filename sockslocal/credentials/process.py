@@ -57,7 +57,7 @@ async def converse(request: bytes, *, deadline: float, limit: int) -> Reply | No
         return None
     finally:
         if not reply.done():
-            reply.cancel()  # before the child ends: then the thread leaves the loop alone, which may be closing
+            reply.cancel()  # before the child ends, so that the thread leaves the loop alone
             _kill(process)
 
 

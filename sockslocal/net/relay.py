@@ -91,8 +91,9 @@ class Relay:
         if leftover:
             down.preload(leftover)
             remote_edges |= IN
-        self._begin(down, remote_edges)
-        self._begin(up, local_edges)
+        if not local_edges & ERROR:
+            self._begin(down, remote_edges)
+            self._begin(up, local_edges)
         if (local_edges | remote_edges) & ERROR:
             self.abort()
 

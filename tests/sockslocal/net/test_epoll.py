@@ -128,9 +128,12 @@ def test_what_a_handler_schedules_is_done_next() -> None:
 
         with closing(near, far):
             poller.register(near, handle)
+            await turns()
+            far_off = loop.call_later(20, lambda: None)
             far.send(b"!")
-            async with asyncio.timeout(5):
-                await told
+            await told
+            assert loop.time() < far_off.when()
+            far_off.cancel()
             await until(lambda: sorted(done) == ["callback", "timer"], "both")
             poller.close(near)
         poller.stop()

@@ -97,6 +97,24 @@ def test_nothing_can_be_sent(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(errors) == 16
 
 
+def test_an_older_error_in_mid_run(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that comes between two datagrams of a run, and is an older one's, costs neither."""
+    batch = loaded(pair, 8)
+    send = mmsg._sendmmsg
+    script = [1, errno.ECONNREFUSED, 2, errno.ECONNREFUSED, 5]
+
+    def scripted(fd: int, address: int, count: int, flags: int) -> int:
+        step = script.pop(0)
+        if step == errno.ECONNREFUSED:
+            ctypes.set_errno(step)
+            return -1
+        return int(send(fd, address, min(step, count), flags))
+
+    monkeypatch.setattr(mmsg, "_sendmmsg", scripted)
+    assert batch.send(pair[1], range(8)) == 8
+    assert [pair[0].recv(9) for _ in range(8)] == [bytes([number]) for number in range(8)]
+
+
 def test_errors_before_a_datagram(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Errors of earlier sends are passed over until there is a datagram or none."""
     pair[0].send(b"x")

@@ -419,6 +419,35 @@ def test_soon_is_after_the_ready(make: Make) -> None:
 
 
 @every_poller
+@pytest.mark.parametrize("within", [True, False], ids=["from a handler", "from outside"])
+def test_soon_needs_no_other_event(make: Make, within: bool) -> None:  # noqa: FBT001  a parameter of the test
+    """What was put off is called although nothing else is ready, and no timer due for long."""
+
+    async def body(poller: Poller) -> None:
+        loop = asyncio.get_running_loop()
+        near, far = tcp_pair()
+        called: asyncio.Future[None] = loop.create_future()
+
+        def ready(bits: int) -> None:
+            if bits & READABLE:
+                poller.soon(lambda: called.set_result(None))
+
+        with closing(near, far):
+            poller.register(near, ready)
+            await turns()
+            far_off = loop.call_later(20, lambda: None)
+            if within:
+                far.send(b"x")
+            else:
+                poller.soon(lambda: called.set_result(None))
+            await called
+            assert loop.time() < far_off.when()
+            far_off.cancel()
+
+    polling(make, body)
+
+
+@every_poller
 def test_soon_starves_nobody(make: Make) -> None:
     """Work that puts itself off again and again alternates with sockets, and with what the loop has to do."""
 

@@ -18,7 +18,7 @@ from sockslocal.net import pipes, poller, pump, watchdog
 from sockslocal.net.engine import Engine
 from sockslocal.net.keepalive import REMOTE_IDLE_S
 from sockslocal.net.pipes import Pipe, PipePool
-from sockslocal.net.poller import Poller
+from sockslocal.net.poller import READABLE, Poller
 from sockslocal.net.pump import CHUNK, Pump, Turn
 from sockslocal.net.relay import End, Relay
 
@@ -726,6 +726,29 @@ def test_program_aborted_before_the_start(way: Way) -> None:
         assert await joint.end() is End.ABORTED
         with pytest.raises(ConnectionResetError):
             await receive_all(joint.server)
+
+    way.run(body)
+
+
+@every_way
+@pytest.mark.parametrize("aborting", ["program", "server"])
+def test_error_before_the_start(way: Way, aborting: str) -> None:
+    """An error that was told before the start is an abort, though a read may now find a mere end."""
+
+    async def body(joint: Joint) -> None:
+        await send(joint.server, b"welcome")
+        await turns()
+        there, here = sides(joint, aborting)
+        reset(there)
+        await turns()
+        ours, side = (joint.local, "local") if aborting == "program" else (joint.remote, "remote")
+        ours.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # as who looks for errors does
+        joint.edges[side] |= READABLE
+        joint.start()
+        assert joint.ends == [End.ABORTED]
+        if aborting == "program":
+            with pytest.raises(ConnectionResetError):
+                await receive_all(here)
 
     way.run(body)
 

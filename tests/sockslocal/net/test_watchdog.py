@@ -160,6 +160,34 @@ def test_a_peer_that_is_there(behaviour: Callable[[Line], None], monkeypatch: py
     watching(body)
 
 
+def test_an_idle_connection_and_a_brief_outage() -> None:
+    """What was idle for long owed no answer all that time: it is not ended for a few attempts."""
+    now = 0.0
+
+    async def body(watchdog: Watchdog) -> None:
+        monkeypatch = pytest.MonkeyPatch()
+        monkeypatch.setattr(watchdog._loop, "time", lambda: now)
+        line = Line()
+        connection = Connection(line)
+        watchdog.add(connection)
+        look(watchdog, line, 0)
+        look(watchdog, line, 1_000 * module.SILENT_S, idle)
+        for _ in range(5):
+            look(watchdog, line, module.SILENT_S / 10, retransmitting)
+        assert not connection.aborted
+        look(watchdog, line, module.SILENT_S, retransmitting)
+        assert connection.aborted, "but for ever it is not waited"
+        monkeypatch.undo()
+
+    def look(watchdog: Watchdog, line: Line, seconds: float, then: Callable[[Line], None] = idle) -> None:
+        nonlocal now
+        now += seconds
+        line.then = then
+        watchdog._look()
+
+    watching(body)
+
+
 def test_lasts_is_told_once() -> None:
     """At the first look a connection is told that it lasts; one that has ended before is not."""
 

@@ -9,12 +9,13 @@ from sockslocal.address import Endpoint, spell
 from sockslocal.config.model import TcpForwardConfig
 from sockslocal.errors import ListenError, ServerError
 from sockslocal.net import owners
+from sockslocal.net.abort import abort
 from sockslocal.net.binding import bind_all, bind_stream, unwatched
 from sockslocal.net.dialer import Dial
 from sockslocal.net.engine import Engine
 from sockslocal.net.listener import Listener
 from sockslocal.net.poller import ERROR
-from sockslocal.net.relay import End, Relay, abort
+from sockslocal.net.relay import End, Relay
 from sockslocal.net.route import Crossing, Route
 from sockslocal.net.way import Way
 from sockslocal.problems import Problem, problem

@@ -17,5 +17,5 @@ epoll.py, kqueue.py), Deadlines (deadlines.py), the Batch of datagrams (datagram
 
 Locally: binding.py makes listening sockets, listener.py accepts, owners.py tells whose a connection is.
 Of a server: way.py is how to get there, login.py its credentials, relay_address.py where its datagrams go.
-Small tools: backoff.py, flows.py (the table of flows), keepalive.py.
+Small tools: abort.py, backoff.py, flows.py (the table of flows), keepalive.py.
 """

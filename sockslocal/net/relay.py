@@ -5,20 +5,15 @@ side is an abort on the other.
 """
 
 import socket
-import struct
-import sys
 from collections.abc import Callable
-from contextlib import suppress
 from enum import Enum, auto
 from functools import partial
 
+from sockslocal.net.abort import abort
 from sockslocal.net.engine import Engine
 from sockslocal.net.keepalive import REMOTE_IDLE_S, keep_alive
-from sockslocal.net.poller import ERROR, IN, MORE, READABLE, WRITABLE, Poller
+from sockslocal.net.poller import ERROR, IN, MORE, READABLE, WRITABLE
 from sockslocal.net.pump import BUSY, DRY, ENDED, FULL, Pump
-
-_ABORT = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
-"""SO_LINGER without time to linger: closing sends RST."""
 
 
 class End(Enum):
@@ -32,13 +27,6 @@ class End(Enum):
     """The server reported success and closed before any octet passed: some do for a refused target."""
     UNANSWERED = auto()
     """As REJECTED, but the local program had spoken; it was told the same end as the server's, FIN or RST."""
-
-
-def abort(poller: Poller, sock: socket.socket) -> None:
-    """Close `sock` so that its peer reads a reset."""
-    with suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
-    poller.close(sock)
 
 
 class Relay:

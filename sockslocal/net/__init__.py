@@ -3,7 +3,7 @@
 A connection: Route (route.py), the servers that may carry it
   → Crossing (route.py), which dials one after the other
   → Dial (dialer.py), through one Server (server.py): password, greeting, login, request, reply
-  → Connecting (connecting.py), the race of TCP attempts to the server's addresses (addresses.py)
+  → Connecting (connecting.py), the race of TCP attempts to the server's addresses (server_addresses.py)
   then Relay (relay.py), the local and the remote socket joined
   → Pump (pump.py), the octets of one direction.
 
@@ -16,6 +16,7 @@ epoll.py, kqueue.py), Deadlines (deadlines.py), the Batch of datagrams (datagram
 (pipes.py), the DescriptorBudget (listener.py) and the Watchdog (watchdog.py).
 
 Locally: binding.py makes listening sockets, listener.py accepts, owners.py tells whose a connection is.
-Of a server: way.py is how to get there, login.py its credentials, relay_address.py where its datagrams go.
+Of a server: way.py is how to get there, login.py its credentials, udp_relay_address.py where its datagrams
+go.
 Small tools: abort.py, backoff.py, flows.py (the table of flows), keepalive.py.
 """

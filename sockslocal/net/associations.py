@@ -11,7 +11,6 @@ from typing import Protocol
 
 from sockslocal.address import Endpoint, ip_of
 from sockslocal.errors import ServerError
-from sockslocal.net.addresses import ServerAddresses
 from sockslocal.net.binding import DATAGRAM_BUFFER
 from sockslocal.net.connecting import SocketAddress
 from sockslocal.net.datagrams import SLOTS, Batch, send_one
@@ -20,7 +19,8 @@ from sockslocal.net.engine import Engine
 from sockslocal.net.keepalive import REMOTE_IDLE_S, keep_alive
 from sockslocal.net.listener import CAPACITY_ERRNOS
 from sockslocal.net.poller import ERROR, READABLE
-from sockslocal.net.relay_address import relay_address
+from sockslocal.net.server_addresses import ServerAddresses
+from sockslocal.net.udp_relay_address import relay_address
 from sockslocal.net.way import Way
 from sockslocal.socks5.datagram import encode_header, parse_header
 from sockslocal.socks5.errors import DatagramError

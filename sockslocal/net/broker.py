@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
-from sockslocal.net.addresses import ServerAddresses
 from sockslocal.net.associations import ASSOCIATE, Association, Flow, Receiver
 from sockslocal.net.backoff import Backoff
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.engine import Engine
 from sockslocal.net.flows import FlowTable
+from sockslocal.net.server_addresses import ServerAddresses
 from sockslocal.net.way import Way
 from sockslocal.problems import Problem
 from sockslocal.socks5.messages import Request

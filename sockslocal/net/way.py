@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from sockslocal.address import Endpoint
-from sockslocal.net.addresses import ServerAddresses
 from sockslocal.net.login import Login
+from sockslocal.net.server_addresses import ServerAddresses
 from sockslocal.problems import Problem, problem
 
 

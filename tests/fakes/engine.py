@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from fakes import loops
 from sockslocal.address import Endpoint
-from sockslocal.net.addresses import ServerAddresses
 from sockslocal.net.datagrams import Batch, best_batch
 from sockslocal.net.deadlines import Deadlines
 from sockslocal.net.engine import Engine
@@ -16,6 +15,7 @@ from sockslocal.net.listener import DescriptorBudget
 from sockslocal.net.login import Answer, Login
 from sockslocal.net.pipes import PipePool
 from sockslocal.net.poller import LoopPoller, Poller, best_poller
+from sockslocal.net.server_addresses import ServerAddresses
 from sockslocal.net.way import Way
 
 Result = TypeVar("Result")

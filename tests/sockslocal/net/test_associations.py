@@ -16,12 +16,12 @@ from fakes.targets import udp_echo
 from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
 from sockslocal.net import associations
-from sockslocal.net.addresses import ServerAddresses
 from sockslocal.net.associations import ASSOCIATE, MAX_WAITING, MAX_WAITING_OCTETS, Association, Flow
 from sockslocal.net.datagrams import Batch, PlainBatch, best_batch
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.engine import Engine
 from sockslocal.net.poller import READABLE, Poller
+from sockslocal.net.server_addresses import ServerAddresses
 from sockslocal.socks5.datagram import encode_header
 
 

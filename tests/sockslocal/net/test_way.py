@@ -1,7 +1,7 @@
 from fakes.engine import FakeClock
 from sockslocal.address import Endpoint
-from sockslocal.net.addresses import ServerAddresses
 from sockslocal.net.login import Login
+from sockslocal.net.server_addresses import ServerAddresses
 from sockslocal.net.way import Way
 
 

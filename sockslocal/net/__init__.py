@@ -13,7 +13,7 @@ A datagram: Broker (broker.py), the flows through one server
 
 Below them all is the Engine (engine.py), what the sockets of the process share: the Poller (poller.py;
 epoll.py, kqueue.py), Deadlines (deadlines.py), the Batch of datagrams (datagrams.py; mmsg.py), the PipePool
-(pipes.py), the DescriptorBudget (listener.py) and the Watchdog (watchdog.py).
+(pipes.py), the DescriptorBudget (descriptors.py) and the Watchdog (watchdog.py).
 
 Locally: binding.py makes listening sockets, listener.py accepts, owners.py tells whose a connection is.
 Of a server: way.py is how to get there, login.py its credentials, udp_relay_address.py where its datagrams

@@ -14,10 +14,10 @@ from sockslocal.errors import ServerError
 from sockslocal.net.binding import DATAGRAM_BUFFER
 from sockslocal.net.connecting import SocketAddress
 from sockslocal.net.datagrams import SLOTS, Batch, send_one
+from sockslocal.net.descriptors import CAPACITY_ERRNOS
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.engine import Engine
 from sockslocal.net.keepalive import REMOTE_IDLE_S, keep_alive
-from sockslocal.net.listener import CAPACITY_ERRNOS
 from sockslocal.net.poller import ERROR, READABLE
 from sockslocal.net.server_addresses import ServerAddresses
 from sockslocal.net.udp_relay_address import relay_address

@@ -16,8 +16,8 @@ from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError, SockslocalError
 from sockslocal.net.abort import abort
 from sockslocal.net.connecting import Connecting, SocketAddress
+from sockslocal.net.descriptors import CAPACITY_ERRNOS
 from sockslocal.net.engine import Engine
-from sockslocal.net.listener import CAPACITY_ERRNOS
 from sockslocal.net.login import Answer
 from sockslocal.net.poller import ERROR, PEER_FIN, READABLE
 from sockslocal.net.way import Way

@@ -7,7 +7,7 @@ from typing import Self
 
 from sockslocal.net.datagrams import Batch, best_batch
 from sockslocal.net.deadlines import Deadlines
-from sockslocal.net.listener import DescriptorBudget, descriptor_limit
+from sockslocal.net.descriptors import DescriptorBudget, descriptor_limit
 from sockslocal.net.pipes import PipePool
 from sockslocal.net.poller import Poller, best_poller
 from sockslocal.net.watchdog import Watchdog

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from functools import partial
 from typing import cast
 
-from sockslocal.net.listener import DescriptorBudget, Listener
+from sockslocal.net.descriptors import DescriptorBudget
+from sockslocal.net.listener import Listener
 from sockslocal.net.poller import Poller
 from sockslocal.resolver.pipeline import Backend
 from sockslocal.resolver.wire import HEADER

@@ -10,8 +10,8 @@ from fakes import loops
 from sockslocal.address import Endpoint
 from sockslocal.net.datagrams import Batch, best_batch
 from sockslocal.net.deadlines import Deadlines
+from sockslocal.net.descriptors import DescriptorBudget
 from sockslocal.net.engine import Engine
-from sockslocal.net.listener import DescriptorBudget
 from sockslocal.net.login import Answer, Login
 from sockslocal.net.pipes import PipePool
 from sockslocal.net.poller import LoopPoller, Poller, best_poller

@@ -3,15 +3,14 @@
 import os
 import socket
 import stat
-import struct
 import sys
 
 from sockslocal.control.endpoint import BACKLOG
 from sockslocal.control.folder import Folder, only_for_me, unsafe
+from sockslocal.unix_peer import unix_peer_uid
 
 NAME = "control.sock"
 
-_SOL_LOCAL = 0  # macOS's unix(4); the socket module does not name it
 _PATH_OCTETS = 107 if sys.platform == "linux" else 103  # sun_path without its final NUL
 
 
@@ -21,22 +20,9 @@ def _stream_socket() -> socket.socket:
     return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 
 
-def peer_uid(connection: socket.socket) -> int:
-    """The user at the other end: of a client the one that connected, of a daemon the one that listens."""
-    if sys.platform == "linux":
-        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("=iII"))
-        _pid, uid, _gid = struct.unpack("=iII", credentials)  # struct ucred, unix(7)
-        return int(uid)
-    if sys.platform == "darwin":
-        credentials = connection.getsockopt(_SOL_LOCAL, socket.LOCAL_PEERCRED, 76)
-        _version, uid = struct.unpack_from("=II", credentials)  # struct xucred, <sys/ucred.h>
-        return int(uid)
-    raise NotImplementedError(f"{sys.platform} does not say who is at the other end of a socket")
-
-
 def _is_me(connection: socket.socket) -> bool:
     try:
-        return sys.platform != "win32" and peer_uid(connection) == os.geteuid()
+        return sys.platform != "win32" and unix_peer_uid(connection) == os.geteuid()
     except OSError:
         return False  # it left before it could be asked
 

@@ -7,6 +7,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from sockslocal.unix_peer import unix_peer_uid
+
 AVAILABLE = sys.platform == "linux"
 
 _TABLES = (Path("/proc/net/tcp"), False), (Path("/proc/net/tcp6"), True)
@@ -20,8 +22,7 @@ def peer_uid(sock: socket.socket) -> int | None:
         return None
     with suppress(OSError):
         if sock.family == socket.AF_UNIX:
-            credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("iII"))
-            return int(struct.unpack("iII", credentials)[1])
+            return unix_peer_uid(sock)
         return _owner(sock.getpeername()[:2], sock.getsockname()[:2])
     return None
 

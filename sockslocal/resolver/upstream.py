@@ -5,6 +5,7 @@ import math
 from functools import partial
 
 from sockslocal.config.model import Upstream as UpstreamConfig
+from sockslocal.net.backoff import Backoff
 from sockslocal.resolver import wire
 from sockslocal.resolver.answer import Answer
 from sockslocal.resolver.ask_tcp import StreamTransport
@@ -38,18 +39,16 @@ class Health:
         self.latency_s: float | None = None
         """Smoothed as TCP does its round trips (RFC 6298 §2)."""
         self.last_error: str | None = None
-        self._rest_s = 0.0
+        self.resting = False
+        """Whether it failed and has not answered since."""
+        self._backoff = Backoff(REST_S, MAX_REST_S)
         self._rest_until = 0.0
         self._probed = False
         self._answered_at = -math.inf
 
-    @property
-    def resting(self) -> bool:
-        return bool(self._rest_s)
-
     def is_due(self, now: float) -> bool:
         """Whether it should be asked before those that rest; after a rest by one query only, the probe."""
-        return not self._rest_s or (not self._probed and now >= self._rest_until)
+        return not self.resting or (not self._probed and now >= self._rest_until)
 
     def note_query(self, now: float) -> None:
         """It is asked; after its rest this is the probe, until anything is noted of its outcome."""
@@ -65,7 +64,8 @@ class Health:
         took = now - asked
         self.latency_s = took if self.latency_s is None else self.latency_s * 7 / 8 + took / 8
         self._answered_at = now
-        self._rest_s, self._probed = 0.0, False
+        self.resting = self._probed = False
+        self._backoff.reset()
 
     def note_failure(self, asked: float, now: float, reason: str) -> None:
         """Let it rest, unless it answered others in the meantime: then it was the question."""
@@ -73,8 +73,8 @@ class Health:
         self.last_error = reason
         self._probed = False
         if self._answered_at < asked and now >= self._rest_until:
-            self._rest_s = min(self._rest_s * 2, MAX_REST_S) or REST_S
-            self._rest_until = now + self._rest_s
+            self.resting = True
+            self._rest_until = now + self._backoff.next()
 
 
 class Upstream:

@@ -246,13 +246,14 @@ def test_who_waited_long_enough_leaves_a_failure() -> None:
 def test_rest_doubles_up_to_a_minute_and_ends_with_an_answer() -> None:
     """Failures within one rest count once."""
     health = Health()
-    now, rests = 0.0, []
-    for _ in range(8):
-        health.note_failure(now + 0.5, now + 0.5, "silence")
-        now = health._rest_until
-        rests.append(health._rest_s)
+    now = 0.0
+    for rest in (1, 2, 4, 8, 16, 32, MAX_REST_S, MAX_REST_S):
+        health.note_failure(now, now, "silence")
+        assert health.resting
+        now += rest
         health.note_failure(now - 0.1, now - 0.1, "silence")
-    assert rests == [1, 2, 4, 8, 16, 32, MAX_REST_S, MAX_REST_S]
+        assert not health.is_due(now - 0.01)
+        assert health.is_due(now)
     health.note_answer(now, now + 0.5)
     assert not health.resting
     assert health.is_due(now)

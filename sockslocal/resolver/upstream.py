@@ -63,7 +63,7 @@ class Health:
         self.answered += 1
         took = now - asked
         self.latency_s = took if self.latency_s is None else self.latency_s * 7 / 8 + took / 8
-        self._answered_at = now
+        self._answered_at = self._rest_until = now
         self.resting = self._probed = False
         self._backoff.reset()
 

@@ -283,6 +283,17 @@ def test_a_query_within_the_rest_is_no_probe() -> None:
     assert health.is_due(2.0)
 
 
+def test_a_rest_that_an_answer_ended_excuses_nothing() -> None:
+    """What fails after that answer is a failure of its own, though the old rest would not be over yet."""
+    health = Health()
+    health.note_failure(0.0, 0.5, "silence")
+    health.note_answer(0.6, 0.7)
+    health.note_failure(0.8, 0.9, "silence")
+    assert health.resting
+    assert not health.is_due(1.8)
+    assert health.is_due(2.0)
+
+
 def test_an_answer_in_the_meantime_excuses_a_failure() -> None:
     """It was the question then, not the upstream."""
     health = Health()

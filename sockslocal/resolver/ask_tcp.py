@@ -8,6 +8,7 @@ from sockslocal.errors import ServerError
 from sockslocal.resolver import wire
 from sockslocal.resolver.channel import Channel
 from sockslocal.resolver.errors import LostError
+from sockslocal.resolver.tasks import joined
 from sockslocal.resolver.tunnel import Tunnel
 
 CONNECT_S = (2.0, 5.0)
@@ -109,7 +110,7 @@ class StreamTransport:
         if self._connecting is None:
             self._connecting = asyncio.create_task(self._connect(), name="dns upstream connect")
             self._connecting.add_done_callback(self._connected)
-        return await asyncio.shield(self._connecting)
+        return await joined(self._connecting)
 
     async def _connect(self) -> _Connection:
         for seconds in CONNECT_S:

@@ -1,13 +1,12 @@
 """Queries on their way to an upstream, and the messages that may answer them (RFC 5452 §9)."""
 
 import asyncio
-import copy
 import secrets
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 
-from sockslocal.resolver.errors import LostError
+from sockslocal.resolver.errors import LostError, copied
 
 FAIR_S = 2.0
 """Seconds a silent channel is given before a query that waits in vain has it replaced."""
@@ -47,7 +46,7 @@ class Channel(ABC):
         Raises what ended the channel. Cancelled by whoever has waited long enough.
         """
         if self.ended is not None:
-            raise copy.copy(self.ended)
+            raise copied(self.ended)
         while (number := secrets.randbits(16)) in self._waiting:
             pass
         waiting = self._waiting[number] = _Exchange(question, self._loop.create_future())
@@ -82,7 +81,7 @@ class Channel(ABC):
         self._close()
         for exchange in self._waiting.values():
             if not exchange.answered.done():
-                exchange.answered.set_exception(copy.copy(error))
+                exchange.answered.set_exception(copied(error))
 
     def _give_up(self, sent: float) -> None:
         """A query waited in vain: where nothing else came either, the channel is to blame."""

@@ -8,6 +8,8 @@ UnansweredError
 └── NoUpstreamError    none of the upstreams answered
 """
 
+from typing import TypeVar
+
 from sockslocal.errors import ServerError
 from sockslocal.problems import Problem
 
@@ -43,3 +45,15 @@ class NoUpstreamError(UnansweredError):
 
 FAILURES = (UnansweredError, ServerError, OSError, TimeoutError)
 """All that asking an upstream may raise."""
+
+E = TypeVar("E", bound=BaseException)
+
+
+def copied(error: E) -> E:
+    """One like `error`, for one of several who wait: raising it writes a traceback into it.
+
+    By `copy.copy` its constructor would be called with `args`, which is not what those of ours take.
+    """
+    own = type(error).__new__(type(error), *error.args)
+    own.__dict__.update(error.__dict__)
+    return own

@@ -14,7 +14,7 @@ from sockslocal.resolver.answer import Answer, failure
 from sockslocal.resolver.cache import Cache
 from sockslocal.resolver.errors import NoUpstreamError
 from sockslocal.resolver.statistics import Statistics
-from sockslocal.resolver.tasks import cancelled
+from sockslocal.resolver.tasks import cancelled, joined
 from sockslocal.resolver.upstreams import Upstreams
 from sockslocal.resolver.wire import FORMERR, OPT, REFUSED, SERVFAIL, Query, Refused, parse_query
 
@@ -86,7 +86,7 @@ class Coalesce:
         if task is None:
             task = self._asking[key] = asyncio.create_task(rest(query))
             task.add_done_callback(lambda _: self._asking.pop(key, None))
-        return await asyncio.shield(task)
+        return await joined(task)
 
     async def close(self) -> None:
         """Stop asking; who waits is cancelled."""

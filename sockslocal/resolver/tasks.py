@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
-from sockslocal.resolver.errors import FAILURES
+from sockslocal.resolver.errors import FAILURES, copied
 
 Result = TypeVar("Result")
 
@@ -15,6 +15,18 @@ async def cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:
     for task in ending:
         task.cancel()
     await asyncio.gather(*ending, return_exceptions=True)
+
+
+async def joined(task: asyncio.Task[Result]) -> Result:
+    """What comes of `task`, for which others wait too: it goes on when one of them is cancelled.
+
+    Each who waits raises a failure of its own.
+    """
+    await asyncio.wait((task,))
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        raise copied(error) from error
+    return task.result()
 
 
 async def hedged(

@@ -197,7 +197,7 @@ def test_attempts_to_connect_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_all_who_wait_for_a_connection_learn_why_there_is_none() -> None:
-    """One attempt for all of them; the next query makes a new one."""
+    """One attempt for all of them, an exception for each; the next query makes a new one."""
 
     async def main() -> None:
         tunnel = FakeTunnel()
@@ -205,6 +205,7 @@ def test_all_who_wait_for_a_connection_learn_why_there_is_none() -> None:
         transport = StreamTransport(tunnel, SERVER)
         outcomes = await asyncio.gather(*(asking(transport) for _ in range(5)), return_exceptions=True)
         assert all(isinstance(outcome, ServerError) for outcome in outcomes)
+        assert len(set(map(id, outcomes))) == 5
         assert len(tunnel.targets) == 1
         tunnel.refusal = None
         await transport.ask(MESSAGE, QUESTION)

@@ -183,6 +183,26 @@ def test_who_leaves_does_not_take_the_answer_from_the_others() -> None:
     loops.run(main())
 
 
+def test_a_bug_is_raised_to_each_who_waits_as_an_exception_of_its_own() -> None:
+    """With the one that was raised first as its cause, for the log."""
+
+    async def fail(_query: Query) -> Found:
+        await asyncio.sleep(0)
+        raise KeyError("bug")
+
+    async def main() -> None:
+        coalesce = Coalesce()
+        waiting = [coalesce(asked(), fail) for _ in range(3)]
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [repr(outcome) for outcome in outcomes] == ["KeyError('bug')"] * 3
+        causes = [outcome.__cause__ for outcome in outcomes if isinstance(outcome, KeyError)]
+        assert len(set(map(id, outcomes))) == 3
+        assert len(set(map(id, causes))) == 1
+        assert isinstance(causes[0], KeyError)
+
+    loops.run(main())
+
+
 def test_closing_ends_what_is_being_asked() -> None:
     """Nothing is left running."""
 

@@ -4,7 +4,7 @@ import pytest
 
 from fakes import loops
 from sockslocal.resolver.errors import LostError
-from sockslocal.resolver.tasks import cancelled, hedged
+from sockslocal.resolver.tasks import cancelled, hedged, joined
 
 
 class Attempt:
@@ -22,6 +22,62 @@ class Attempt:
         except asyncio.CancelledError:
             self.was_cancelled = True
             raise
+
+
+async def wait_for(task: "asyncio.Task[str]") -> Exception:
+    """The failure that somebody who waits for `task` gets."""
+    with pytest.raises(LostError) as caught:
+        await joined(task)
+    return caught.value
+
+
+def test_all_who_wait_get_what_comes() -> None:
+    """Also who comes when it is there already."""
+
+    async def main() -> None:
+        attempt = Attempt()
+        task = asyncio.create_task(attempt.run())
+        waiting = [asyncio.create_task(joined(task)) for _ in range(3)]
+        await attempt.begun.wait()
+        attempt.outcome.set_result("it")
+        assert await asyncio.gather(*waiting, joined(task)) == ["it"] * 4
+
+    loops.run(main())
+
+
+def test_each_who_waits_raises_an_exception_of_its_own() -> None:
+    """Else each would write its traceback into the one of all, and it would grow for ever."""
+
+    async def main() -> None:
+        attempt = Attempt()
+        task = asyncio.create_task(attempt.run())
+        waiting = [asyncio.create_task(wait_for(task)) for _ in range(3)]
+        await attempt.begun.wait()
+        attempt.outcome.set_exception(LostError("it"))
+        errors = await asyncio.gather(*waiting, wait_for(task))
+        original = task.exception()
+        assert len({id(error) for error in (*errors, original)}) == 5
+        assert [(str(error), error.__cause__) for error in errors] == [("it", original)] * 4
+
+    loops.run(main())
+
+
+def test_who_leaves_does_not_end_what_others_wait_for() -> None:
+    """Nor does it go on for who waits when it was ended itself."""
+
+    async def main() -> None:
+        attempt = Attempt()
+        task = asyncio.create_task(attempt.run())
+        leaving, staying = (asyncio.create_task(joined(task)) for _ in range(2))
+        await attempt.begun.wait()
+        await cancelled([leaving])
+        assert leaving.cancelled()
+        assert not attempt.was_cancelled
+        await cancelled([task])
+        with pytest.raises(asyncio.CancelledError):
+            await staying
+
+    loops.run(main())
 
 
 def test_the_first_is_enough_where_it_is_quick() -> None:

@@ -25,6 +25,7 @@ FIRST_FREE_PORT = 1024
 """Ports below need a privilege on Unix."""
 
 Kind = Literal["tcp", "udp", "dns"]
+Service = Literal["forward", "resolver"]
 
 MAX_HOLDERS = 1024
 
@@ -65,13 +66,15 @@ def bind_all(
     return sockets
 
 
-def unwatched(error: OSError, sockets: Iterable[socket.socket], name: str) -> ListenError:
+def unwatched(
+    error: OSError, sockets: Iterable[socket.socket], name: str, kind: Service = "forward"
+) -> ListenError:
     """Close `sockets`, none of which is listened on because one could not be watched; gives what to raise."""
     for sock in sockets:
         sock.close()
     return ListenError.of(
         "listen-failed",
-        kind="forward",
+        kind=kind,
         name=name,
         listen="its addresses",
         reason=f"no more sockets can be watched ({_reason(error)})",

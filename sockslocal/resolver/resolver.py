@@ -7,7 +7,7 @@ from collections.abc import Callable
 from sockslocal.address import Endpoint
 from sockslocal.config.model import DnsConfig
 from sockslocal.errors import ListenError
-from sockslocal.net.binding import bind_datagram, bind_stream
+from sockslocal.net.binding import bind_datagram, bind_stream, unwatched
 from sockslocal.net.engine import Engine
 from sockslocal.resolver.cache import Cache
 from sockslocal.resolver.details import Details, NameFailures, QueryResult, UpstreamDetails
@@ -77,6 +77,9 @@ class Resolver:
         except ListenError:
             self.stop_listening()
             raise
+        except OSError as error:
+            self.stop_listening()
+            raise unwatched(error, (), "dns", "resolver") from None
 
     def stop_listening(self) -> None:
         """Take no more queries, and free the ports; what waits on a connection is still answered."""

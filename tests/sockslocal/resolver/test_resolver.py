@@ -1,6 +1,7 @@
 """The whole resolver."""
 
 import asyncio
+import errno
 import socket
 import sys
 import time
@@ -274,6 +275,35 @@ def test_a_port_in_use_is_an_error_and_nothing_stays_open(kind: socket.SocketKin
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
                 again.bind(made.endpoints[0])
             await made.close(0)
+        engine.stop()
+
+    loops.run(main())
+
+
+@pytest.mark.parametrize("last", [1, 2, 4])
+def test_what_cannot_be_watched_is_not_listened_on(last: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the socket that is one too many, of either kind, nor those before it; and it is told."""
+
+    async def main() -> None:
+        async with resolver(FakeTunnel(), listen=("127.0.0.1", "127.0.0.1")) as other:
+            free = tuple(other.endpoints)
+        engine = Engine.make()
+        watch, watched = engine.poller._watch, list[socket.socket]()
+
+        def full(sock: socket.socket) -> None:
+            watched.append(sock)
+            if len(watched) == last:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            watch(sock)
+
+        monkeypatch.setattr(engine.poller, "_watch", full)
+        upstream = Upstream("udp", Endpoint("192.0.2.1", 53))
+        made = Resolver(DnsConfig(listen=free, upstreams=(upstream,), servers=()), FakeTunnel(), engine)
+        with pytest.raises(ListenError, match=r'resolver "dns".*no more sockets can be watched'):
+            made.open()
+        await made.close(0)
+        assert [sock.fileno() for sock in watched] == [-1] * last
+        assert engine.poller.watched == 0
         engine.stop()
 
     loops.run(main())

@@ -37,6 +37,14 @@ class SessionBus:
         """A connection to it; to be closed."""
         return open_dbus_connection(self.address)
 
+    def answers(self) -> bool:
+        """Whether it can be connected to; its socket's path is there before it listens."""
+        try:
+            self.connect().close()
+        except OSError:
+            return False
+        return True
+
 
 @contextmanager
 def session_bus(folder: Path) -> Iterator[SessionBus]:
@@ -56,8 +64,9 @@ def session_bus(folder: Path) -> Iterator[SessionBus]:
     }
     command = ["dbus-daemon", f"--config-file={configuration}", "--nofork", "--nopidfile"]
     with (folder / "bus.log").open("wb") as log, _running(command, stdout=log, stderr=log):
-        wait_until((folder / "bus").exists, seconds=10, what="a session bus")
-        yield SessionBus(folder, address, environment)
+        bus = SessionBus(folder, address, environment)
+        wait_until(bus.answers, seconds=10, what="a session bus")
+        yield bus
 
 
 _CONFIGURATION = """<busconfig>

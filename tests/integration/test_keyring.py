@@ -110,12 +110,20 @@ def test_a_locked_keyring_is_told_without_a_prompt(
         assert problem.code == "needs-unlock"
         assert "in a keyring that is locked" in problem.text
         assert prompter.calls == []
-        with pytest.raises(CredentialsError) as caught:
-            credentials.store("office", "ana", Secret("new"), deadline=3)
-        assert "did not answer within 3 s" in caught.value.problem.text
+        store_in_vain(prompter)
         assert prompter.calls == ["BeginPrompting"]
         keyring.unlock()
         assert read() == CANARY
+
+
+def store_in_vain(prompter: StandIn) -> None:
+    """Nobody answers the prompt; on a busy machine it may take more than a moment until it is shown."""
+    for deadline in (1, 4, 16):
+        with pytest.raises(CredentialsError) as caught:
+            credentials.store("office", "ana", Secret("new"), deadline=deadline)
+        assert f"did not answer within {deadline} s" in caught.value.problem.text
+        if prompter.calls:
+            return
 
 
 def test_a_fresh_session_has_no_password_and_no_prompt(bus: SessionBus) -> None:

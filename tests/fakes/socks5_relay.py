@@ -29,6 +29,8 @@ class Relay:
         self.received: list[tuple[Address, bytes]] = []
         """Target and payload of each datagram the client sent."""
         self.malformed: list[bytes] = []
+        self.answered = 0
+        """How many datagrams of targets were dealt with as the script has it."""
         self.control_lost = asyncio.Event()
         """Set when the script wants the control connection closed."""
         self._resolve = resolve
@@ -80,10 +82,10 @@ class Relay:
         script = self.script
         address = script.header_address or address_octets(*source[:2])
         datagram = script.reserved + bytes([script.fragment]) + address + payload
-        if script.fault is UdpFault.DROP:
-            return
         if script.fault is UdpFault.TRUNCATED:
             datagram = datagram[:5]
-        self.send_to_client(
-            datagram, from_elsewhere=script.fault in {UdpFault.OTHER_PORT, UdpFault.OTHER_ADDRESS}
-        )
+        if script.fault is not UdpFault.DROP:
+            self.send_to_client(
+                datagram, from_elsewhere=script.fault in {UdpFault.OTHER_PORT, UdpFault.OTHER_ADDRESS}
+            )
+        self.answered += 1

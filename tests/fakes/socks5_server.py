@@ -24,7 +24,10 @@ __all__ = ["Act", "FakeServer", "Script", "Session", "Stage", "UdpFault", "UdpSc
 
 
 class FakeServer:
-    """Listens from entry to exit; `stop` and `start` make it vanish and return on the same port."""
+    """Listens from entry to exit; `stop` and `start` make it vanish and return on the same port.
+
+    Meanwhile a socket that does not listen keeps the port, so that no other program is given it.
+    """
 
     def __init__(
         self, *, credentials: tuple[bytes, bytes] | None = None, host: str = "127.0.0.1", port: int = 0
@@ -39,8 +42,14 @@ class FakeServer:
         """Every connection ever accepted, oldest first."""
         self._thread = LoopThread()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._listener: socket.socket | None = None
 
     def __enter__(self) -> Self:
+        self._family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        self._place = socket.socket(self._family, socket.SOCK_STREAM)
+        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._place.bind(self.address)
+        self.port = self._place.getsockname()[1]
         self._thread.__enter__()
         self.start()
         return self
@@ -50,6 +59,7 @@ class FakeServer:
     ) -> None:
         self.stop()
         self._thread.__exit__(kind, error, trace)
+        self._place.close()
 
     @property
     def address(self) -> Address:
@@ -73,41 +83,41 @@ class FakeServer:
         return host, port or address[1]
 
     async def _start(self) -> None:
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        listener = socket.create_server((self.host, self.port), family=family, backlog=1024)
-        listener.setblocking(False)
-        self.port = listener.getsockname()[1]
-        self._listener = listener
-        self._accepting = asyncio.create_task(self._accept(listener))
+        self._listener = socket.create_server(self.address, family=self._family, backlog=1024)
+        self._listener.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
 
     async def _stop(self) -> None:
-        self._accepting.cancel()
-        self._listener.close()
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(self._accepting, *self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _accept(self, listener: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            connection, _ = await loop.sock_accept(listener)
+    def _accept(self, listener: socket.socket) -> None:
+        with contextlib.suppress(BlockingIOError):
+            connection, _ = listener.accept()
             script = self.scripts.popleft() if self.scripts else self.script
             session = Session(connection, script, credentials=self.credentials, resolve=self.target)
             self.sessions.append(session)
             task = asyncio.create_task(self._serve(session))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(lambda task: self._served(task, session))
 
     async def _serve(self, session: Session) -> None:
         try:
             await session.run()
         except (OSError, EOFError, ValueError, KeyError) as error:
             session.error = error
-        except asyncio.CancelledError:
+
+    def _served(self, task: asyncio.Task[None], session: Session) -> None:
+        """Also of a task that was cancelled before it began."""
+        self._tasks.discard(task)
+        if task.cancelled():
             abort(session.connection)
-            raise
-        finally:
-            session.close()
+        session.close()
 
 
 async def _inject(session: Session, datagram: bytes, from_elsewhere: bool) -> None:  # noqa: FBT001 (private)

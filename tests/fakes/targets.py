@@ -22,8 +22,9 @@ def udp_echo() -> Iterator[Address]:
             yield sock.getsockname()
         finally:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stopper:
-                stopper.sendto(_STOP, sock.getsockname())
-            thread.join()
+                while thread.is_alive():  # where the buffer is full, the datagram is lost
+                    stopper.sendto(_STOP, sock.getsockname())
+                    thread.join(0.1)
 
 
 _STOP = b"stop this echo"

@@ -62,6 +62,7 @@ class Daemon:
     ) -> None:
         if self._process is not None:
             self._process.stop()
+            sys.stderr.write(self._process.output())  # pytest shows it where the test has failed
 
     def server(self, address: str, *, username: str | None = None, password: str = "", **more: object) -> str:
         """The table of the one server; its password goes into a file that only we may read."""

@@ -70,7 +70,7 @@ class LocalUdp:
     def __exit__(self, *_: object) -> None:
         self.sock.close()
 
-    def echo(self, payload: bytes, *, seconds: float = 2.0) -> bytes | None:
+    def echo(self, payload: bytes, *, seconds: float = PATIENCE_S) -> bytes | None:
         """What comes back within `seconds` of sending `payload`."""
         self.sock.settimeout(seconds)
         self.sock.send(payload)

@@ -99,8 +99,8 @@ def test_a_bad_edit_changes_nothing(targets: Targets, daemon: Daemon) -> None:
 
 def test_a_port_in_use(targets: Targets, daemon: Daemon) -> None:
     """That forward names the process that has it, the others run; when the port is free, it is taken."""
-    with FakeServer() as server, socket.create_server((LOOPBACK, 0)) as taken:
-        port, taken_port = free_port(), taken.getsockname()[1]
+    port, taken_port = free_port(), free_port()
+    with FakeServer() as server, socket.create_server((LOOPBACK, taken_port)) as taken:
         daemon.configure(
             daemon.server(f"{LOOPBACK}:{server.port}"),
             tcp("taken", taken_port, targets.echo_port),

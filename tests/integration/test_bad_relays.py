@@ -1,16 +1,18 @@
 """UDP through servers that name odd relays, forge, cut and lose: none of it arrives, and flows come back."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import psutil
 import pytest
 
+from fakes.socks5_relay import Relay
 from fakes.socks5_server import Act, FakeServer, Script, Stage, UdpFault, UdpScript
 from fakes.socks5_wire import address_octets
 from fakes.waiting import wait_until
 from integration.daemon import SERVER, Daemon, tcp, temporary_daemon, udp
-from integration.local import LocalUdp, echoes
+from integration.local import PATIENCE_S, LocalUdp, echoes
 from integration.servers.process import LOOPBACK, free_port
 from integration.servers.targets import Targets
 from sockslocal.status import Forward
@@ -30,6 +32,10 @@ class Tunnel:
 
     def forward(self) -> Forward:
         return self.daemon.status().forwards["echoes"]
+
+    def relays(self) -> list[Relay]:
+        """The server's side of all associations."""
+        return [session.relay for session in self.server.sessions if session.relay]
 
     def problem(self) -> str:
         """The code of the UDP forward's problem."""
@@ -129,12 +135,12 @@ def test_what_is_not_the_answer_does_not_arrive(tunnel: Tunnel, udp_script: UdpS
     """From elsewhere, broken, or from another target than the forward's: the program gets none of it."""
     tunnel.server.script = Script(udp=udp_script)
     with LocalUdp(tunnel.udp) as local:
-        assert local.echo(b"first", seconds=0.3) is None
+        local.sock.send(b"first")
+        wait_until(lambda: any(relay.answered for relay in tunnel.relays()), seconds=10, what="an answer")
         (session,) = [session for session in tunnel.server.sessions if session.relay]
-        wait_until(lambda: bool(session.relay and session.relay.received), seconds=5, what="a datagram")
         header = b"\0\0\0" + address_octets(LOOPBACK, tunnel.target)
         tunnel.server.inject(session, header + b"the true answer", from_elsewhere=False)
-        local.sock.settimeout(5)
+        local.sock.settimeout(PATIENCE_S)
         assert local.sock.recv(100) == b"the true answer"
         if udp_script.fault not in {UdpFault.OTHER_PORT, UdpFault.OTHER_ADDRESS}:  # the kernel drops those
             assert tunnel.forward().dropped == 1
@@ -164,13 +170,15 @@ def test_a_dead_relay_is_replaced(tunnel: Tunnel) -> None:
     """Its control connection is open still, as with Dante: the closed port tells."""
     tunnel.server.script = Script(udp=UdpScript(fault=UdpFault.RELAY_DEAD))
     with LocalUdp(tunnel.udp) as local:
-        assert local.echo(b"poison", seconds=0.3) is None
+        local.sock.send(b"poison")
+        wait_until(lambda: any(relay.received for relay in tunnel.relays()), seconds=10, what="the poison")
         tunnel.server.script = Script()
         wait_until(local.echoes, seconds=10, what="echoes come back")
 
 
 def test_a_server_that_always_closes_is_not_stormed(tunnel: Tunnel) -> None:
     """However many datagrams come, and none is lost uncounted: it is asked about once a second, then less."""
+    began = time.monotonic()
     tunnel.server.script = Script(at=Stage.RELAY, act=Act.CLOSE)
     with LocalUdp(tunnel.udp) as local:
         local.sock.send(b"first")
@@ -179,7 +187,7 @@ def test_a_server_that_always_closes_is_not_stormed(tunnel: Tunnel) -> None:
             local.sock.send(b"again")
         tunnel.daemon.wait_for(lambda status: status.forwards["echoes"].dropped >= 200)
         asked = [session for session in tunnel.server.sessions if session.command == 3]
-        assert 1 <= len(asked) <= 2
+        assert 1 <= len(asked) <= 2 + time.monotonic() - began
 
 
 def test_flows_end_when_idle(tunnel: Tunnel) -> None:

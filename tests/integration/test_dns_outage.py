@@ -13,6 +13,7 @@ from integration.servers.unbound import Unbound
 RETURN_S = 2.0
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("scheme", ["udp", "tcp"])
 def test_servfail_and_back(unbound: Unbound, daemon: Daemon, scheme: str) -> None:
     """SERVFAIL, never an answer by another way; what is in the cache is served all the same."""

@@ -102,8 +102,8 @@ def test_the_next_server_when_the_first_is_down(targets: Targets, daemon: Daemon
         office.stop()
         assert echoes(port)
         assert echoes(port)
-        assert daemon.status().forwards["echo"].server == "home"
-        assert daemon.status().forwards["echo"].connections.failed == 0
+        status = daemon.wait_for(lambda status: status.forwards["echo"].server == "home")
+        assert status.forwards["echo"].connections.failed == 0
         with LocalUdp(udp_port) as local:
             wait_until(local.echoes, seconds=10, what="echoes come by the other server")
         assert home.sessions[-1].command == 3

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 from fakes.socks5_server import Act, FakeServer, Script, Stage
 from integration.daemon import Daemon, section
-from integration.local import connect, echoes
+from integration.local import connect, echoes, exactly
 from integration.servers.process import LOOPBACK, free_port
 from integration.servers.targets import Targets
 
@@ -99,9 +99,6 @@ def test_a_slow_stream_is_no_slow_server(targets: Targets, daemon: Daemon) -> No
         server.scripts.append(Script(at=Stage.RELAY, act=Act.DRIP, interval=0.2))
         with connect(port) as slow:
             slow.sendall(b"slow")
-            assert slow.recv(100) == b"s"
+            assert exactly(slow, 1) == b"s"
             assert echoes(port)
-            received = b"s"
-            while len(received) < 4:
-                received += slow.recv(100)
-        assert received == b"slow"
+            assert exactly(slow, 3) == b"low"

@@ -16,6 +16,8 @@ LOOPBACK = "127.0.0.1"
 READY_S = 15.0
 
 _given: set[int] = set()
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 
 
 def program(name: str) -> str | None:
@@ -31,9 +33,12 @@ def which(name: str) -> str:
 
 
 def free_port() -> int:
-    """A port free for TCP and UDP on loopback, below those that the kernel gives to outgoing connections."""
+    """A port free for TCP and UDP on loopback, below those that the kernel gives to outgoing connections.
+
+    None is given twice, nor to two of the processes that pytest has started side by side.
+    """
     while True:
-        port = random.randint(10_000, 32_000)
+        port = random.randrange(10_000 + _worker, 32_000, _workers)
         if port not in _given and _is_free(port):
             _given.add(port)
             return port

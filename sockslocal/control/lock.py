@@ -1,41 +1,22 @@
 """The lock that makes one daemon of a user the only one.
 
-It is held by an open descriptor: the kernel lets go of it whenever and however the daemon ends, so a process
-id left in the file means nothing by itself. The file is never removed: that would let two hold "the" lock.
+The kernel lets go of it with the daemon's end, so a process id left in the file means nothing by itself. The
+file is never removed: that would let two hold "the" lock.
 """
 
 import os
-import sys
 import time
 
+from sockslocal import locks
 from sockslocal.control.folder import Folder, unsafe
 from sockslocal.errors import ControlError
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 NAME = "lock"
 
 _PATIENCE = 0.3  # seconds: `holder` below takes the lock for a moment, and an old daemon may be just ending
-_FAR = 1 << 30  # Windows keeps others from reading what is locked: lock a byte that is never written
 
 UNKNOWN = 0
 """The process id where the lock is held by one that could not write its own."""
-
-
-def _acquire(descriptor: int, *, shared: bool) -> bool:
-    """Whether the lock was free; it is now held until the descriptor is closed."""
-    try:
-        if sys.platform == "win32":
-            os.lseek(descriptor, _FAR, os.SEEK_SET)
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):  # flock's word for "held", and Windows's
-        return False
-    return True
 
 
 def _read_pid(descriptor: int) -> int:
@@ -68,7 +49,7 @@ class Lock:
     def _take(self, folder: Folder) -> None:
         deadline = time.monotonic() + _PATIENCE
         try:
-            while not _acquire(self._descriptor, shared=False):
+            while not locks.acquire(self._descriptor):
                 if time.monotonic() > deadline:
                     pid = _read_pid(self._descriptor)
                     raise ControlError.of("already-running", pid=pid or "unknown")
@@ -87,6 +68,6 @@ def holder(folder: Folder) -> int | None:
     except FileNotFoundError:
         return None
     try:
-        return None if _acquire(descriptor, shared=True) else _read_pid(descriptor)
+        return None if locks.acquire(descriptor, shared=True) else _read_pid(descriptor)
     finally:
         os.close(descriptor)

@@ -35,10 +35,11 @@ def read_bounded(path: Path, limit: int) -> bytes:
     return content
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, *, keep_mode: bool = False) -> None:
     """Replace `path` by a file with `content` that only its owner may read (0600), or leave it as it was.
 
-    A symbolic link stays, and what it points to is replaced. Raises OSError.
+    With `keep_mode` those who could read the old file can read the new one too, and nobody else. A symbolic
+    link stays, and what it points to is replaced. Raises OSError.
     """
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
@@ -46,6 +47,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         with open(temporary, "xb", opener=_open) as file:
             file.write(content)
             file.flush()
+            if keep_mode:
+                _resemble(target, file.fileno())
             os.fsync(file.fileno())
         temporary.replace(target)
     except BaseException:
@@ -53,6 +56,20 @@ def write_atomically(path: Path, content: bytes) -> None:
             temporary.unlink()
         raise
     _sync_folder(target.parent)
+
+
+def _resemble(target: Path, descriptor: int) -> None:
+    """Give the open file the owner, the group and the mode of `target`, if there is one."""
+    if sys.platform == "win32":
+        return
+    with suppress(FileNotFoundError):
+        wanted = target.stat()
+        for user, group in ((wanted.st_uid, -1), (-1, wanted.st_gid)):
+            with suppress(PermissionError):
+                os.fchown(descriptor, user, group)
+        made = os.fstat(descriptor)
+        mode = stat.S_IMODE(wanted.st_mode) & 0o777
+        os.fchmod(descriptor, mode if made.st_gid == wanted.st_gid else mode & ~0o070)
 
 
 def _open(path: str, flags: int) -> int:

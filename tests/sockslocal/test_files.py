@@ -150,3 +150,46 @@ def test_folder_that_cannot_be_synced(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(os, "fsync", only_files)
     write_atomically(tmp_path / "file", b"x")
     assert (tmp_path / "file").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o600, 0o400])
+def test_a_mode_that_is_kept(tmp_path: Path, mode: int) -> None:
+    """Who could read the old file can read the new one, nobody else; a file that is new is the user's."""
+    path = tmp_path / "file"
+    write_atomically(path, b"one", keep_mode=True)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.chmod(mode)
+    write_atomically(path, b"two", keep_mode=True)
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"two", mode)
+
+
+def test_another_group_is_not_let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the file cannot be given to the group it had, the group it is made with has no right to it."""
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    path.chmod(0o664)
+    before = path.stat()
+
+    def refuse(_descriptor: int, _user: int, _group: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    def of_another_group(path: Path) -> os.stat_result:
+        fields = [*before]
+        fields[stat.ST_GID] += 1
+        return os.stat_result(fields)
+
+    monkeypatch.setattr(os, "fchown", refuse)
+    monkeypatch.setattr(Path, "stat", of_another_group)
+    write_atomically(path, b"two", keep_mode=True)
+    monkeypatch.undo()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o604
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root may give files away")
+def test_a_file_that_root_edits_stays_its_owners(tmp_path: Path) -> None:
+    """Else the user could not read it any more."""
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    os.chown(path, 4711, 4712)
+    write_atomically(path, b"two", keep_mode=True)
+    assert (path.stat().st_uid, path.stat().st_gid) == (4711, 4712)

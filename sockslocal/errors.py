@@ -34,12 +34,22 @@ class SockslocalError(Exception):
 
 
 class ConfigError(SockslocalError):
-    """A configuration that cannot be used; `line` counts from 1, None where no line is to blame."""
+    """A configuration that cannot be used; `line` counts from 1, None where no line is to blame.
 
-    def __init__(self, problem: Problem, path: Path | None = None, line: int | None = None) -> None:
+    `where` is the keys that lead to what is wrong; it is empty for what is wrong with the whole file.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        path: Path | None = None,
+        line: int | None = None,
+        where: tuple[str | int, ...] = (),
+    ) -> None:
         super().__init__(problem)
         self.path = path
         self.line = line
+        self.where = where
 
 
 class CredentialsError(SockslocalError):

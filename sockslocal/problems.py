@@ -64,6 +64,12 @@ REGISTRY: dict[str, Kind] = {
     "config-unwritable": Kind(
         "Configuration not writable", "{path} cannot be written: {reason}", "{remedy}", _P
     ),
+    "config-busy": Kind(
+        "Configuration busy",
+        "another command has been editing {path} for {seconds:g} s",
+        "wait until it is done, and try again",
+        _C,
+    ),
     # listening
     "port-in-use": Kind(
         "Port in use",

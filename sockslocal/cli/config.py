@@ -3,10 +3,10 @@
 from argparse import Namespace
 
 from sockslocal.cli.context import Context
-from sockslocal.cli.render import short_path
+from sockslocal.cli.render import print_error, short_path
 from sockslocal.cli.screen import count
 from sockslocal.cli.terminal import say
-from sockslocal.config.load import load
+from sockslocal.config import load
 from sockslocal.problems import ExitCode
 
 
@@ -17,8 +17,12 @@ def path(_arguments: Namespace, context: Context) -> int:
 
 
 def check(_arguments: Namespace, context: Context) -> int:
-    """Whether a daemon would take it; raises ConfigError where not."""
-    config = load(context.paths.config)
+    """Whether a daemon would take it, or else all that is wrong with it."""
+    config, faults = load.check(context.paths.config)
+    for fault in faults:
+        print_error(fault)
+    if faults:
+        return ExitCode.CONFIG
     servers = count(len(config.servers), "server", "servers")
     forwards = count(len(config.tcp) + len(config.udp), "forward", "forwards")
     resolver = ", the resolver" if config.dns else ""

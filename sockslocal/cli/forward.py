@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 from sockslocal.address import spell
 from sockslocal.cli.context import Context
-from sockslocal.cli.outcome import reload, report
+from sockslocal.cli.outcome import reload, report, still_wrong
 from sockslocal.cli.render import short_path, table
 from sockslocal.cli.terminal import print_json, say, write
 from sockslocal.config import edit
+from sockslocal.config.edit import Edited
 from sockslocal.config.load import load
 from sockslocal.config.model import TcpForwardConfig, UdpForwardConfig
 from sockslocal.control.client import Client
@@ -23,8 +24,8 @@ _KEYS = ("listen", "to", "server", "idle", "only_me", "allow_lan")
 def add(arguments: Namespace, context: Context) -> int:
     """A new forward."""
     settings = {key: value for key, value in _settings(arguments).items() if value is not None}
-    edit.add_forward(context.paths.config, arguments.kind, arguments.name, settings)
-    return _apply(arguments.name, f"forward {arguments.name} added to", context.paths)
+    edited = edit.add_forward(context.paths.config, arguments.kind, arguments.name, settings)
+    return _apply(arguments.name, "added to", edited, context.paths)
 
 
 def change(arguments: Namespace, context: Context) -> int:
@@ -33,14 +34,14 @@ def change(arguments: Namespace, context: Context) -> int:
     if not changes:
         reason = "nothing to change was said"
         raise SockslocalError.of("usage", reason=reason, remedy="sockslocal forward set --help")
-    edit.set_forward(context.paths.config, arguments.name, changes)
-    return _apply(arguments.name, f"forward {arguments.name} changed in", context.paths)
+    edited = edit.set_forward(context.paths.config, arguments.name, changes)
+    return _apply(arguments.name, "changed in", edited, context.paths)
 
 
 def remove(arguments: Namespace, context: Context) -> int:
     """A forward less."""
-    edit.remove_forward(context.paths.config, arguments.name)
-    return _apply(arguments.name, f"forward {arguments.name} removed from", context.paths)
+    edited = edit.remove_forward(context.paths.config, arguments.name)
+    return _apply(arguments.name, "removed from", edited, context.paths)
 
 
 def _settings(arguments: Namespace) -> dict[str, str | bool | list[str] | None]:
@@ -51,8 +52,10 @@ def _settings(arguments: Namespace) -> dict[str, str | bool | list[str] | None]:
     return {key: None if value is False else value for key, value in given.items()}
 
 
-def _apply(name: str, done: str, paths: Paths) -> int:
-    say(f"{done} {short_path(paths.config)}")
+def _apply(name: str, done: str, edited: Edited, paths: Paths) -> int:
+    say(f"forward {name} {done} {short_path(paths.config)}")
+    if edited.faults:
+        return still_wrong(edited.faults)
     status = reload(paths)
     if status is None:
         say("it takes effect with: sockslocal start")

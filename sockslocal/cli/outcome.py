@@ -1,17 +1,29 @@
 """What became of a change: told to the person, and in the exit code."""
 
 import time
+from collections.abc import Sequence
 
 from sockslocal.cli.render import print_error
 from sockslocal.cli.terminal import say
 from sockslocal.control.client import Client
-from sockslocal.errors import ControlError, SockslocalError
+from sockslocal.errors import ConfigError, ControlError, SockslocalError
 from sockslocal.paths import Paths
 from sockslocal.problems import ExitCode, Problem
 from sockslocal.status import Status
 
 _RESOLVER = "dns"
 _POLL = 0.05
+_SHOWN_FAULTS = 3
+
+
+def still_wrong(faults: Sequence[ConfigError]) -> ExitCode:
+    """Tells what was wrong with the configuration before it was edited, and is still."""
+    say("nothing of it takes effect before this is mended too:", "warn")
+    for fault in faults[:_SHOWN_FAULTS]:
+        print_error(fault)
+    if len(faults) > _SHOWN_FAULTS:
+        say(f"and {len(faults) - _SHOWN_FAULTS} more: sockslocal config check")
+    return ExitCode.CONFIG
 
 
 def reload(paths: Paths) -> Status | None:

@@ -4,10 +4,11 @@ import sys
 from argparse import Namespace
 
 from sockslocal.cli.context import Context
-from sockslocal.cli.outcome import reload
+from sockslocal.cli.outcome import reload, still_wrong
 from sockslocal.cli.render import short_path, table
 from sockslocal.cli.terminal import print_json, say, write
 from sockslocal.config import edit
+from sockslocal.config.edit import Edited
 from sockslocal.config.load import load
 from sockslocal.config.model import ServerConfig
 from sockslocal.control.client import Client
@@ -22,22 +23,29 @@ _KEYS = ("address", "username", "password_from", "udp", "udp_address", "connect_
 def add(arguments: Namespace, context: Context) -> int:
     """A new server, and what is to be done next."""
     settings = {key: getattr(arguments, key) for key in _KEYS if getattr(arguments, key) is not None}
-    config = edit.add_server(context.paths.config, arguments.name, settings)
+    edited = edit.add_server(context.paths.config, arguments.name, settings)
     say(f"server {arguments.name} added to {short_path(context.paths.config)}")
-    reload(context.paths)
+    code = _apply(edited, context.paths)
+    config = edited.config
     added = config.servers[arguments.name]
     if added.username is not None and added.password_from.kind == "keyring":
         say(f"next: sockslocal login {arguments.name}")
     elif not config.tcp and not config.udp and config.dns is None:
         say("next: sockslocal forward add --help")
-    return ExitCode.DONE
+    return code
 
 
 def remove(arguments: Namespace, context: Context) -> int:
     """A server less; its password stays in the keyring until `logout`."""
-    edit.remove_server(context.paths.config, arguments.name)
+    edited = edit.remove_server(context.paths.config, arguments.name)
     say(f"server {arguments.name} removed from {short_path(context.paths.config)}")
-    reload(context.paths)
+    return _apply(edited, context.paths)
+
+
+def _apply(edited: Edited, paths: Paths) -> int:
+    if edited.faults:
+        return still_wrong(edited.faults)
+    reload(paths)
     return ExitCode.DONE
 
 

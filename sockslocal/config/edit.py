@@ -1,75 +1,96 @@
 """Edits the configuration file for the user: only what changes is touched, so comments and layout stay.
 
-Whatever comes out has to read, by `tomllib`, as exactly what was asked for, and as a valid
-configuration; else the file stays as it was.
+Whatever comes out has to read, by `tomllib`, as exactly what was asked for, and no more may be wrong with it
+than before; else the file stays as it was. One command edits at a time, so that no edit is lost.
 """
 
 import copy
 import errno
+import os
 import shlex
 import tomllib
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sockslocal.config import rewrite
-from sockslocal.config.load import build, read_text, read_toml
+from sockslocal.config.keys import KEYS
+from sockslocal.config.lines import Where
+from sockslocal.config.load import examine, read_text, read_toml
 from sockslocal.config.model import Config
 from sockslocal.config.rewrite import Setting
 from sockslocal.config.table import Source, Table
 from sockslocal.errors import ConfigError
 from sockslocal.files import write_atomically
+from sockslocal.locks import folder_lock
 from sockslocal.problems import problem
 from sockslocal.quoting import listed, quote
+
+LOCK_SECONDS = 5.0
+"""For another command that edits the file to have done so, which takes milliseconds."""
 
 _SECTIONS = ("server", "tcp", "udp")
 
 
-def add_server(path: Path, name: str, settings: Mapping[str, Setting]) -> Config:
+class Edited(NamedTuple):
+    """What of the file can be used now, and what was wrong with it before, and is still."""
+
+    config: Config
+    faults: tuple[ConfigError, ...]
+
+
+def add_server(path: Path, name: str, settings: Mapping[str, Setting]) -> Edited:
     """Add `[server.NAME]` after the others; a missing file is made. Raises ConfigError, as all here do."""
-    return _add(_File.read(path, may_be_missing=True), "server", name, settings)
+    with _editing(path, may_be_missing=True) as file:
+        return _add(file, "server", name, settings)
 
 
-def remove_server(path: Path, name: str) -> Config:
+def remove_server(path: Path, name: str) -> Edited:
     """Remove `[server.NAME]`, which no forward may need."""
-    file = _File.read(path)
-    where = file.find("server", ("server",), name)
-    users = [*file.document.get("tcp", ()), *file.document.get("udp", ()), *({"dns"} & file.document.keys())]
-    if users and len(file.document["server"]) == 1:
-        text = f"server {quote(name)} cannot be removed: it is the only one, and needed by {listed(users)}"
-        raise Source(path, file.text).error(where, text, "add another server first, or remove what needs it")
-    return _remove(file, where)
+    with _editing(path) as file:
+        where = file.find("server", ("server",), name)
+        needed_by = [*file.document.get("tcp", ()), *file.document.get("udp", ())]
+        needed_by += {"dns"} & file.document.keys()
+        if needed_by and len(file.document["server"]) == 1:
+            needed = f"it is the only one, and needed by {listed(needed_by)}"
+            text = f"server {quote(name)} cannot be removed: {needed}"
+            remedy = "add another server first, or remove what needs it"
+            raise Source(path, file.text).error(where, text, remedy)
+        return _remove(file, where)
 
 
 def add_forward(
     path: Path, kind: Literal["tcp", "udp"], name: str, settings: Mapping[str, Setting]
-) -> Config:
+) -> Edited:
     """Add `[tcp.NAME]` or `[udp.NAME]`."""
-    return _add(_File.read(path, may_be_missing=True), kind, name, settings)
+    _refuse_misplaced(kind, name, settings)
+    with _editing(path, may_be_missing=True) as file:
+        return _add(file, kind, name, settings)
 
 
-def remove_forward(path: Path, name: str) -> Config:
+def remove_forward(path: Path, name: str) -> Edited:
     """Remove the forward `name`."""
-    file = _File.read(path)
-    return _remove(file, file.find("forward", ("tcp", "udp"), name))
+    with _editing(path) as file:
+        return _remove(file, file.find("forward", ("tcp", "udp"), name))
 
 
-def set_forward(path: Path, name: str, changes: Mapping[str, Setting | None]) -> Config:
+def set_forward(path: Path, name: str, changes: Mapping[str, Setting | None]) -> Edited:
     """Change keys of the forward `name`; a key that becomes None is removed."""
-    file = _File.read(path)
-    where = file.find("forward", ("tcp", "udp"), name)
-    wanted, text = copy.deepcopy(file.document), file.text
-    table = wanted[where[0]][name]
-    for key, setting in changes.items():
-        table.pop(key, None)
-        if setting is None:
-            text = rewrite.without(text, (*where, key))
-        else:
-            table[key] = _plain(setting)
-            text = rewrite.with_value(text, where, key, rewrite.rendered(setting))
-    return file.replace(text, wanted, where)
+    with _editing(path) as file:
+        where = file.find("forward", ("tcp", "udp"), name)
+        _refuse_misplaced(where[0], name, changes)
+        wanted, text = copy.deepcopy(file.document), file.text
+        table = wanted[where[0]][name]
+        for key, setting in changes.items():
+            table.pop(key, None)
+            if setting is None:
+                text = rewrite.without(text, (*where, key))
+            else:
+                table[key] = _plain(setting)
+                text = rewrite.with_value(text, where, key, rewrite.rendered(setting))
+        return file.replace(text, wanted, where, edited=[(*where, key) for key in changes])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +102,7 @@ class _File:
     document: dict[str, Any]
 
     @classmethod
-    def read(cls, path: Path, *, may_be_missing: bool = False) -> "_File":
+    def read(cls, path: Path, *, may_be_missing: bool) -> "_File":
         try:
             text = read_text(path)
         except ConfigError as error:
@@ -90,9 +111,8 @@ class _File:
             text = ""
         source = Source(path, text)
         document = read_toml(source)
-        root = Table(source, (), document)
         for section in _SECTIONS:
-            deque(root.tables(section), maxlen=0)  # only what is made of named tables can be edited
+            Table(source, (), document).group(section)  # only what is made of tables can be edited
         return cls(path, text, document)
 
     def find(self, kind: str, sections: tuple[str, ...], name: str) -> tuple[str, str]:
@@ -104,25 +124,38 @@ class _File:
         return known[name], name
 
     def replace(
-        self, text: str, wanted: dict[str, Any], where: tuple[str, str], *, adds: bool = False
-    ) -> Config:
-        """Write `text`, if it says what is `wanted` and that is valid; `where` is the edited table."""
-        config = build(Source(self.path, self.text, where, adds), wanted)
+        self,
+        text: str,
+        wanted: dict[str, Any],
+        where: tuple[str, str],
+        *,
+        edited: Collection[Where] = (),
+        adds: bool = False,
+    ) -> Edited:
+        """Write `text`, if it says what is `wanted`.
+
+        `where` is the table that the edit is about, and `edited` what of it is new: nothing may be wrong
+        with that, nor with anything that nothing was wrong with before.
+        """
+        before, after = (Source(self.path, self.text, where, adds) for _ in range(2))
+        examine(before, self.document)
+        config = examine(after, wanted)
+        for fault in after.faults.values():
+            if fault.where not in before.faults or _is_within(fault.where, edited):
+                raise fault
         if not _says(text, wanted):
-            line = Source(self.path, self.text, where, adds).line(where)
             found = problem(
                 "config-invalid",
                 text=f"[{'.'.join(where)}] is written in a way that no command can change",
                 remedy=f"edit {shlex.quote(str(self.path))}",
             )
-            raise ConfigError(found, self.path, line)
+            raise ConfigError(found, self.path, after.line(where))
         self._write(text)
-        return config
+        return Edited(config, tuple(after.faults.values()))
 
     def _write(self, text: str) -> None:
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_atomically(self.path, text.encode())
+            write_atomically(self.path, text.encode(), keep_mode=True)
         except OSError as error:
             folder = shlex.quote(str(self.path.parent))
             remedy = f"df {folder}" if error.errno in {errno.ENOSPC, errno.EDQUOT} else f"ls -ld {folder}"
@@ -130,7 +163,36 @@ class _File:
             raise ConfigError(found, self.path) from None
 
 
-def _add(file: _File, section: str, name: str, settings: Mapping[str, Setting]) -> Config:
+@contextmanager
+def _editing(path: Path, *, may_be_missing: bool = False) -> Iterator[_File]:
+    """The file, which no other command edits meanwhile; its folder is made where the file may be missing."""
+    folder = Path(os.path.realpath(path)).parent
+    if may_be_missing:
+        with suppress(OSError):  # what hinders it hinders the writing too, and is told there
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(folder_lock(folder, LOCK_SECONDS))
+        except TimeoutError:
+            raise ConfigError(problem("config-busy", path=path, seconds=LOCK_SECONDS), path) from None
+        yield _File.read(path, may_be_missing=may_be_missing)
+
+
+def _refuse_misplaced(kind: str, name: str, keys: Iterable[str]) -> None:
+    """Raise ConfigError for a key that only the other kind of forward has."""
+    other = "udp" if kind == "tcp" else "tcp"
+    for key in keys:
+        if key in KEYS[other] and key not in KEYS[kind]:
+            option = f"--{key.replace('_', '-')}"
+            reason = f"{option} is for {other.upper()} forwards; {quote(name)} is a {kind.upper()} forward"
+            raise ConfigError(problem("usage", reason=reason, remedy=f"leave out {option}"))
+
+
+def _is_within(where: Where, places: Iterable[Where]) -> bool:
+    return any(where[: len(place)] == place for place in places)
+
+
+def _add(file: _File, section: str, name: str, settings: Mapping[str, Setting]) -> Edited:
     where = (section, name)
     if name in file.document.get(section, {}):
         source = Source(file.path, file.text)
@@ -144,10 +206,10 @@ def _add(file: _File, section: str, name: str, settings: Mapping[str, Setting]) 
     before = file.text.rstrip("\r\n")
     newline = rewrite.newline_of(file.text)
     text = (before + 2 * newline if before else "") + newline.join(lines) + newline
-    return file.replace(text, wanted, where, adds=True)
+    return file.replace(text, wanted, where, edited=[where], adds=True)
 
 
-def _remove(file: _File, where: tuple[str, str]) -> Config:
+def _remove(file: _File, where: tuple[str, str]) -> Edited:
     wanted = copy.deepcopy(file.document)
     del wanted[where[0]][where[1]]
     return file.replace(rewrite.without(file.text, where), wanted, where)

@@ -6,7 +6,7 @@ needs no more grammar than where strings, arrays and inline tables end.
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 Where = tuple[str | int, ...]
@@ -45,9 +45,11 @@ class Mention(NamedTuple):
     end: int
 
 
-def line_of(text: str, where: Where) -> int | None:
-    """The line, from 1, of `where` or of the nearest thing around it; None where that is the whole file."""
-    known = mentions(text) if where else []
+def line_of(text: str, known: Sequence[Mention], where: Where) -> int | None:
+    """The line, from 1, of `where` or of the nearest thing around it; None where that is the whole file.
+
+    `known` is what `mentions` says of `text`.
+    """
     for length in range(len(where), 0, -1):
         for mention in known:
             if mention.where[:length] == where[:length]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from sockslocal.address import Endpoint, ListenAddress, UnixPath
+from sockslocal.config.lines import Where
 from sockslocal.config.table import Value
 from sockslocal.errors import ConfigError
 
@@ -45,11 +46,12 @@ class Listeners:
         self._claims += [_Claim(protocol, address, value, enabled) for address in addresses]
 
     def check(self) -> None:
-        """Raise ConfigError for the first address that something else has already.
+        """Note each address that something else has already.
 
         What a command is about to change comes last, so that it is to blame.
         """
         taken: dict[tuple[str, str | int], dict[str, _Claim]] = {}
+        blamed: set[Where] = set()
         for claim in sorted(self._claims, key=lambda claim: claim.value.table.is_edited):
             if not claim.enabled:
                 continue
@@ -58,9 +60,11 @@ class Listeners:
             else:
                 hosts, host = taken.setdefault((claim.protocol, claim.address.port), {}), claim.address.host
             holder = _overlapping(host, hosts)
-            if holder is not None:
-                raise self._conflict(claim, holder)
-            hosts[host] = claim
+            if holder is None:
+                hosts[host] = claim
+            elif claim.value.where not in blamed:
+                blamed.add(claim.value.where)
+                claim.value.table.source.note(self._conflict(claim, holder))
 
     def _conflict(self, claim: _Claim, holder: _Claim) -> ConfigError:
         subject, other = claim.value.table.subject, holder.value.table.subject

@@ -3,14 +3,14 @@
 import re
 import shlex
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sockslocal.config.keys import KEYS
 from sockslocal.config.model import Config
 from sockslocal.config.sections import Reader, server
-from sockslocal.config.table import Source, Table
+from sockslocal.config.table import Source, Table, TooManyFaults
 from sockslocal.errors import ConfigError
 from sockslocal.files import read_bounded
 from sockslocal.problems import problem
@@ -20,6 +20,8 @@ MAX_BYTES = 1 << 20
 
 RESERVED = "dns"
 """What `sockslocal on` and `off` call the resolver, so no forward can be called that."""
+
+_Record = TypeVar("_Record")
 
 _POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _SYNTAX = (
@@ -54,24 +56,55 @@ def read_text(path: Path) -> str:
         raise _unreadable(path, "it is not UTF-8", "save it as UTF-8", line) from None
 
 
+def check(path: Path) -> tuple[Config, list[ConfigError]]:
+    """What of the configuration in `path` can be used, and all that is wrong with it.
+
+    Raises ConfigError where it cannot be read at all.
+    """
+    source = Source(path, read_text(path))
+    return examine(source, read_toml(source)), [*source.faults.values()]
+
+
 def parse(text: str, path: Path) -> Config:
     """The configuration that `text` spells; `path` is for the errors. Raises ConfigError."""
     source = Source(path, text)
-    return build(source, read_toml(source))
+    config = examine(source, read_toml(source))
+    if source.faults:
+        raise next(iter(source.faults.values()))
+    return config
 
 
-def build(source: Source, document: dict[str, Any]) -> Config:
-    """The configuration that `document` holds. Raises ConfigError, which points into `source`."""
+def examine(source: Source, document: dict[str, Any]) -> Config:
+    """What of the configuration that `document` holds can be used; what is wrong is noted in `source`."""
+    try:
+        return _examine(source, document)
+    except TooManyFaults:
+        return Config(source.path)
+
+
+def _examine(source: Source, document: dict[str, Any]) -> Config:
     root = Table(source, (), document)
     root.check_keys(KEYS)
-    servers = {table.name: server(table) for table in root.tables("server")}
-    reader = Reader(servers)
-    tcp = {table.name: reader.tcp(table) for table in _forwards(root, "tcp")}
-    udp = {table.name: reader.udp(table) for table in _forwards(root, "udp", tcp)}
-    dns = root.table("dns")
-    config = Config(source.path, servers, tcp, udp, None if dns is None else reader.dns(dns))
+    servers = dict(_whole(source, root.tables("server"), server))
+    group = document.get("server")
+    reader = Reader(group if isinstance(group, dict) else ())  # what is wrong with a server is told once
+    tcp = dict(_whole(source, _forwards(root, "tcp"), reader.tcp))
+    taken = document.get("tcp")
+    udp = dict(_whole(source, _forwards(root, "udp", taken if isinstance(taken, dict) else ()), reader.udp))
+    dns = dict(_whole(source, filter(None, [root.table("dns")]), reader.dns))
     reader.listeners.check()
-    return config
+    return Config(source.path, servers, tcp, udp, dns.get("dns"))
+
+
+def _whole(
+    source: Source, tables: Iterable[Table], read: Callable[[Table], _Record]
+) -> Iterator[tuple[str, _Record]]:
+    """The records of those `tables` that nothing is wrong with, by name."""
+    for table in tables:
+        faults = len(source.faults)
+        record = read(table)
+        if len(source.faults) == faults:
+            yield table.name, record
 
 
 def _forwards(root: Table, section: str, taken: Iterable[str] = ()) -> Iterator[Table]:
@@ -79,11 +112,12 @@ def _forwards(root: Table, section: str, taken: Iterable[str] = ()) -> Iterator[
     for table in root.tables(section):
         if table.name == RESERVED:
             text = f"[{section}.{RESERVED}] needs another name: commands call the resolver so"
-            raise table.error(None, text, f"choose another name, like {RESERVED}-{section}")
-        if table.name in taken:
+            root.source.note(table.error(None, text, f"choose another name, like {RESERVED}-{section}"))
+        elif table.name in taken:
             text = f"there is a [tcp.{table.name}] and a [udp.{table.name}], but a name is for one forward"
-            raise table.error(None, text, f"choose another name, like {table.name}-{section}")
-        yield table
+            root.source.note(table.error(None, text, f"choose another name, like {table.name}-{section}"))
+        else:
+            yield table
 
 
 def read_toml(source: Source) -> dict[str, Any]:

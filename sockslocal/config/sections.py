@@ -1,7 +1,8 @@
 """Builds the records of the model from the tables of the file."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 from typing import TypeVar, get_args
 
@@ -18,6 +19,7 @@ from sockslocal.config.model import (
     ServerUdp,
     TcpForwardConfig,
     UdpForwardConfig,
+    Upstream,
 )
 from sockslocal.config.table import Table, Value, is_name
 from sockslocal.errors import ConfigError
@@ -25,29 +27,31 @@ from sockslocal.quoting import listed, quote
 
 _Address = TypeVar("_Address", Endpoint, ListenAddress)
 
+_NOWHERE = Endpoint("", 0)
+"""In the place of an address that cannot be read; the record that has it is not used."""
+
 
 def server(table: Table) -> ServerConfig:
-    """`[server.NAME]`. Raises ConfigError, as all here do."""
+    """`[server.NAME]`. As all here do, it notes what is wrong, and what it returns is then of no use."""
     table.check_keys(KEYS["server"])
-    user, source = table.value("username"), table.value("password_from")
-    if source and not user:
-        raise source.error(f"{source.called} is of no use without a username", table.remedy("username"))
-    udp, udp_address, timeout = table.value("udp"), table.value("udp_address"), table.value("connect_timeout")
+    if "password_from" in table.values and "username" not in table.values:
+        text = f"{table.called('password_from')} is of no use without a username"
+        table.source.note(table.error("password_from", text, table.remedy("username")))
     return ServerConfig(
         name=table.name,
-        address=values.endpoint(table.required("address")),
-        username=values.username(user) if user else None,
-        password_from=values.password_source(source) if source else PasswordSource(),
-        udp=values.one_of(udp, get_args(ServerUdp)) if udp else "auto",
-        udp_address=values.host(udp_address) if udp_address else None,
-        connect_timeout=values.seconds(timeout) if timeout else DEFAULT_CONNECT_TIMEOUT,
+        address=table.needed("address", values.endpoint, _NOWHERE),
+        username=table.given("username", values.username, None),
+        password_from=table.given("password_from", values.password_source, PasswordSource()),
+        udp=table.given("udp", partial(values.one_of, choices=get_args(ServerUdp)), "auto"),
+        udp_address=table.given("udp_address", values.host, None),
+        connect_timeout=table.given("connect_timeout", values.seconds, DEFAULT_CONNECT_TIMEOUT),
     )
 
 
 class Reader:
     """Builds what goes through the servers, and notes what it listens on."""
 
-    def __init__(self, servers: dict[str, ServerConfig]) -> None:
+    def __init__(self, servers: Iterable[str]) -> None:
         self.listeners = Listeners()
         self._servers = tuple(servers)
 
@@ -58,7 +62,7 @@ class Reader:
         return TcpForwardConfig(
             name=table.name,
             listen=tuple(chain.from_iterable(listen)),
-            to=values.targets(table.required("to"), map(len, listen)),
+            to=_targets(table, listen),
             servers=self._servers_of(table),
             enabled=table.flag("enabled", default=True),
             only_me=table.flag("only_me", default=False),
@@ -68,14 +72,13 @@ class Reader:
         """`[udp.NAME]`."""
         table.check_keys(KEYS["udp"])
         listen = self._listen(table, values.listen_datagrams, ("udp",))
-        idle = table.value("idle")
         return UdpForwardConfig(
             name=table.name,
             listen=tuple(chain.from_iterable(listen)),
-            to=values.targets(table.required("to"), map(len, listen)),
+            to=_targets(table, listen),
             servers=self._servers_of(table),
             enabled=table.flag("enabled", default=True),
-            idle=values.seconds(idle) if idle else DEFAULT_IDLE,
+            idle=table.given("idle", values.seconds, DEFAULT_IDLE),
         )
 
     def dns(self, table: Table) -> DnsConfig:
@@ -84,7 +87,7 @@ class Reader:
         listen = self._listen(table, values.listen_datagrams, ("udp", "tcp"))
         return DnsConfig(
             listen=tuple(chain.from_iterable(listen)),
-            upstreams=tuple(values.upstream(value) for value in table.required_list("upstreams")),
+            upstreams=tuple(_upstreams(table)),
             servers=self._servers_of(table),
             enabled=table.flag("enabled", default=True),
         )
@@ -92,25 +95,26 @@ class Reader:
     def _listen(
         self, table: Table, parse: Callable[..., tuple[_Address, ...]], protocols: tuple[Protocol, ...]
     ) -> list[tuple[_Address, ...]]:
-        """What each text of `listen` asks for."""
+        """What each text of `listen` asks for, where that can be read."""
         enabled, allow_lan = table.flag("enabled", default=True), table.flag("allow_lan", default=False)
         groups = []
-        for value in table.required_list("listen"):
-            addresses = parse(value, allow_lan=allow_lan)
-            for protocol in protocols:
-                self.listeners.add(protocol, addresses, value, enabled=enabled)
-            groups.append(addresses)
+        for value in table.needed_list("listen"):
+            with table.source.noting():
+                addresses = parse(value, allow_lan=allow_lan)
+                for protocol in protocols:
+                    self.listeners.add(protocol, addresses, value, enabled=enabled)
+                groups.append(addresses)
         return groups
 
     def _servers_of(self, table: Table) -> tuple[str, ...]:
         """The servers that the table names, or the first of the file."""
-        named = table.value_list("server")
+        named = table.given_list("server")
         for value in named:
             if value.text not in self._servers:
-                raise self._unknown_server(value)
+                table.source.note(self._unknown_server(value))
         if not named and not self._servers:
             text = f"{table.subject} has no server to go through: the file has no [server.NAME]"
-            raise table.error(None, text, "sockslocal server add office ADDRESS")
+            table.source.note(table.error(None, text, "sockslocal server add office ADDRESS"))
         return tuple(value.text for value in named) or self._servers[:1]
 
     def _unknown_server(self, value: Value) -> ConfigError:
@@ -124,3 +128,14 @@ class Reader:
             f"{goes}, which is not there; {known}",
             value.remedy(near[0]) if near else f"sockslocal server add {name} ADDRESS",
         )
+
+
+def _targets(table: Table, listen: Sequence[tuple[ListenAddress, ...]]) -> tuple[Endpoint, ...]:
+    """The target of each listener."""
+    return table.needed("to", partial(values.targets, lengths=[*map(len, listen)]), ())
+
+
+def _upstreams(table: Table) -> Iterator[Upstream]:
+    for value in table.needed_list("upstreams"):
+        with table.source.noting():
+            yield values.upstream(value)

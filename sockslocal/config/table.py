@@ -1,24 +1,29 @@
 """Reads the values of one TOML table; whatever is wrong with one is one error that names its line.
 
+What is wrong is noted, and reading goes on with something else in its place, so that all of it is found.
 No error shows a value under a key that is called like a secret, nor what stands before an `@`.
 """
 
 import difflib
 import re
 import shlex
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sockslocal.config.keys import KEYS
-from sockslocal.config.lines import Where, line_of
+from sockslocal.config.lines import Mention, Where, line_of, mentions
 from sockslocal.errors import ConfigError
 from sockslocal.problems import problem
 from sockslocal.quoting import quote
 
 MAX_ITEMS = 1_000
 """In one list: nobody writes more by hand."""
+
+MAX_FAULTS = 50
+"""More are not looked for: finding each in the text takes time."""
 
 _OPTIONS = {"listen": "127.0.0.1:PORT", "to": "HOST:PORT", "server": "NAME"}
 """What `sockslocal forward set` can mend."""
@@ -27,7 +32,13 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _PASSWORD_KEYS = frozenset({"password", "passwd", "passphrase", "pass", "pw", "pwd", "secret"})
 _SECRET_KEY = re.compile(r"pass|pwd|secret|token|credential|(?:^|[_-])(?:pw|key)(?:$|[_-])", re.IGNORECASE)
 
-_T = TypeVar("_T", str, bool, list[Any], dict[str, Any])
+_Kind = TypeVar("_Kind", str, bool, list[Any], dict[str, Any])
+_T = TypeVar("_T")
+_D = TypeVar("_D")
+
+
+class TooManyFaults(Exception):  # noqa: N818  it is what was found
+    """There are `MAX_FAULTS` already."""
 
 
 def is_name(text: str) -> bool:
@@ -37,7 +48,7 @@ def is_name(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The text of the file, for errors to point into.
+    """The text of the file, for errors to point into; `faults` are those that were noted, one for each place.
 
     Where a command edits the table `edited`, the text is the one before the edit: that is what the user sees.
     """
@@ -46,14 +57,38 @@ class Source:
     text: str
     edited: tuple[str, str] | None = None
     adds: bool = False
+    faults: dict[Where, ConfigError] = field(default_factory=dict)
+    _mentions: list[Mention] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Within, a ConfigError is noted and goes no further."""
+        try:
+            yield
+        except ConfigError as error:
+            self.note(error)
+
+    def note(self, fault: ConfigError) -> None:
+        """Go on, though this is wrong; of several at one place the first is kept.
+
+        Raises TooManyFaults: a file of which that much is wrong was given by mistake.
+        """
+        self.faults.setdefault(fault.where, fault)
+        if len(self.faults) >= MAX_FAULTS:
+            raise TooManyFaults
 
     def line(self, where: Where) -> int | None:
         """The line of `where`; None where that is not in the text yet."""
-        return None if self.adds and where[:2] == self.edited else line_of(self.text, where)
+        if not where or (self.adds and where[:2] == self.edited):
+            return None
+        if not self._mentions:
+            self._mentions.extend(mentions(self.text))
+        return line_of(self.text, self._mentions, where)
 
     def error(self, where: Where, text: str, remedy: str) -> ConfigError:
         """The error that `text` is wrong with what stands at `where`."""
-        return ConfigError(problem("config-invalid", text=text, remedy=remedy), self.path, self.line(where))
+        found = problem("config-invalid", text=text, remedy=remedy)
+        return ConfigError(found, self.path, self.line(where), where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,59 +157,87 @@ class Table:
         return f"sockslocal forward add {self.where[0]} {self.name} {given['listen']} {given['to']}{server}"
 
     def check_keys(self, known: Iterable[str]) -> None:
-        """Raise ConfigError for a key that is not one of `known`."""
+        """Note each key that is not one of `known`."""
         known = list(known)
         for key in self.values:
             if key.lower() in _PASSWORD_KEYS:
-                raise self._password_error(key)
-            if key not in known:
+                self.source.note(self._password_error(key))
+            elif key not in known:
                 near = difflib.get_close_matches(key.lower(), known, n=1)
                 remedy = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
-                raise self.error(key, f"unknown key {quote(key)} in {self.header}", remedy)
+                self.source.note(self.error(key, f"unknown key {quote(key)} in {self.header}", remedy))
 
     def _password_error(self, key: str) -> ConfigError:
         login = f"sockslocal login {self.name}" if self.where[:1] == ("server",) else "sockslocal login"
         text = f"{quote(key)} in {self.header}: this file is no place for a password"
         return self.error(key, text, f"delete the line, then: {login}")
 
-    def tables(self, section: str) -> Iterator["Table"]:
-        """The named tables of `section`, such as `[tcp.db]` and `[tcp.web]`."""
+    def group(self, section: str) -> dict[str, dict[str, Any]]:
+        """What stands in `section`, by name. Raises ConfigError where that is no group of tables."""
         group = self._typed(section, dict, f"tables [{section}.NAME]", {})
         for name, values in group.items():
-            where = (section, name)
             if not isinstance(values, dict):
                 text = f"{quote(name)} in [{section}] is no table; all keys stand in tables with a name"
-                raise self.source.error(where, text, f"write [{section}.NAME] above it")
-            if not is_name(name):
+                raise self.source.error((section, name), text, f"write [{section}.NAME] above it")
+        return group
+
+    def tables(self, section: str) -> Iterator["Table"]:
+        """The named tables of `section`, such as `[tcp.db]` and `[tcp.web]`."""
+        group: dict[str, dict[str, Any]] = {}
+        with self.source.noting():
+            group = self.group(section)
+        for name, values in group.items():
+            table = Table(self.source, (section, name), values)
+            if is_name(name):
+                yield table
+            else:
                 kind = "server" if section == "server" else "forward"
                 text = f"{quote(name)} is no name for a {kind}"
-                raise self.source.error(where, text, "use letters, digits, - and _, a letter or digit first")
-            yield Table(self.source, where, values)
+                remedy = "use letters, digits, - and _, a letter or digit first"
+                self.source.note(table.error(None, text, remedy))
 
     def table(self, key: str) -> "Table | None":
         """The table `key`, or None where the file has none."""
-        if key not in self.values:
-            return None
-        return Table(self.source, (*self.where, key), self._typed(key, dict, f"a table [{key}]", {}))
+        with self.source.noting():
+            if key in self.values:
+                return Table(self.source, (*self.where, key), self._typed(key, dict, f"a table [{key}]", {}))
+        return None
 
     def flag(self, key: str, *, default: bool) -> bool:
-        return self._typed(key, bool, "true or false", default)
+        """Whether `key` is true; `default` where it is not there."""
+        with self.source.noting():
+            return self._typed(key, bool, "true or false", default)
+        return default
 
-    def value(self, key: str) -> "Value | None":
-        """The text `key`, or None where the table has none."""
+    def given(self, key: str, read: "Callable[[Value], _T]", default: _D) -> _T | _D:
+        """What `read` makes of the text `key`; `default` where the table has none."""
+        with self.source.noting():
+            if key in self.values:
+                return read(self._value(key))
+        return default
+
+    def needed(self, key: str, read: "Callable[[Value], _T]", default: _D) -> _T | _D:
+        """What `read` makes of the text `key`, which has to be there; `default` where that cannot be."""
         if key not in self.values:
-            return None
+            self.source.note(self._missing(key))
+        return self.given(key, read, default)
+
+    def given_list(self, key: str) -> "list[Value]":
+        """The texts of `key`, which may be one or a list of them; none where the table has no such key."""
+        with self.source.noting():
+            return self._values(key)
+        return []
+
+    def needed_list(self, key: str) -> "list[Value]":
+        """As `given_list`, of what has to be there."""
+        if key not in self.values:
+            self.source.note(self._missing(key))
+        return self.given_list(key)
+
+    def _value(self, key: str) -> "Value":
         return Value(self, key, None, self._typed(key, str, "a text in quotes", ""))
 
-    def required(self, key: str) -> "Value":
-        """The text `key`, which has to be there."""
-        value = self.value(key)
-        if value is None:
-            raise self.missing(key)
-        return value
-
-    def value_list(self, key: str) -> "list[Value]":
-        """The texts of `key`, which may be one or a list of them; none where the table has no such key."""
+    def _values(self, key: str) -> "list[Value]":
         given = self.values.get(key, [])
         if isinstance(given, str):
             return [Value(self, key, None, given)]
@@ -186,23 +249,15 @@ class Table:
             raise self.error(key, f"{self.called(key)} has more than {MAX_ITEMS} items", "use fewer")
         return [self._item(key, place, item) for place, item in enumerate(given)]
 
-    def required_list(self, key: str) -> "list[Value]":
-        """The texts of `key`, at least one."""
-        given = self.value_list(key)
-        if not given:
-            raise self.missing(key)
-        return given
-
-    def missing(self, key: str) -> ConfigError:
-        """The error that the table lacks `key`."""
-        return self.error(None, f"{self.subject} has no {quote(key)}", self.remedy(key))
+    def _missing(self, key: str) -> ConfigError:
+        return self.error(key, f"{self.subject} has no {quote(key)}", self.remedy(key))
 
     def _item(self, key: str, place: int, item: object) -> "Value":
         if not isinstance(item, str):
             raise self._mistyped((key, place), item, "a text in quotes")
         return Value(self, key, place, item)
 
-    def _typed(self, key: str, kind: type[_T], wanted: str, default: _T) -> _T:
+    def _typed(self, key: str, kind: type[_Kind], wanted: str, default: _Kind) -> _Kind:
         value = self.values.get(key, default)
         if not isinstance(value, kind):
             raise self._mistyped((key,), value, wanted)

@@ -20,8 +20,11 @@ def test_a_valid_file_is_summed_up(cli: CommandLine, paths: Paths) -> None:
 
 
 def test_an_invalid_file_is_exit_code_4(cli: CommandLine, paths: Paths) -> None:
-    """With the line."""
-    paths.config.write_text("[server.a]\naddress = 7\n")
+    """With all that is wrong, each at its line."""
+    paths.config.write_text("[server.a]\naddress = 7\nudp = 8\n")
     done = cli("config", "check")
-    assert done.code == 4
-    assert f"  --> {paths.config}:2\n" in done.err
+    assert (done.code, done.out) == (4, "")
+    assert [line for line in done.err.splitlines() if line.startswith("  -->")] == [
+        f"  --> {paths.config}:2",
+        f"  --> {paths.config}:3",
+    ]

@@ -104,6 +104,9 @@ def test_removing(cli: CommandLine, config: Path) -> None:
         (("add", "tcp", "x", "127.0.0.1:1", "a:1", "--server", "nowhere"), 4, "nowhere"),
         (("add", "sctp", "x", "127.0.0.1:1", "a:1"), 2, "there is no tcp|udp 'sctp'"),
         (("remove", "nope"), 2, 'there is no forward "nope"'),
+        (("set", "db", "--idle", "5s"), 2, '--idle is for UDP forwards; "db" is a TCP forward'),
+        (("add", "tcp", "x", "127.0.0.1:1", "a:1", "--idle", "5s"), 2, "--idle is for UDP forwards"),
+        (("add", "udp", "x", "127.0.0.1:1", "a:1", "--only-me"), 2, "--only-me is for TCP forwards"),
     ],
 )
 def test_what_cannot_be_is_refused_and_changes_nothing(
@@ -114,6 +117,30 @@ def test_what_cannot_be_is_refused_and_changes_nothing(
     assert done.code == code
     assert text in done.err
     assert config.read_text() == OFFICE + DB
+
+
+def test_what_is_wrong_elsewhere_is_told(cli: CommandLine, config: Path) -> None:
+    """The edit is made; it cannot take effect yet, so the exit code is that of the configuration."""
+    config.write_text(OFFICE + DB + "".join(f"[tcp.bad{number}]\n" for number in range(2)))
+    done = cli("forward", "set", "db", "--listen", "127.0.0.1:15432")
+    assert done.code == 4
+    assert done.err.splitlines() == [
+        f"forward db changed in {config}",
+        "nothing of it takes effect before this is mended too:",
+        'error: forward "bad0" has no "listen"',
+        f"  --> {config}:11",
+        "  help: sockslocal forward set bad0 --listen 127.0.0.1:PORT",
+        'error: forward "bad0" has no "to"',
+        f"  --> {config}:11",
+        "  help: sockslocal forward set bad0 --to HOST:PORT",
+        'error: forward "bad1" has no "listen"',
+        f"  --> {config}:12",
+        "  help: sockslocal forward set bad1 --listen 127.0.0.1:PORT",
+        "and 1 more: sockslocal config check",
+    ]
+    assert "127.0.0.1:15432" in config.read_text()
+    assert cli("forward", "remove", "bad0").code == 4
+    assert cli("forward", "remove", "bad1").code == 0
 
 
 def test_a_running_daemon_takes_it_at_once(cli: CommandLine, config: Path, paths: Paths) -> None:

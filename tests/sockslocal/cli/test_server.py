@@ -88,6 +88,19 @@ def test_a_running_daemon_hears_of_it(cli: CommandLine, paths: Paths) -> None:
         assert [verb for verb, _ in daemon.calls if verb == "reload"] == ["reload", "reload"]
 
 
+def test_what_is_wrong_elsewhere_is_told(cli: CommandLine, paths: Paths) -> None:
+    """The server is added and removed all the same; the daemon is not asked to take the file."""
+    paths.config.write_text("[server.bad]\n")
+    with fake_daemon(paths) as daemon:
+        for arguments in (("add", "office", "proxy:1080"), ("remove", "office")):
+            done = cli("server", *arguments)
+            assert done.code == 4
+            assert 'error: server "bad" has no "address"\n' in done.err
+        assert daemon.calls == []
+    assert "office" not in paths.config.read_text()
+    assert cli("server", "remove", "bad").code == 0
+
+
 @pytest.fixture
 def config(paths: Paths) -> Path:
     """A server with a login and one without."""

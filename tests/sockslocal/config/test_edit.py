@@ -1,7 +1,9 @@
 import errno
 import os
 import stat
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +15,10 @@ from fakes.config import FORWARD, SERVER, Complaint, complaint_of
 from fakes.limited import run_with_small_files
 from sockslocal.address import Endpoint
 from sockslocal.config import edit
+from sockslocal.config.edit import Edited
 from sockslocal.config.load import load
-from sockslocal.config.model import Config
 from sockslocal.errors import ConfigError
+from sockslocal.locks import folder_lock
 from sockslocal.problems import ExitCode
 
 TEXT = f"""\
@@ -41,7 +44,7 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def _refused(path: Path, edit_it: Callable[[], Config]) -> ConfigError:
+def _refused(path: Path, edit_it: Callable[[], Edited]) -> ConfigError:
     """The error of an edit that has to leave everything as it was."""
     before = {file: file.read_bytes() for file in path.parent.iterdir() if file.is_file()}
     with pytest.raises(ConfigError) as caught:
@@ -52,7 +55,7 @@ def _refused(path: Path, edit_it: Callable[[], Config]) -> ConfigError:
 
 def test_set(path: Path) -> None:
     """Changed keys change, new ones stand below, and every comment stays."""
-    config = edit.set_forward(path, "db", {"listen": ["127.0.0.1:15432", "[::1]:15432"], "enabled": False})
+    config, _ = edit.set_forward(path, "db", {"listen": ["127.0.0.1:15432", "[::1]:15432"], "enabled": False})
     assert config == load(path)
     assert config.tcp["db"].listen == (Endpoint("127.0.0.1", 15432), Endpoint("::1", 15432))
     assert path.read_text() == TEXT.replace(
@@ -70,10 +73,10 @@ def test_unset(path: Path) -> None:
 
 def test_add_and_remove_forward(path: Path) -> None:
     """A new forward stands at the end; removed, it leaves the file as it was."""
-    config = edit.add_forward(path, "tcp", "web", {"listen": "127.0.0.1:8080", "to": "web.internal:80"})
+    config, _ = edit.add_forward(path, "tcp", "web", {"listen": "127.0.0.1:8080", "to": "web.internal:80"})
     assert [*config.tcp] == ["db", "web"]
     assert path.read_text() == f'{TEXT}\n[tcp.web]\nlisten = "127.0.0.1:8080"\nto = "web.internal:80"\n'
-    assert [*edit.remove_forward(path, "web").tcp] == ["db"]
+    assert [*edit.remove_forward(path, "web").config.tcp] == ["db"]
     assert path.read_text() == f"{TEXT}\n"
     edit.remove_forward(path, "db")
     edit.remove_forward(path, "game")
@@ -82,7 +85,7 @@ def test_add_and_remove_forward(path: Path) -> None:
 
 def test_add_and_remove_server(path: Path) -> None:
     """A new server is not the default one, and the one in use is not removed."""
-    config = edit.add_server(path, "home", {"address": "[::1]:1080", "username": 'a"n\\a'})
+    config, _ = edit.add_server(path, "home", {"address": "[::1]:1080", "username": 'a"n\\a'})
     assert [*config.servers] == ["office", "home"]
     assert config.servers["home"].username == 'a"n\\a'
     edit.set_forward(path, "db", {"server": "home"})
@@ -107,13 +110,13 @@ def test_the_only_server_stays_while_it_is_needed(path: Path) -> None:
         "add another server first, or remove what needs it",
     )
     path.write_text(SERVER)
-    assert not edit.remove_server(path, "office").servers
+    assert not edit.remove_server(path, "office").config.servers
 
 
 def test_first_server_makes_the_file(tmp_path: Path) -> None:
     """Where there is no configuration, its folder and it are made, for this user only."""
     path = tmp_path / "config" / "sockslocal" / "config.toml"
-    config = edit.add_server(path, "office", {"address": "proxy.example.net:1080"})
+    config, _ = edit.add_server(path, "office", {"address": "proxy.example.net:1080"})
     assert config == load(path)
     assert path.read_text() == SERVER
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -140,11 +143,12 @@ def test_symbolic_link(path: Path, tmp_path: Path) -> None:
     assert [*link.parent.iterdir()] == [link]
 
 
-def test_only_this_user_reads_it(path: Path) -> None:
-    """However the file was made, after an edit it is this user's alone."""
-    path.chmod(0o644)
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o600, 0o400])
+def test_who_reads_it_stays(path: Path, mode: int) -> None:
+    """An edit neither shows the file to more users nor hides it from those who share it."""
+    path.chmod(mode)
     edit.set_forward(path, "db", {"enabled": False})
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.stat().st_mode) == mode
 
 
 @pytest.mark.parametrize(
@@ -266,7 +270,7 @@ def test_bad_change(path: Path) -> None:
         ),
     ],
 )
-def test_unknown_name(path: Path, edit_it: Callable[[Path], Config], what: str, remedy: str) -> None:
+def test_unknown_name(path: Path, edit_it: Callable[[Path], Edited], what: str, remedy: str) -> None:
     """A name that nothing has is told with those that there are."""
     error = _refused(path, lambda: edit_it(path))
     assert complaint_of(error) == Complaint(None, what, remedy)
@@ -296,7 +300,7 @@ def test_other_ways_to_write_it(tmp_path: Path, tables: str) -> None:
     """However TOML lets a forward be written, an edit does exactly what was asked, or says that it cannot."""
     path = tmp_path / "config.toml"
     text = f"{tables}\n{SERVER}" if tables.startswith("tcp") else f"{SERVER}{tables}\n"
-    edits: list[Callable[[], Config]] = [
+    edits: list[Callable[[], Edited]] = [
         lambda: edit.set_forward(path, "db", {"listen": "127.0.0.1:9"}),
         lambda: edit.set_forward(path, "db", {"server": "office"}),
         lambda: edit.set_forward(path, "db", {"server": "office", "enabled": True}),
@@ -307,7 +311,7 @@ def test_other_ways_to_write_it(tmp_path: Path, tables: str) -> None:
     for edit_it in edits:
         path.write_text(text)
         try:
-            config = edit_it()
+            config, _ = edit_it()
         except ConfigError as error:
             refused = error
         else:
@@ -318,6 +322,152 @@ def test_other_ways_to_write_it(tmp_path: Path, tables: str) -> None:
         assert refused.problem.remedy == f"edit {path}"
         assert path.read_text() == text
     assert done >= (1 if tables.startswith("tcp = ") else 2)
+
+
+TWO_BAD = f"""\
+{SERVER}
+[tcp.a]
+listen = "127.0.0.1"
+to = "a"
+
+[udp.b]
+listen = "127.0.0.1:7"
+to = "b:0"
+"""
+
+
+@pytest.fixture
+def wrong(tmp_path: Path) -> Path:
+    """A configuration with three faults in two forwards."""
+    path = tmp_path / "config.toml"
+    path.write_text(TWO_BAD)
+    return path
+
+
+def _places(faults: Sequence[ConfigError]) -> list[str]:
+    return [".".join(map(str, fault.where)) for fault in faults]
+
+
+def test_two_invalid_forwards_are_mended_one_by_one(wrong: Path) -> None:
+    """An edit that mends one thing is made, though others are wrong; each time it is told what is left."""
+    edited = edit.set_forward(wrong, "a", {"listen": "127.0.0.1:5"})
+    assert _places(edited.faults) == ["tcp.a.to", "udp.b.to"]
+    edited = edit.set_forward(wrong, "b", {"to": "b:7"})
+    assert _places(edited.faults) == ["tcp.a.to"]
+    assert [*edited.config.tcp, *edited.config.udp] == ["b"]
+    edited = edit.set_forward(wrong, "a", {"to": "a:5"})
+    assert edited.faults == ()
+    assert edited.config == load(wrong)
+
+
+def test_what_is_wrong_elsewhere_hinders_no_other_edit(wrong: Path) -> None:
+    """Forwards and servers come and go."""
+    added = edit.add_forward(wrong, "tcp", "c", {"listen": "127.0.0.1:8", "to": "c:8"})
+    assert _places(added.faults) == ["tcp.a.listen", "tcp.a.to", "udp.b.to"]
+    assert _places(edit.add_server(wrong, "home", {"address": "home:1080"}).faults) == _places(added.faults)
+    edit.set_forward(wrong, "c", {"server": "home"})
+    edit.remove_forward(wrong, "c")
+    edit.remove_server(wrong, "home")
+    assert _places(edit.remove_forward(wrong, "a").faults) == ["udp.b.to"]
+    assert edit.remove_forward(wrong, "b").faults == ()
+
+
+@pytest.mark.parametrize(
+    ("edit_it", "where"),
+    [
+        (lambda path: edit.set_forward(path, "a", {"listen": "127.0.0.1:0"}), "tcp.a.listen"),
+        (lambda path: edit.set_forward(path, "a", {"to": "a:0"}), "tcp.a.to"),
+        (lambda path: edit.set_forward(path, "a", {"listen": "127.0.0.1:5", "to": "a:0"}), "tcp.a.to"),
+        (lambda path: edit.set_forward(path, "a", {"to": None}), "tcp.a.to"),
+        (lambda path: edit.set_forward(path, "a", {"server": "home"}), "tcp.a.server"),
+        (lambda path: edit.add_forward(path, "tcp", "c", {"listen": "127.0.0.1:5"}), "tcp.c.to"),
+        (lambda path: edit.add_server(path, "c", {"address": "c"}), "server.c.address"),
+        (lambda path: edit.remove_server(path, "office"), "server.office"),
+    ],
+)
+def test_nothing_wrong_is_added(wrong: Path, edit_it: Callable[[Path], Edited], where: str) -> None:
+    """What the edit itself writes has to be right, also where it was wrong before; nor may it harm others."""
+    assert _places([_refused(wrong, lambda: edit_it(wrong))]) == [where]
+
+
+def test_a_conflict_is_ended_from_either_side(tmp_path: Path) -> None:
+    """Of two forwards on one port the one that is edited is to blame; any other change of it is made."""
+    path = tmp_path / "config.toml"
+    path.write_text(f'{FORWARD}[tcp.web]\nlisten = "127.0.0.1:5432"\nto = "a:1"\n')
+    assert _places(edit.set_forward(path, "db", {"only_me": True}).faults) == ["tcp.db.listen"]
+    assert _places(edit.set_forward(path, "web", {"only_me": True}).faults) == ["tcp.web.listen"]
+    _refused(path, lambda: edit.set_forward(path, "db", {"listen": ["127.0.0.1:1", "127.0.0.1:5432"]}))
+    assert edit.set_forward(path, "db", {"listen": "127.0.0.1:1"}).faults == ()
+
+
+def test_a_forward_with_a_bad_name_can_be_removed(tmp_path: Path) -> None:
+    """It is no name to add, but one to take away."""
+    path = tmp_path / "config.toml"
+    path.write_text(f'{SERVER}[tcp."my db"]\nlisten = "127.0.0.1:1"\nto = "a:1"\n')
+    assert edit.remove_forward(path, "my db").faults == ()
+    assert path.read_text() == SERVER
+
+
+@pytest.mark.parametrize(
+    ("edit_it", "text", "remedy"),
+    [
+        (
+            lambda path: edit.set_forward(path, "db", {"idle": "5s"}),
+            '--idle is for UDP forwards; "db" is a TCP forward',
+            "leave out --idle",
+        ),
+        (
+            lambda path: edit.add_forward(path, "tcp", "x", {"idle": "5s"}),
+            '--idle is for UDP forwards; "x" is a TCP forward',
+            "leave out --idle",
+        ),
+        (
+            lambda path: edit.set_forward(path, "game", {"only_me": None}),
+            '--only-me is for TCP forwards; "game" is a UDP forward',
+            "leave out --only-me",
+        ),
+    ],
+)
+def test_an_option_of_the_other_kind(
+    path: Path, edit_it: Callable[[Path], Edited], text: str, remedy: str
+) -> None:
+    """It is a mistake of the command, not of the file."""
+    error = _refused(path, lambda: edit_it(path))
+    assert complaint_of(error) == Complaint(None, text, remedy)
+    assert error.exit_code is ExitCode.USAGE
+
+
+def test_edits_at_once_are_all_made(path: Path) -> None:
+    """Each command waits for the others, so that none writes over what another has just added."""
+    code = (
+        "import sys; from pathlib import Path; from sockslocal.config import edit\n"
+        "for n in range(4): edit.add_forward(Path(sys.argv[1]), 'tcp', f'f{sys.argv[2]}{n}',"
+        " {'listen': f'127.0.0.1:{sys.argv[2]}{n}', 'to': 'a:1'})"
+    )
+    editors = [
+        subprocess.Popen([sys.executable, "-c", code, str(path), str(editor)]) for editor in range(1, 5)
+    ]
+    assert [editor.wait(60) for editor in editors] == [0, 0, 0, 0]
+    assert len(load(path).tcp) == 1 + 4 * 4
+
+
+def test_a_command_that_does_not_end_is_not_waited_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told, and nothing is changed."""
+    monkeypatch.setattr(edit, "LOCK_SECONDS", 0.05)
+    with folder_lock(path.parent, 0.0):
+        error = _refused(path, lambda: edit.set_forward(path, "db", {"enabled": False}))
+    assert error.problem.code == "config-busy"
+
+
+def test_an_edit_through_a_link_waits_as_well(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is what the link leads to that is edited."""
+    monkeypatch.setattr(edit, "LOCK_SECONDS", 0.05)
+    link = path.parent / "links" / "config.toml"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    with folder_lock(path.parent, 0.0):
+        error = _refused(path, lambda: edit.set_forward(link, "db", {"enabled": False}))
+    assert error.problem.code == "config-busy"
 
 
 def test_broken_file(path: Path) -> None:
@@ -408,7 +558,7 @@ def test_any_change(
     path = tmp_path_factory.mktemp("any") / "config.toml"
     path.write_text(TEXT)
     try:
-        config = edit.set_forward(path, name, changes)
+        config, _ = edit.set_forward(path, name, changes)
     except ConfigError:
         assert path.read_text() == TEXT
     else:
@@ -421,4 +571,4 @@ def test_forward_needs_no_other_lines(tmp_path: Path) -> None:
     """A forward that has nothing but its header can be completed by commands."""
     path = tmp_path / "config.toml"
     path.write_text(FORWARD.replace('to = "db.internal:5432"\n', ""))
-    assert edit.set_forward(path, "db", {"to": "a:1"}).tcp["db"].to == (Endpoint("a", 1),)
+    assert edit.set_forward(path, "db", {"to": "a:1"}).config.tcp["db"].to == (Endpoint("a", 1),)

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.config import FORWARD, PATH, SERVER, Complaint, complaint_about, complaint_of, error_about
-from sockslocal.config.load import MAX_BYTES, load, parse
+from sockslocal.config.load import MAX_BYTES, check, load, parse
 from sockslocal.config.model import Config
+from sockslocal.config.table import MAX_FAULTS
 from sockslocal.errors import ConfigError
 from sockslocal.problems import ExitCode
 
@@ -224,6 +225,53 @@ def test_one_name_for_two_forwards() -> None:
         "there is a [tcp.db] and a [udp.db], but a name is for one forward",
         "choose another name, like db-udp",
     )
+
+
+def test_everything_that_is_wrong_is_found(tmp_path: Path) -> None:
+    """In the order of reading, each at its line; what is right can be used all the same."""
+    path = tmp_path / "config.toml"
+    path.write_text(
+        'loglevel = 5\n[server.office]\naddress = "proxy"\nudp = "yes"\n[server."my home"]\naddress = "b:1"\n'
+        '[tcp.a]\nlisten = "127.0.0.1:1"\nserver = "office"\nonly_me = 1\n'
+        '[tcp.b]\nlisten = ["127.0.0.1:1", "[::1]:2", "x:3"]\nto = "b:1"\n'
+        '[tcp.c]\nlisten = "127.0.0.1:3"\nto = "c:1"\n'
+        '[udp.c]\n[udp.dns]\n[dns]\nupstreams = ["9.9.9.9", "udp://9.9.9.9"]\n'
+    )
+    config, faults = check(path)
+    assert [(*fault.where, fault.line) for fault in faults] == [
+        ("loglevel", 1),
+        ("server", "office", "address", 3),
+        ("server", "office", "udp", 4),
+        ("server", "my home", 5),
+        ("tcp", "a", "to", 7),
+        ("tcp", "a", "only_me", 10),
+        ("tcp", "b", "listen", 2, 12),
+        ("udp", "c", 17),
+        ("udp", "dns", 18),
+        ("dns", "listen", 19),
+        ("dns", "upstreams", 0, 20),
+        ("tcp", "b", "listen", 0, 12),
+    ]
+    assert ([*config.servers], [*config.tcp], [*config.udp], config.dns) == ([], ["c"], [], None)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert complaint_of(caught.value) == complaint_of(faults[0])
+
+
+def test_a_file_that_is_right_has_no_faults(tmp_path: Path) -> None:
+    """`check` gives what `load` does."""
+    path = tmp_path / "config.toml"
+    path.write_text(WHOLE)
+    assert check(path) == (load(path), [])
+
+
+def test_no_endless_list_of_faults(tmp_path: Path) -> None:
+    """Of a file that is something else altogether the first ones are enough."""
+    path = tmp_path / "config.toml"
+    path.write_text("".join(f"key{number} = 1\n" for number in range(50_000)))
+    config, faults = check(path)
+    assert config == Config(path)
+    assert [fault.line for fault in faults] == [*range(1, MAX_FAULTS + 1)]
 
 
 @given(st.text())

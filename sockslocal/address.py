@@ -27,6 +27,9 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 _UNFIT_FOR_PATHS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
+_TARGET, _LOOPBACK = "db.internal:5432", "127.0.0.1:5432"
+"""What an address to connect to, and one to listen on, may look like."""
+
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 
 
@@ -119,8 +122,8 @@ def _to_a_labels(name: str) -> str:
         raise AddressError(f"{quote(name)} is not a valid international name") from None
 
 
-def _split(text: str) -> tuple[str, str]:
-    """`host:ports` as its two parts, still as text."""
+def _split(text: str, like: str) -> tuple[str, str]:
+    """`host:ports` as its two parts, still as text; `like` is what an error shows as right."""
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         if not bracket or not rest.startswith(":"):
@@ -130,11 +133,11 @@ def _split(text: str) -> tuple[str, str]:
         return host, rest[1:]
     host, colon, ports = text.rpartition(":")
     if "://" in text:
-        raise AddressError(f"{quote(text)} is a URL; it should be a host and a port, like db.internal:5432")
+        raise AddressError(f"{quote(text)} is a URL; it should be a host and a port, like {like}")
     if ":" in host:
         raise AddressError(f"{quote(text)} has an IPv6 address that needs brackets, like [::1]:5432")
     if not colon or not host:
-        raise AddressError(f"{quote(text)} should be a host and a port, like db.internal:5432")
+        raise AddressError(f"{quote(text)} should be a host and a port, like {like}")
     return host, ports
 
 
@@ -144,20 +147,23 @@ def _port(text: str, whole: str) -> int:
     return int(text)
 
 
-def parse_endpoint(text: str, *, default_port: int | None = None) -> Endpoint:
-    """`db.internal:5432`, `192.0.2.1:80` or `[2001:db8::1]:80`; without a port it is `default_port`."""
+def parse_endpoint(text: str, *, default_port: int | None = None, like: str = _TARGET) -> Endpoint:
+    """`db.internal:5432`, `192.0.2.1:80` or `[2001:db8::1]:80`; without a port it is `default_port`.
+
+    Raises AddressError, which shows `like` as what would be right.
+    """
     if default_port is not None:
         if ip_of(text) is not None or ":" not in text:
             return Endpoint(normalise_host(text), default_port)
         if text.startswith("[") and text.endswith("]"):
             text = f"{text}:{default_port}"
-    host, port = _split(text)
+    host, port = _split(text, like)
     return Endpoint(normalise_host(host), _port(port, text))
 
 
-def parse_endpoints(text: str) -> tuple[Endpoint, ...]:
+def parse_endpoints(text: str, *, like: str = _TARGET) -> tuple[Endpoint, ...]:
     """As `parse_endpoint`, but the port may be a range such as `6000-6010`, both ends included."""
-    host, ports = _split(text)
+    host, ports = _split(text, like)
     first, dash, last = ports.partition("-")
     low = _port(first, text)
     high = _port(last, text) if dash else low
@@ -207,7 +213,7 @@ def parse_listen(text: str) -> tuple[ListenAddress, ...]:
             raise AddressError(f"{quote(text)} is longer than the 107 bytes a socket path may have")
         return (UnixPath(path),)
     text = re.sub(r"^localhost:", "127.0.0.1:", text, flags=re.IGNORECASE)
-    endpoints = parse_endpoints(text)
+    endpoints = parse_endpoints(text, like=_LOOPBACK)
     if ip_of(endpoints[0].host) is None:
-        raise AddressError(f"{quote(text)} should start with an address of this machine, like 127.0.0.1:5432")
+        raise AddressError(f"{quote(text)} should start with an address of this machine, like {_LOOPBACK}")
     return endpoints

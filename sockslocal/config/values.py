@@ -64,11 +64,13 @@ def one_of(value: Value, choices: tuple[_T, ...]) -> _T:
 
 
 def username(value: Value) -> str:
-    """A user name of at most 255 octets of UTF-8."""
+    """A user name of 1 to 255 octets of UTF-8 (RFC 1929 §2)."""
     try:
         octets = len(value.text.encode())
     except UnicodeEncodeError:  # an argument of the command line that was not UTF-8
         raise value.error(f"{value.called} is not UTF-8") from None
+    if not octets:
+        raise value.error(f"{value.called} is empty", "leave it out if the server wants no login")
     if octets > MAX_USERNAME_OCTETS:
         raise value.error(
             f"{value.called} has {octets} octets; SOCKS5 carries at most {MAX_USERNAME_OCTETS}",
@@ -101,9 +103,9 @@ def host(value: Value) -> str:
 
 
 def endpoint(value: Value) -> Endpoint:
-    """A host and a port."""
+    """A host and a port of a server."""
     try:
-        return parse_endpoint(value.text)
+        return parse_endpoint(value.text, like="proxy.example.net:1080")
     except AddressError as error:
         raise value.error(f"{value.called}: {error}") from None
 
@@ -128,16 +130,26 @@ def listen(value: Value, *, allow_lan: bool) -> tuple[ListenAddress, ...]:
     try:
         addresses = parse_listen(value.text)
     except AddressError as error:
-        raise value.error(f"{value.called}: {error}") from None
+        raise value.error(f"{value.called}: {error}", value.remedy(_on_loopback(value.text))) from None
     first = addresses[0]
     if isinstance(first, Endpoint) and not allow_lan and not is_loopback(first.host):
-        loopback = "[::1]" if ":" in first.host else "127.0.0.1"
         raise value.error(
             f"{value.called} is {quote(value.text)}, open to other machines: "
             "that needs allow_lan = true beside it",
-            value.remedy(f"{loopback}:{value.text.rpartition(':')[2]}"),
+            value.remedy(_on_loopback(value.text)),
         )
     return addresses
+
+
+def _on_loopback(text: str) -> str | None:
+    """The ports of `text` on loopback, where it has such."""
+    host, _, ports = text.rpartition(":")
+    proposal = f"[::1]:{ports}" if ":" in host else f"127.0.0.1:{ports}"
+    try:
+        parse_listen(proposal)
+    except AddressError:
+        return None
+    return proposal
 
 
 def listen_datagrams(value: Value, *, allow_lan: bool) -> tuple[Endpoint, ...]:

@@ -72,6 +72,12 @@ def test_duration_without_sense(text: str) -> None:
                 "use a shorter user name",
             ),
         ),
+        (
+            'username = ""',
+            Complaint(
+                3, '"username" of server "office" is empty', "leave it out if the server wants no login"
+            ),
+        ),
     ],
 )
 def test_wrong_server_value(line: str, complaint: Complaint) -> None:
@@ -82,13 +88,13 @@ def test_wrong_server_value(line: str, complaint: Complaint) -> None:
 @pytest.mark.parametrize(
     ("address", "what"),
     [
-        ("proxy", '"proxy" should be a host and a port, like db.internal:5432'),
+        ("proxy", '"proxy" should be a host and a port, like proxy.example.net:1080'),
         ("proxy:0", '"proxy:0" has port "0"; a port is a number from 1 to 65535'),
         ("proxy:70000", '"proxy:70000" has port "70000"; a port is a number from 1 to 65535'),
         ("::1:1080", '"::1:1080" has an IPv6 address that needs brackets, like [::1]:5432'),
         (
             "socks5://ana:hunt@er2@proxy:1080",
-            '"socks5://•••@proxy:1080" is a URL; it should be a host and a port, like db.internal:5432',
+            '"socks5://•••@proxy:1080" is a URL; it should be a host and a port, like proxy.example.net:1080',
         ),
         (
             "ana:hunter2@proxy:1080",
@@ -192,8 +198,10 @@ def test_wrong_upstream(text: str, what: str) -> None:
         (
             "db.internal:1",
             ': "db.internal:1" should start with an address of this machine, like 127.0.0.1:5432',
-            None,
+            "127.0.0.1:1",
         ),
+        ("8080", ': "8080" should be a host and a port, like 127.0.0.1:5432', "127.0.0.1:8080"),
+        ("::1:80", ': "::1:80" has an IPv6 address that needs brackets, like [::1]:5432', "'[::1]:80'"),
         ("unix:db", ': "unix:db" should name an absolute path, like unix:/run/db.sock', None),
         (
             "0.0.0.0:80",
@@ -291,13 +299,15 @@ def test_wrong_target() -> None:
 
 @given(st.text())
 def test_user_names(name: str) -> None:
-    """Any text of at most 255 octets is a user name, and comes back as it was."""
+    """Any text of 1 to 255 octets is a user name, and comes back as it was."""
     import json
 
     written = json.dumps(name, ensure_ascii=False).replace("\x7f", "\\u007f")
     text = f"{SERVER}username = {written}"
     if len(name.encode()) > 255:
         assert "255" in complaint_about(text).text
+    elif not name:
+        assert "empty" in complaint_about(text).text
     else:
         assert parse(text, PATH).servers["office"].username == name
 

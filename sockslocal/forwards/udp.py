@@ -9,14 +9,11 @@ from sockslocal.config.model import UdpForwardConfig
 from sockslocal.errors import ServerError
 from sockslocal.net.associations import Flow
 from sockslocal.net.binding import bind_all, bind_datagram, unwatched
-from sockslocal.net.datagrams import SLOTS, Batch, Peer
+from sockslocal.net.datagram_reader import DatagramReader
+from sockslocal.net.datagrams import Batch, Peer
 from sockslocal.net.engine import Engine
-from sockslocal.net.poller import READABLE
 from sockslocal.net.route import Route
 from sockslocal.problems import Problem
-
-ROUNDS = 4
-"""Batches received before the other sockets have their turn."""
 
 _log = logging.getLogger(__name__)
 
@@ -83,31 +80,12 @@ class _Listener:
         self.sock = sock
         self.target = target
         self.sessions: dict[Peer, _Session] = {}
-        self._resuming = False
-        forward.engine.poller.register(sock, self._ready)
+        self._reader = DatagramReader(forward.engine, sock, self._pass_on)
 
     def close(self) -> None:
         for session in list(self.sessions.values()):
             session.close()
-        self.forward.engine.poller.close(self.sock)
-
-    def _ready(self, events: int) -> None:
-        if events & READABLE and not self._resuming:
-            self._receive()
-
-    def _receive(self) -> None:
-        self._resuming = False
-        batch, poller = self.forward.engine.batch, self.forward.engine.poller
-        for _ in range(ROUNDS):
-            if self.sock.fileno() < 0:
-                return
-            count = batch.receive(self.sock)
-            self._pass_on(batch, count)
-            if count < SLOTS:
-                poller.wait_readable(self.sock)
-                return
-        self._resuming = True
-        poller.soon(self._receive)
+        self._reader.close()
 
     def _pass_on(self, batch: Batch, count: int) -> None:
         """Send each run of datagrams of one program through its session."""

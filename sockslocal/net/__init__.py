@@ -16,6 +16,7 @@ epoll.py, kqueue.py), Deadlines (deadlines.py), the Batch of datagrams (datagram
 (pipes.py), the DescriptorBudget (descriptors.py) and the Watchdog (watchdog.py).
 
 Locally: binding.py makes listening sockets, listener.py accepts, owners.py tells whose a connection is.
+Wherever datagrams come, datagram_reader.py reads them.
 Of a server: way.py is how to get there, login.py its credentials, udp_relay_address.py where its datagrams
 go.
 Small tools: abort.py, backoff.py, flows.py (the table of flows), keepalive.py.

@@ -4,7 +4,6 @@ It lives as long as its control connection. Nothing is ever written on that one 
 servers end the association at any octet.
 """
 
-import errno
 import socket
 from collections import deque
 from typing import Protocol
@@ -13,12 +12,13 @@ from sockslocal.address import Endpoint, ip_of
 from sockslocal.errors import ServerError
 from sockslocal.net.binding import DATAGRAM_BUFFER
 from sockslocal.net.connecting import SocketAddress
-from sockslocal.net.datagrams import SLOTS, Batch, send_one
+from sockslocal.net.datagram_reader import DatagramReader
+from sockslocal.net.datagrams import Batch, send_one
 from sockslocal.net.descriptors import CAPACITY_ERRNOS
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.engine import Engine
 from sockslocal.net.keepalive import REMOTE_IDLE_S, keep_alive
-from sockslocal.net.poller import ERROR, READABLE
+from sockslocal.net.poller import READABLE
 from sockslocal.net.server_addresses import ServerAddresses
 from sockslocal.net.udp_relay_address import relay_address
 from sockslocal.net.way import Way
@@ -37,9 +37,6 @@ BRIEF_S = 2.0
 
 CONTROL_READS = 16
 """Reads of a control connection before the other sockets have their turn."""
-
-ROUNDS = 4
-"""Batches received before the other sockets have their turn."""
 
 
 class Receiver(Protocol):
@@ -134,7 +131,8 @@ class Association:
         self._waiting_octets = 0
         self._opened_at = 0.0
         self._useful = False
-        self._resuming = self._control_resuming = False
+        self._reader: DatagramReader | None = None
+        self._control_resuming = False
         self._bound = Endpoint("", 0)
         self._server = ""
         self.flow: Flow | None = None
@@ -197,9 +195,10 @@ class Association:
             self._dial.cancel()
         if self._override is not None:
             self._override.drop(self._located)
-        for sock in (self._control, self._sock):
-            if sock is not None:
-                self._engine.poller.close(sock)
+        if self._control is not None:
+            self._engine.poller.close(self._control)
+        if self._reader is not None:
+            self._reader.close()
         flow, self.flow = self.flow, None
         self.owner.ended(self, flow, error)
         if flow is not None and self._waiting:
@@ -249,7 +248,7 @@ class Association:
         """Datagrams can pass, and those that wait do."""
         self._sock = sock
         self._bound = relay
-        self._engine.poller.register(sock, self._relay_ready)
+        self._reader = DatagramReader(self._engine, sock, self._deliver, self._relay_gone)
         self.owner.opened()
         if self.flow is not None:
             self.flow.receiver.opened()
@@ -299,28 +298,6 @@ class Association:
             self.end(None)
         else:
             self._fail("udp-relay-invalid", relay=self._bound)
-
-    def _relay_ready(self, events: int) -> None:
-        if self._sock is None or not events & READABLE:
-            return
-        if events & ERROR and self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED:
-            self._relay_gone()
-        elif not self._resuming:
-            self._receive()
-
-    def _receive(self) -> None:
-        self._resuming = False
-        batch = self._engine.batch
-        for _ in range(ROUNDS):
-            if self._sock is None or self._ended:
-                return
-            count = batch.receive(self._sock)
-            self._deliver(batch, count)
-            if count < SLOTS:
-                self._engine.poller.wait_readable(self._sock)
-                return
-        self._resuming = True
-        self._engine.poller.soon(self._receive)
 
     def _deliver(self, batch: Batch, count: int) -> None:
         """Hand each run of datagrams with one header to the flow."""

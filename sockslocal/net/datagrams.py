@@ -26,6 +26,12 @@ Peer = tuple[Any, ...] | bytes
 class Batch(ABC):
     """What one `receive` brought; index 0 to count - 1."""
 
+    refused = False
+    """Whether the last `receive` was told that nobody took an earlier datagram (ICMP port unreachable).
+
+    Only a socket that is connected is told.
+    """
+
     @abstractmethod
     def receive(self, sock: socket.socket) -> int:
         """Take what waits in the non-blocking `sock`, SLOTS at most; fewer than that when it is empty.
@@ -99,13 +105,15 @@ class PlainBatch(Batch):
         received = self._received
         received.clear()
         errors = 0
+        self.refused = False
         while len(received) < SLOTS and errors < SLOTS:
             try:
                 size, peer = sock.recvfrom_into(self._buffer)
             except BlockingIOError:
                 break
-            except OSError:
+            except OSError as error:
                 errors += 1
+                self.refused |= isinstance(error, ConnectionError)  # Windows calls it a reset
                 continue
             received.append((bytes(memoryview(self._buffer)[:size]), peer))
         return len(received)

@@ -112,13 +112,16 @@ class MmsgBatch(Batch):
         return count
 
     def _receive(self, fd: int) -> int:
+        self.refused = False
         for _ in range(SLOTS):
             count = int(_recvmmsg(fd, self._in_address, SLOTS, socket.MSG_DONTWAIT, None))
             if count >= 0:
                 return count
-            if ctypes.get_errno() == errno.EAGAIN:
+            error = ctypes.get_errno()
+            if error == errno.EAGAIN:
                 return 0
             # Else it was the ICMP error of an earlier send, which asking took away.
+            self.refused |= error == errno.ECONNREFUSED
         return 0
 
     def peer(self, index: int) -> Peer:

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from functools import partial
 from typing import cast
 
-from sockslocal.net.descriptors import DescriptorBudget
+from sockslocal.net.engine import Engine
 from sockslocal.net.listener import Listener
-from sockslocal.net.poller import Poller
 from sockslocal.resolver.pipeline import Backend
 from sockslocal.resolver.wire import HEADER
 
@@ -27,17 +26,11 @@ MAX_UNSENT = 256 << 10
 class StreamServer:
     """Serves one listening TCP socket."""
 
-    def __init__(
-        self,
-        poller: Poller,
-        sock: socket.socket,
-        budget: DescriptorBudget,
-        backend: Backend,
-    ) -> None:
+    def __init__(self, engine: Engine, sock: socket.socket, backend: Backend) -> None:
         self.backend = backend
         self.connections: set[StreamConnection] = set()
         self._adopting: set[asyncio.Task[None]] = set()
-        self._listener = Listener(poller, sock, self._accepted, budget)
+        self._listener = Listener(engine.poller, sock, self._accepted, engine.budget)
 
     @property
     def idle_s(self) -> float:

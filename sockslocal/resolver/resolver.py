@@ -154,11 +154,9 @@ class Resolver:
 
     def _listen(self, endpoint: Endpoint) -> None:
         """UDP and TCP on the same port (RFC 7766 §5)."""
-        poller = self._engine.poller
         stream = bind_stream(endpoint, "dns", "dns")
-        self._streams.append(StreamServer(poller, stream, self._engine.budget, self._backend))
+        self._streams.append(StreamServer(self._engine, stream, self._backend))
         bound = Endpoint(endpoint.host, stream.getsockname()[1])
-        self._datagrams.append(
-            DatagramServer(poller, bind_datagram(bound, "dns", "dns"), self._engine.batch, self._backend)
-        )
+        datagrams = bind_datagram(bound, "dns", "dns")
+        self._datagrams.append(DatagramServer(self._engine, datagrams, self._backend))
         self.endpoints.append(bound)

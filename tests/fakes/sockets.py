@@ -18,6 +18,17 @@ def tcp_pair(host: str = "127.0.0.1") -> tuple[socket.socket, socket.socket]:
     return client, server
 
 
+def udp_pair() -> tuple[socket.socket, socket.socket]:
+    """Two non-blocking UDP sockets on loopback, connected with each other."""
+    one, other = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    for sock in (one, other):
+        sock.setblocking(False)
+        sock.bind(("127.0.0.1", 0))
+    one.connect(other.getsockname())
+    other.connect(one.getsockname())
+    return one, other
+
+
 @contextlib.contextmanager
 def closing(*sockets: socket.socket) -> Iterator[None]:
     """Close all of `sockets` at the end."""

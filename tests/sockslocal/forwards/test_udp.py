@@ -17,12 +17,11 @@ from fakes.targets import udp_echo
 from sockslocal.address import Endpoint
 from sockslocal.config.model import UdpForwardConfig
 from sockslocal.errors import CredentialsError, ListenError
-from sockslocal.forwards import udp as module
 from sockslocal.forwards.udp import UdpForward
-from sockslocal.net import associations, broker
-from sockslocal.net.datagrams import Batch, PlainBatch, best_batch
+from sockslocal.net import broker
+from sockslocal.net.datagrams import SLOTS, Batch, PlainBatch, best_batch
 from sockslocal.net.engine import Engine
-from sockslocal.net.poller import IN, Poller
+from sockslocal.net.poller import Poller
 from sockslocal.net.route import Route
 from sockslocal.socks5.datagram import encode_header
 from sockslocal.status import Bytes, Connections, Forward
@@ -200,41 +199,24 @@ def test_a_range_has_a_target_for_each_port(server: FakeServer) -> None:
     run(test)
 
 
-def test_a_flood_takes_turns(server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More than a few full batches are received in more than one turn, and none is forgotten."""
-    monkeypatch.setattr(module, "ROUNDS", 1)
-    monkeypatch.setattr(module, "SLOTS", 2)
-    monkeypatch.setattr(associations, "SLOTS", 2)
-
-    class SmallBatch(PlainBatch):
-        def receive(self, sock: socket.socket) -> int:
-            received = self._received
-            received.clear()
-            with contextlib.suppress(BlockingIOError, ConnectionRefusedError):
-                while len(received) < 2:
-                    received.append(sock.recvfrom(65_535))
-            return len(received)
+def test_many_datagrams_at_once(server: FakeServer, echo: Endpoint) -> None:
+    """More than a full batch: each goes and comes back. What comes as it is closed is left behind."""
 
     async def test(engine: Engine) -> None:
         servers = Servers(engine, server.address)
         forward = forward_to(engine, servers.route, echo)
         with program(forward) as local:
             await local.echo(b"open")
-            local.send(*(bytes([number]) for number in range(50)))
-            await until(lambda: local.collect() == 51, "the echoes")
-            listener = forward._listeners[0]
-            local.send(b"left behind", b"left behind", b"left behind")
-            listener._ready(IN)
-            assert listener._resuming
+            local.send(*(bytes([number]) for number in range(2 * SLOTS)))
+            await until(lambda: local.collect() == 2 * SLOTS + 1, "the echoes")
             sent = forward.sent
-            listener._ready(IN)
-            assert forward.sent == sent, "one turn, however often it is called"
+            local.send(b"left behind")
             forward.close()
-            listener._receive()
             await turns()
+            assert forward.sent == sent
         await servers.closed()
 
-    run(test, batch=SmallBatch)
+    run(test)
 
 
 def test_a_port_in_use(server: FakeServer, echo: Endpoint) -> None:

@@ -160,12 +160,26 @@ def test_a_closed_peer_is_skipped(batch: Batch, post: Post) -> None:
     address = there.getsockname()
     there.close()
     here.send(b"to nobody")
+    assert not batch.refused
     assert batch.receive(here) == 0
+    assert batch.refused
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
         again.bind(address)
         again.sendto(b"I am back", here.getsockname())
         assert batch.receive(here) == 1
         assert payloads(batch, 1) == [b"I am back"]
+        assert not batch.refused
+
+
+def test_a_datagram_and_a_refusal(batch: Batch, post: Post) -> None:
+    """One `receive` tells of both."""
+    here, there = post.pair()
+    there.send(b"farewell")
+    there.close()
+    here.send(b"to nobody")
+    assert batch.receive(here) == 1
+    assert payloads(batch, 1) == [b"farewell"]
+    assert batch.refused
 
 
 class Troubled:

@@ -12,7 +12,6 @@ from fakes.dns_client import ask, resolver
 from fakes.dns_tunnel import FakeTunnel, addresses, query, response, silence, until
 from sockslocal.net.datagrams import Batch, PlainBatch, best_batch
 from sockslocal.net.poller import LoopPoller, Poller, best_poller
-from sockslocal.resolver import listen_udp
 
 Octets = Callable[[], Batch]
 
@@ -147,27 +146,25 @@ def test_answers_after_closing_go_nowhere() -> None:
 
 
 def test_a_flood_leaves_the_loop_its_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The listener serves a few batches, then whatever else is ready, then more."""
-    monkeypatch.setattr(listen_udp, "BATCHES", 1)
-    monkeypatch.setattr("sockslocal.net.datagrams.SLOTS", 1)
-    served: list[str] = []
+    """What the cache did not know is on its way before many more are read."""
+    monkeypatch.setattr("sockslocal.net.datagrams.SLOTS", 4)
+    monkeypatch.setattr("sockslocal.net.datagram_reader.SLOTS", 4)
+    begun: list[int] = []
 
     async def main() -> None:
-        async with resolver(FakeTunnel(), batch=PlainBatch()) as made:
-            await ask(made, query())
+        async with resolver(FakeTunnel(silence), batch=PlainBatch()) as made:
             (listener,) = made._datagrams
-            answer = listener._answer
+            answer = listener._reader._received
 
-            def watched(count: int) -> bool:
-                served.append("dns")
-                asyncio.get_running_loop().call_soon(served.append, "other")
-                return answer(count)
+            def watched(batch: Batch, count: int) -> bool | None:
+                begun.append(len(made._pipeline._tasks))
+                return answer(batch, count)
 
-            monkeypatch.setattr(listener, "_answer", watched)
+            monkeypatch.setattr(listener._reader, "_received", watched)
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-                for _ in range(20):
-                    client.sendto(query().to_wire(), made.endpoints[0])
-                await until(lambda: served.count("other") == 20)
-        assert served == ["dns", "other"] * 20
+                for number in range(16):
+                    client.sendto(query(f"host{number}.example").to_wire(), made.endpoints[0])
+                await until(lambda: len(begun) == 4)
+        assert begun[2] > 0
 
     loops.run(main())

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from fakes import loops
@@ -95,6 +96,41 @@ class _Errors(logging.Handler):
         self.found.append(logging.Formatter().format(record))
 
 
+@contextmanager
+def error_log() -> Iterator[list[str]]:
+    """The errors that are logged until the end of the block."""
+    errors = _Errors()
+    logging.getLogger().addHandler(errors)
+    try:
+        yield errors.found
+    finally:
+        logging.getLogger().removeHandler(errors)
+
+
+def make_engine(
+    poller: Poller, batch: Batch, clock: Callable[[], float] = time.monotonic, descriptors: int = 4_096
+) -> Engine:
+    """An engine of these parts; `descriptors` is how many it believes to have."""
+    budget = DescriptorBudget(descriptors)
+    return Engine(
+        poller=poller,
+        deadlines=Deadlines(clock),
+        batch=batch,
+        pipes=PipePool(budget.ceiling),
+        budget=budget,
+        clock=clock,
+    )
+
+
+async def assert_nothing_is_left(engine: Engine) -> None:
+    """Fail where sockets stay watched, pipes lent, descriptors promised, or tasks."""
+    await until(lambda: not engine.poller._handlers, "no sockets are watched")
+    await until(lambda: not engine.deadlines._mortals, "no deadlines are watched")
+    assert engine.budget.promised == 0, "a dial still has a descriptor promised"
+    assert engine.pipes.lent == 0, "a pipe was not given back"
+    await until(lambda: asyncio.all_tasks() == {asyncio.current_task()}, "no tasks are running")
+
+
 def run(
     test: Callable[[Engine], Awaitable[Result]],
     *,
@@ -103,37 +139,20 @@ def run(
     clock: Callable[[], float] = time.monotonic,
     descriptors: int = 4_096,
 ) -> Result:
-    """Run `test` with an engine; fail where it leaves sockets watched, pipes lent, tasks, or errors."""
+    """Run `test` with an engine, as the fixture of that name is one."""
 
     async def main() -> Result:
-        budget = DescriptorBudget(descriptors)
-        engine = Engine(
-            poller=poller(),
-            deadlines=Deadlines(clock),
-            batch=batch(),
-            pipes=PipePool(budget.ceiling),
-            budget=budget,
-            clock=clock,
-        )
+        engine = make_engine(poller(), batch(), clock, descriptors)
         try:
             result = await test(engine)
-            await turns()
-            assert not engine.poller._handlers, "sockets are still watched"
-            assert not engine.deadlines._mortals, "deadlines are still watched"
-            assert engine.budget.promised == 0, "a dial still has a descriptor promised"
-            assert engine.pipes.lent == 0, "a pipe was not given back"
-            assert asyncio.all_tasks() == {asyncio.current_task()}, "tasks are still running"
+            await assert_nothing_is_left(engine)
         finally:
             engine.stop()
         return result
 
-    errors = _Errors()
-    logging.getLogger().addHandler(errors)
-    try:
+    with error_log() as errors:
         result = loops.run(main())
-    finally:
-        logging.getLogger().removeHandler(errors)
-    assert not errors.found, "\n".join(errors.found)
+    assert not errors, "\n".join(errors)
     return result
 
 

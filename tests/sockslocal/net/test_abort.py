@@ -1,31 +1,25 @@
 import socket
-from collections.abc import Callable
 
 import pytest
 
-from fakes.engine import POLLERS, run
+from fakes.engine import POLLERS
 from fakes.sockets import closing, tcp_pair
 from sockslocal.net.abort import abort
 from sockslocal.net.engine import Engine
-from sockslocal.net.poller import Poller
 
 
 @pytest.mark.parametrize("poller", POLLERS)
 @pytest.mark.parametrize("watched", [True, False])
-def test_the_peer_reads_a_reset(poller: Callable[[], Poller], *, watched: bool) -> None:
+async def test_the_peer_reads_a_reset(engine: Engine, *, watched: bool) -> None:
     """Whether the poller knows the socket, as it does of most, or not."""
-
-    async def test(engine: Engine) -> None:
-        ours, theirs = tcp_pair()
-        with closing(ours, theirs):
-            if watched:
-                engine.poller.register(ours, lambda _: None)
-            abort(engine.poller, ours)
-            assert ours.fileno() == -1
-            with pytest.raises(ConnectionResetError):
-                theirs.recv(1)
-
-    run(test, poller=poller)
+    ours, theirs = tcp_pair()
+    with closing(ours, theirs):
+        if watched:
+            engine.poller.register(ours, lambda _: None)
+        abort(engine.poller, ours)
+        assert ours.fileno() == -1
+        with pytest.raises(ConnectionResetError):
+            theirs.recv(1)
 
 
 class _Refusing(socket.socket):
@@ -35,12 +29,8 @@ class _Refusing(socket.socket):
         raise OSError("invalid argument")
 
 
-def test_it_is_closed_in_any_case() -> None:
+async def test_it_is_closed_in_any_case(engine: Engine) -> None:
     """Also where the system refuses the option, as macOS does after a reset."""
-
-    async def test(engine: Engine) -> None:
-        sock = _Refusing(socket.AF_INET, socket.SOCK_STREAM)
-        abort(engine.poller, sock)
-        assert sock.fileno() == -1
-
-    run(test)
+    sock = _Refusing(socket.AF_INET, socket.SOCK_STREAM)
+    abort(engine.poller, sock)
+    assert sock.fileno() == -1

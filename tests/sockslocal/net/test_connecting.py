@@ -1,17 +1,16 @@
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import pytest
 
-from fakes.engine import POLLERS, run, turns, until
+from fakes.engine import POLLERS, turns, until
 from sockslocal.net import connecting
 from sockslocal.net.connecting import Connecting, SocketAddress
 from sockslocal.net.engine import Engine
-from sockslocal.net.poller import Poller
 
 NOWHERE = (socket.AF_INET, ("127.0.0.1", 1))
 """Nobody listens there."""
@@ -56,98 +55,79 @@ def race(engine: Engine, *addresses: SocketAddress) -> tuple[Connecting, Outcome
 
 
 @pytest.mark.parametrize("poller", POLLERS)
-def test_the_winner_comes_with_its_address(poller: Callable[[], Poller]) -> None:
+async def test_the_winner_comes_with_its_address(engine: Engine) -> None:
     """The socket is connected, non-blocking, and sends small messages at once."""
-
-    async def test(engine: Engine) -> None:
-        with listening() as address:
-            _, outcome = race(engine, address)
-            await until(lambda: outcome.winners, "connected")
-            ((sock, winner),) = outcome.winners
-            assert winner == address
-            assert sock.getpeername() == address[1]
-            assert not sock.getblocking()
-            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-            engine.poller.close(sock)
-
-    run(test, poller=poller)
+    with listening() as address:
+        _, outcome = race(engine, address)
+        await until(lambda: outcome.winners, "connected")
+        ((sock, winner),) = outcome.winners
+        assert winner == address
+        assert sock.getpeername() == address[1]
+        assert not sock.getblocking()
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        engine.poller.close(sock)
 
 
 @pytest.mark.parametrize("poller", POLLERS)
-def test_a_refusing_address_is_followed_by_the_next_at_once(
-    poller: Callable[[], Poller], monkeypatch: pytest.MonkeyPatch
+async def test_a_refusing_address_is_followed_by_the_next_at_once(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A failed attempt does not wait for the delay between attempts."""
     monkeypatch.setattr(connecting, "ATTEMPT_DELAY_S", 3600)
 
-    async def test(engine: Engine) -> None:
-        with listening() as address:
-            _, outcome = race(engine, NOWHERE, address)
-            await until(lambda: outcome.winners, "connected to the second")
-            ((sock, winner),) = outcome.winners
-            assert winner == address
-            engine.poller.close(sock)
-
-    run(test, poller=poller)
+    with listening() as address:
+        _, outcome = race(engine, NOWHERE, address)
+        await until(lambda: outcome.winners, "connected to the second")
+        ((sock, winner),) = outcome.winners
+        assert winner == address
+        engine.poller.close(sock)
 
 
 @pytest.mark.parametrize("poller", POLLERS)
-def test_a_silent_address_is_overtaken(poller: Callable[[], Poller], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_address_is_overtaken(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the delay the next address is tried beside the silent one, which is closed when it loses."""
     monkeypatch.setattr(connecting, "ATTEMPT_DELAY_S", 0.01)
 
-    async def test(engine: Engine) -> None:
-        with blackhole() as silent, listening() as address:
-            attempt, outcome = race(engine, silent, address)
-            await until(lambda: outcome.winners, "connected to the second")
-            ((sock, winner),) = outcome.winners
-            assert winner == address
-            assert attempt._attempts == []
-            engine.poller.close(sock)
-
-    run(test, poller=poller)
+    with blackhole() as silent, listening() as address:
+        attempt, outcome = race(engine, silent, address)
+        await until(lambda: outcome.winners, "connected to the second")
+        ((sock, winner),) = outcome.winners
+        assert winner == address
+        assert attempt._attempts == []
+        engine.poller.close(sock)
 
 
-def test_the_silent_first_one_may_still_win(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_silent_first_one_may_still_win(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """An attempt that began earlier goes on while later ones fail."""
     monkeypatch.setattr(connecting, "ATTEMPT_DELAY_S", 0.0)
 
-    async def test(engine: Engine) -> None:
-        with blackhole() as silent:
-            attempt, outcome = race(engine, silent, NOWHERE)
-            await until(lambda: not attempt._addresses and len(attempt._attempts) == 1, "only the first left")
-            await turns()
-            assert outcome.errors == []
-            attempt.cancel()
-
-    run(test)
+    with blackhole() as silent:
+        attempt, outcome = race(engine, silent, NOWHERE)
+        await until(lambda: not attempt._addresses and len(attempt._attempts) == 1, "only the first left")
+        await turns()
+        assert outcome.errors == []
+        attempt.cancel()
 
 
 @pytest.mark.parametrize("poller", POLLERS)
-def test_the_last_error_is_told_when_all_fail(poller: Callable[[], Poller]) -> None:
+async def test_the_last_error_is_told_when_all_fail(engine: Engine) -> None:
     """One call, with an OSError, once no attempt is left."""
-
-    async def test(engine: Engine) -> None:
-        _, outcome = race(engine, NOWHERE, NOWHERE)
-        await until(lambda: outcome.errors, "told")
-        await turns()
-        assert [error.errno for error in outcome.errors] == [errno.ECONNREFUSED]
-        assert outcome.winners == []
-
-    run(test, poller=poller)
+    _, outcome = race(engine, NOWHERE, NOWHERE)
+    await until(lambda: outcome.errors, "told")
+    await turns()
+    assert [error.errno for error in outcome.errors] == [errno.ECONNREFUSED]
+    assert outcome.winners == []
 
 
-def test_without_an_address_it_fails_at_once() -> None:
+async def test_without_an_address_it_fails_at_once(engine: Engine) -> None:
     """An empty list is a failure like any other."""
-
-    async def test(engine: Engine) -> None:
-        _, outcome = race(engine)
-        assert [error.errno for error in outcome.errors] == [errno.EADDRNOTAVAIL]
-
-    run(test)
+    _, outcome = race(engine)
+    assert [error.errno for error in outcome.errors] == [errno.EADDRNOTAVAIL]
 
 
-def test_an_address_that_cannot_be_tried_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_address_that_cannot_be_tried_is_passed_over(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An immediate error, such as no route, leads to the next address; the last is told if all are such."""
     unreachable = (socket.AF_INET, ("127.0.0.1", 2))
     connect_ex = socket.socket.connect_ex
@@ -158,60 +138,50 @@ def test_an_address_that_cannot_be_tried_is_passed_over(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(socket, "socket", Socket)
 
-    async def test(engine: Engine) -> None:
-        with listening() as address:
-            _, outcome = race(engine, unreachable, address)
-            await until(lambda: outcome.winners, "connected")
-            engine.poller.close(outcome.winners[0][0])
-        _, failed = race(engine, unreachable)
-        assert [error.errno for error in failed.errors] == [errno.ENETUNREACH]
-        assert failed.errors[0].strerror == os.strerror(errno.ENETUNREACH)
-
-    run(test)
+    with listening() as address:
+        _, outcome = race(engine, unreachable, address)
+        await until(lambda: outcome.winners, "connected")
+        engine.poller.close(outcome.winners[0][0])
+    _, failed = race(engine, unreachable)
+    assert [error.errno for error in failed.errors] == [errno.ENETUNREACH]
+    assert failed.errors[0].strerror == os.strerror(errno.ENETUNREACH)
 
 
-def test_a_socket_that_cannot_be_set_up_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_socket_that_cannot_be_set_up_is_closed(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An option that the system refuses fails the attempt and leaks nothing."""
     monkeypatch.setattr(socket, "TCP_NODELAY", 9_999)
 
-    async def test(engine: Engine) -> None:
-        _, outcome = race(engine, NOWHERE)
-        assert [error.errno for error in outcome.errors] == [errno.ENOPROTOOPT]
-
-    run(test)
+    _, outcome = race(engine, NOWHERE)
+    assert [error.errno for error in outcome.errors] == [errno.ENOPROTOOPT]
 
 
-def test_a_socket_that_cannot_be_watched_fails_the_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_socket_that_cannot_be_watched_fails_the_attempt(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is closed, and not waited for."""
 
-    async def test(engine: Engine) -> None:
-        def full(_sock: socket.socket) -> None:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def full(_sock: socket.socket) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr(engine.poller, "_watch", full)
-        with listening() as address:
-            attempt, outcome = race(engine, address)
-            assert [error.errno for error in outcome.errors] == [errno.ENOSPC]
-            assert not attempt._attempts
-
-    run(test)
+    monkeypatch.setattr(engine.poller, "_watch", full)
+    with listening() as address:
+        attempt, outcome = race(engine, address)
+        assert [error.errno for error in outcome.errors] == [errno.ENOSPC]
+        assert not attempt._attempts
 
 
 @pytest.mark.parametrize("poller", POLLERS)
-def test_cancelling_closes_all_attempts(
-    poller: Callable[[], Poller], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_cancelling_closes_all_attempts(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is called any more, and a pending delay leads to no further attempt."""
     monkeypatch.setattr(connecting, "ATTEMPT_DELAY_S", 0.01)
 
-    async def test(engine: Engine) -> None:
-        with blackhole() as silent, listening() as address:
-            attempt, outcome = race(engine, silent, silent, silent, address)
-            await until(lambda: len(attempt._attempts) == 2, "two attempts under way")
-            sockets = [*attempt._attempts]
-            attempt.cancel()
-            await turns(20)
-            assert [sock.fileno() for sock in sockets] == [-1, -1]
-            assert outcome == Outcome()
-
-    run(test, poller=poller)
+    with blackhole() as silent, listening() as address:
+        attempt, outcome = race(engine, silent, silent, silent, address)
+        await until(lambda: len(attempt._attempts) == 2, "two attempts under way")
+        sockets = [*attempt._attempts]
+        attempt.cancel()
+        await turns(20)
+        assert [sock.fileno() for sock in sockets] == [-1, -1]
+        assert outcome == Outcome()

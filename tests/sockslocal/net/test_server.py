@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fakes.engine import FakeClock, Timers, Told, run, turns, until
+from fakes.engine import FakeClock, Timers, Told, turns, until
 from fakes.socks5_server import Act, FakeServer, Script, Stage
 from sockslocal.address import Endpoint
 from sockslocal.config.model import ServerConfig
@@ -79,90 +79,78 @@ def nobody() -> tuple[str, int]:
     return "127.0.0.1", 1
 
 
-def test_a_server_that_works_is_up(fake: FakeServer) -> None:
+async def test_a_server_that_works_is_up(engine: Engine, fake: FakeServer) -> None:
     """Unknown at first; with its login it is tried at once, and shown with its latency."""
-
-    async def test(engine: Engine) -> None:
-        watched = Watched(engine, fake.address)
-        server = watched.server
-        assert server.snapshot().state == "unknown"
-        assert server.snapshot().latency_ms is None
-        server.settle_login(GOOD)
-        await watched.reaches("up")
-        shown = server.snapshot()
-        assert watched.states == ["connecting", "up"]
-        assert shown.latency_ms is not None
-        assert 0 < shown.latency_ms < 10_000
-        assert (shown.address, shown.problem, shown.udp) == (f"127.0.0.1:{fake.port}", None, "unknown")
-        await until(lambda: fake.sessions[0].finished, "the probe's connection is closed")
-        server.close()
-
-    run(test)
+    watched = Watched(engine, fake.address)
+    server = watched.server
+    assert server.snapshot().state == "unknown"
+    assert server.snapshot().latency_ms is None
+    server.settle_login(GOOD)
+    await watched.reaches("up")
+    shown = server.snapshot()
+    assert watched.states == ["connecting", "up"]
+    assert shown.latency_ms is not None
+    assert 0 < shown.latency_ms < 10_000
+    assert (shown.address, shown.problem, shown.udp) == (f"127.0.0.1:{fake.port}", None, "unknown")
+    await until(lambda: fake.sessions[0].finished, "the probe's connection is closed")
+    server.close()
 
 
-def test_it_is_tried_by_one_probe_at_a_time(fake: FakeServer) -> None:
+async def test_it_is_tried_by_one_probe_at_a_time(engine: Engine, fake: FakeServer) -> None:
     """And one that is up is not shown as anything else while it is tried anew."""
     fake.scripts.append(Script(at=Stage.METHOD, act=Act.DRIP, interval=0.01))
 
-    async def test(engine: Engine) -> None:
-        watched = Watched(engine, fake.address)
-        watched.server.settle_login(GOOD)
-        watched.server.probe()
-        await watched.reaches("up")
-        assert len(fake.sessions) == 1
-        watched.server.settle_login(GOOD)
-        await until(lambda: len(fake.sessions) == 2 and fake.sessions[1].finished, "tried anew")
-        await turns()
-        assert watched.states == ["connecting", "up"]
-        watched.server.close()
-
-    run(test)
+    watched = Watched(engine, fake.address)
+    watched.server.settle_login(GOOD)
+    watched.server.probe()
+    await watched.reaches("up")
+    assert len(fake.sessions) == 1
+    watched.server.settle_login(GOOD)
+    await until(lambda: len(fake.sessions) == 2 and fake.sessions[1].finished, "tried anew")
+    await turns()
+    assert watched.states == ["connecting", "up"]
+    watched.server.close()
 
 
-def test_a_server_that_is_down_is_tried_again(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_is_down_is_tried_again(
+    engine: Engine, fake: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing has to be restarted: it is up soon after it has returned."""
     monkeypatch.setattr(module, "FIRST_RETRY_S", 0.01)
     fake.stop()
 
-    async def test(engine: Engine) -> None:
-        watched = Watched(engine, fake.address)
-        watched.server.settle_login(GOOD)
-        await watched.reaches("down")
-        problem = watched.server.snapshot().problem
-        assert problem is not None
-        assert problem.code == "server-unreachable"
-        assert not watched.server.usable
-        fake.start()
-        await watched.reaches("up")
-        assert watched.server.snapshot().problem is None
-        watched.server.close()
-
-    run(test)
+    watched = Watched(engine, fake.address)
+    watched.server.settle_login(GOOD)
+    await watched.reaches("down")
+    problem = watched.server.snapshot().problem
+    assert problem is not None
+    assert problem.code == "server-unreachable"
+    assert not watched.server.usable
+    fake.start()
+    await watched.reaches("up")
+    assert watched.server.snapshot().problem is None
+    watched.server.close()
 
 
-def test_it_is_tried_ever_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_is_tried_ever_less_often(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """After 1 s, doubling up to 30 s; the problem is shown throughout."""
-
-    async def test(engine: Engine) -> None:
-        timers = Timers(engine)
-        watched = Watched(engine, nobody())
-        watched.server.settle_login(GOOD)
-        for _ in range(7):
-            await until(lambda: timers.pending, "the next retry is set")
-            assert watched.server.state == "down"
-            assert watched.server.problem is not None
-            timers.fire()
+    timers = Timers(engine)
+    watched = Watched(engine, nobody())
+    watched.server.settle_login(GOOD)
+    for _ in range(7):
         await until(lambda: timers.pending, "the next retry is set")
-        assert timers.seconds == [1, 2, 4, 8, 16, 30, 30, 30]
-        watched.server.close()
-        assert timers.pending is None
-
-    run(test)
+        assert watched.server.state == "down"
+        assert watched.server.problem is not None
+        timers.fire()
+    await until(lambda: timers.pending, "the next retry is set")
+    assert timers.seconds == [1, 2, 4, 8, 16, 30, 30, 30]
+    watched.server.close()
+    assert timers.pending is None
 
 
 @pytest.mark.parametrize("before", ["unknown", "down"])
-def test_a_want_of_our_own_says_nothing_about_the_server(
-    fake: FakeServer, monkeypatch: pytest.MonkeyPatch, before: str
+async def test_a_want_of_our_own_says_nothing_about_the_server(
+    engine: Engine, fake: FakeServer, monkeypatch: pytest.MonkeyPatch, before: str
 ) -> None:
     """Without descriptors it cannot be tried: it is shown as before, and tried again later."""
     descriptors: list[int] = []
@@ -175,202 +163,172 @@ def test_a_want_of_our_own_says_nothing_about_the_server(
 
     monkeypatch.setattr(connecting, "_open", limited)
 
-    async def test(engine: Engine) -> None:
-        timers = Timers(engine)
-        watched = Watched(engine, fake.address)
-        if before == "down":
-            fake.stop()
-            descriptors.append(1)
-        watched.server.settle_login(GOOD)
-        await watched.reaches(before)
-        problem = watched.server.problem
-        assert (problem is not None) == (before == "down")
-        descriptors.clear()
-        timers.fire()
-        assert watched.states[-2:] == ["connecting", before]
-        assert watched.server.problem is problem
+    timers = Timers(engine)
+    watched = Watched(engine, fake.address)
+    if before == "down":
+        fake.stop()
         descriptors.append(1)
-        if before == "down":
-            fake.start()
-        timers.fire()
-        await watched.reaches("up")
-        watched.server.close()
+    watched.server.settle_login(GOOD)
+    await watched.reaches(before)
+    problem = watched.server.problem
+    assert (problem is not None) == (before == "down")
+    descriptors.clear()
+    timers.fire()
+    assert watched.states[-2:] == ["connecting", before]
+    assert watched.server.problem is problem
+    descriptors.append(1)
+    if before == "down":
+        fake.start()
+    timers.fire()
+    await watched.reaches("up")
+    watched.server.close()
 
-    run(test)
 
-
-def test_no_retry_asks_for_a_password_that_is_missing() -> None:
+async def test_no_retry_asks_for_a_password_that_is_missing(engine: Engine) -> None:
     """Once that is known it is for the user to mend; what was to be tried again is not."""
-
-    async def test(engine: Engine) -> None:
-        timers = Timers(engine)
-        watched = Watched(engine, nobody())
-        watched.server.settle_login(GOOD)
-        await watched.reaches("down")
-        assert timers.seconds == [1]
-        watched.server.settle_login(LOCKED)
-        assert (watched.server.state, timers.pending) == ("needs-unlock", None)
-        watched.server.close()
-
-    run(test)
+    timers = Timers(engine)
+    watched = Watched(engine, nobody())
+    watched.server.settle_login(GOOD)
+    await watched.reaches("down")
+    assert timers.seconds == [1]
+    watched.server.settle_login(LOCKED)
+    assert (watched.server.state, timers.pending) == ("needs-unlock", None)
+    watched.server.close()
 
 
-def test_no_retry_repeats_a_login_that_was_rejected(fake: FakeServer) -> None:
+async def test_no_retry_repeats_a_login_that_was_rejected(engine: Engine, fake: FakeServer) -> None:
     """A server that was down, and rejects the login once it is back, stays shown as that."""
-
-    async def test(engine: Engine) -> None:
-        timers = Timers(engine)
-        fake.stop()
-        watched = Watched(engine, fake.address)
-        watched.server.settle_login(BAD)
-        await watched.reaches("down")
-        fake.start()
-        assert await watched.dialled(engine) == "auth-failed"
-        assert (watched.server.state, timers.pending) == ("auth-failed", None)
-        watched.server.close()
-
-    run(test)
+    timers = Timers(engine)
+    fake.stop()
+    watched = Watched(engine, fake.address)
+    watched.server.settle_login(BAD)
+    await watched.reaches("down")
+    fake.start()
+    assert await watched.dialled(engine) == "auth-failed"
+    assert (watched.server.state, timers.pending) == ("auth-failed", None)
+    watched.server.close()
 
 
-def test_a_local_connection_tries_at_once(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_local_connection_tries_at_once(
+    engine: Engine, fake: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It does not wait for the next retry; where it succeeds the retries end, and their pauses begin anew."""
-
-    async def test(engine: Engine) -> None:
-        timers = Timers(engine)
-        fake.stop()
-        watched = Watched(engine, fake.address)
-        watched.server.settle_login(GOOD)
-        await watched.reaches("down")
-        timers.fire()
-        await until(lambda: len(timers.seconds) == 2, "the second retry is set")
-        assert await watched.dialled(engine) == "server-unreachable"
-        assert timers.seconds == [1, 2]
-        fake.start()
-        fake.script = Script(reply=5)
-        assert await watched.dialled(engine) == "target-refused"
-        assert watched.server.state == "up"
-        assert timers.pending is None
-        fake.stop()
-        assert await watched.dialled(engine) == "server-unreachable"
-        assert timers.seconds == [1, 2, 1]
-        fake.start()
-        watched.server.close()
-
-    run(test)
+    timers = Timers(engine)
+    fake.stop()
+    watched = Watched(engine, fake.address)
+    watched.server.settle_login(GOOD)
+    await watched.reaches("down")
+    timers.fire()
+    await until(lambda: len(timers.seconds) == 2, "the second retry is set")
+    assert await watched.dialled(engine) == "server-unreachable"
+    assert timers.seconds == [1, 2]
+    fake.start()
+    fake.script = Script(reply=5)
+    assert await watched.dialled(engine) == "target-refused"
+    assert watched.server.state == "up"
+    assert timers.pending is None
+    fake.stop()
+    assert await watched.dialled(engine) == "server-unreachable"
+    assert timers.seconds == [1, 2, 1]
+    fake.start()
+    watched.server.close()
 
 
-def test_a_refused_target_says_nothing_against_the_server(fake: FakeServer) -> None:
+async def test_a_refused_target_says_nothing_against_the_server(engine: Engine, fake: FakeServer) -> None:
     """It stays up, and nothing is shown as changed."""
     fake.script = Script(reply=5)
 
-    async def test(engine: Engine) -> None:
-        watched = Watched(engine, fake.address)
-        watched.server.settle_login(GOOD)
-        await watched.reaches("up")
-        assert await watched.dialled(engine) == "target-refused"
-        assert watched.states == ["connecting", "up"]
-        watched.server.close()
-
-    run(test)
+    watched = Watched(engine, fake.address)
+    watched.server.settle_login(GOOD)
+    await watched.reaches("up")
+    assert await watched.dialled(engine) == "target-refused"
+    assert watched.states == ["connecting", "up"]
+    watched.server.close()
 
 
-def test_a_rejected_login_is_not_repeated(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_rejected_login_is_not_repeated(
+    engine: Engine, fake: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is shown, not retried, and further dials fail without asking the server."""
-
-    async def test(engine: Engine) -> None:
-        timers = Timers(engine)
-        watched = Watched(engine, fake.address)
-        watched.server.settle_login(BAD)
-        await watched.reaches("auth-failed")
-        problem = watched.server.snapshot().problem
-        assert problem is not None
-        assert problem.remedy == "sockslocal login office"
-        asked = len(fake.sessions)
-        for _ in range(3):
-            assert await watched.dialled(engine) == "auth-failed"
-        assert len(fake.sessions) == asked
-        assert timers.seconds == []
-        assert not watched.server.usable
-        watched.server.settle_login(GOOD)
-        await watched.reaches("up")
-        assert await watched.dialled(engine) in ("done", "target-refused")
-        watched.server.close()
-
-    run(test)
+    timers = Timers(engine)
+    watched = Watched(engine, fake.address)
+    watched.server.settle_login(BAD)
+    await watched.reaches("auth-failed")
+    problem = watched.server.snapshot().problem
+    assert problem is not None
+    assert problem.remedy == "sockslocal login office"
+    asked = len(fake.sessions)
+    for _ in range(3):
+        assert await watched.dialled(engine) == "auth-failed"
+    assert len(fake.sessions) == asked
+    assert timers.seconds == []
+    assert not watched.server.usable
+    watched.server.settle_login(GOOD)
+    await watched.reaches("up")
+    assert await watched.dialled(engine) in ("done", "target-refused")
+    watched.server.close()
 
 
-def test_a_server_may_come_to_know_the_user(fake: FakeServer) -> None:
+async def test_a_server_may_come_to_know_the_user(engine: Engine, fake: FakeServer, clock: FakeClock) -> None:
     """After the pause the same login is tried again; accepted, it begins with a short pause the next time."""
-    clock = FakeClock()
     fake.credentials = (b"somebody", b"else")
 
-    async def test(engine: Engine) -> None:
-        watched = Watched(engine, fake.address)
-        watched.server.settle_login(GOOD)
-        await watched.reaches("auth-failed")
-        for pause in (FIRST_PAUSE_S, 2 * FIRST_PAUSE_S):
-            clock.advance(pause)
-            assert await watched.dialled(engine) == "auth-failed"
-        clock.advance(LAST_PAUSE_S)
-        fake.credentials, fake.script = ANA, Script(reply=5)
-        assert await watched.dialled(engine) == "target-refused"
-        assert watched.server.state == "up"
-        fake.credentials = (b"somebody", b"else")
+    watched = Watched(engine, fake.address)
+    watched.server.settle_login(GOOD)
+    await watched.reaches("auth-failed")
+    for pause in (FIRST_PAUSE_S, 2 * FIRST_PAUSE_S):
+        clock.advance(pause)
         assert await watched.dialled(engine) == "auth-failed"
-        clock.advance(FIRST_PAUSE_S)
-        fake.credentials = ANA
-        assert await watched.dialled(engine) == "target-refused"
-        watched.server.close()
+    clock.advance(LAST_PAUSE_S)
+    fake.credentials, fake.script = ANA, Script(reply=5)
+    assert await watched.dialled(engine) == "target-refused"
+    assert watched.server.state == "up"
+    fake.credentials = (b"somebody", b"else")
+    assert await watched.dialled(engine) == "auth-failed"
+    clock.advance(FIRST_PAUSE_S)
+    fake.credentials = ANA
+    assert await watched.dialled(engine) == "target-refused"
+    watched.server.close()
 
-    run(test, clock=clock)
 
-
-def test_a_late_rejection_does_not_hit_the_new_password(fake: FakeServer) -> None:
+async def test_a_late_rejection_does_not_hit_the_new_password(engine: Engine, fake: FakeServer) -> None:
     """A dial that was under way with the old password may be rejected after the new one is in use."""
-
-    async def test(engine: Engine) -> None:
-        watched = Watched(engine, fake.address)
-        fake.scripts.append(Script(at=Stage.LOGIN, act=Act.STALL))
-        fake.scripts.append(Script(at=Stage.LOGIN, act=Act.DRIP, interval=0.1, status=1))
-        failed = Told()
-        watched.server.settle_login(BAD)
-        await until(lambda: fake.sessions, "the probe is under way")
-        watched.server.dial(REQUEST, Told(), failed).start()
-        await until(lambda: len(fake.sessions) == 2 and fake.sessions[1].login, "the other one too")
-        watched.server.settle_login(GOOD)
-        await until(lambda: failed.calls, "the old dial was rejected")
-        assert failed.last.problem.code == "auth-failed"
-        await watched.reaches("up")
-        assert set(watched.states) == {"connecting", "up"}
-        assert [session.login for session in fake.sessions] == [(b"ana", b"wrong-one")] * 2 + [ANA]
-        watched.server.close()
-
-    run(test)
+    watched = Watched(engine, fake.address)
+    fake.scripts.append(Script(at=Stage.LOGIN, act=Act.STALL))
+    fake.scripts.append(Script(at=Stage.LOGIN, act=Act.DRIP, interval=0.1, status=1))
+    failed = Told()
+    watched.server.settle_login(BAD)
+    await until(lambda: fake.sessions, "the probe is under way")
+    watched.server.dial(REQUEST, Told(), failed).start()
+    await until(lambda: len(fake.sessions) == 2 and fake.sessions[1].login, "the other one too")
+    watched.server.settle_login(GOOD)
+    await until(lambda: failed.calls, "the old dial was rejected")
+    assert failed.last.problem.code == "auth-failed"
+    await watched.reaches("up")
+    assert set(watched.states) == {"connecting", "up"}
+    assert [session.login for session in fake.sessions] == [(b"ana", b"wrong-one")] * 2 + [ANA]
+    watched.server.close()
 
 
-def test_a_locked_keyring_is_shown(fake: FakeServer) -> None:
+async def test_a_locked_keyring_is_shown(engine: Engine, fake: FakeServer) -> None:
     """The state says what to do; dials fail with the reason, each asking whether there is another attempt."""
-
-    async def test(engine: Engine) -> None:
-        watched = Watched(engine, fake.address)
-        watched.server.settle_login(LOCKED)
-        assert watched.server.snapshot().state == "needs-unlock"
-        assert watched.server.snapshot().problem == LOCKED.problem
-        assert await watched.dialled(engine) == "needs-unlock"
-        assert watched.wanted == 1
-        assert watched.server.state == "needs-unlock"
-        assert not fake.sessions
-        watched.server.forget_login()
-        assert watched.server.snapshot().state == "connecting"
-        assert watched.server.snapshot().problem is None
-        watched.server.settle_login(GOOD)
-        await watched.reaches("up")
-        watched.server.close()
-
-    run(test)
+    watched = Watched(engine, fake.address)
+    watched.server.settle_login(LOCKED)
+    assert watched.server.snapshot().state == "needs-unlock"
+    assert watched.server.snapshot().problem == LOCKED.problem
+    assert await watched.dialled(engine) == "needs-unlock"
+    assert watched.wanted == 1
+    assert watched.server.state == "needs-unlock"
+    assert not fake.sessions
+    watched.server.forget_login()
+    assert watched.server.snapshot().state == "connecting"
+    assert watched.server.snapshot().problem is None
+    watched.server.settle_login(GOOD)
+    await watched.reaches("up")
+    watched.server.close()
 
 
-def test_a_missing_password_is_shown() -> None:
+async def test_a_missing_password_is_shown(engine: Engine) -> None:
     """Any other reason why there is no password counts as a failed login."""
     missing = CredentialsError.of(
         "password-missing",
@@ -380,35 +338,33 @@ def test_a_missing_password_is_shown() -> None:
         remedy="sockslocal login office",
     )
 
-    async def test(engine: Engine) -> None:
-        watched = Watched(engine, nobody())
-        watched.server.settle_login(missing)
-        assert watched.server.snapshot().state == "auth-failed"
-        assert watched.server.snapshot().problem == missing.problem
-        watched.server.close()
-
-    run(test)
+    watched = Watched(engine, nobody())
+    watched.server.settle_login(missing)
+    assert watched.server.snapshot().state == "auth-failed"
+    assert watched.server.snapshot().problem == missing.problem
+    watched.server.close()
 
 
-def test_a_server_without_a_common_method_is_down(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_without_a_common_method_is_down(
+    engine: Engine, fake: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is tried again: its configuration may be mended."""
     monkeypatch.setattr(module, "FIRST_RETRY_S", 0.01)
     fake.script = Script(method=0xFF)
 
-    async def test(engine: Engine) -> None:
-        watched = Watched(engine, fake.address)
-        watched.server.settle_login(GOOD)
-        await watched.reaches("down")
-        assert watched.server.problem is not None
-        assert watched.server.problem.code == "server-no-method"
-        fake.script = Script()
-        await watched.reaches("up")
-        watched.server.close()
-
-    run(test)
+    watched = Watched(engine, fake.address)
+    watched.server.settle_login(GOOD)
+    await watched.reaches("down")
+    assert watched.server.problem is not None
+    assert watched.server.problem.code == "server-no-method"
+    fake.script = Script()
+    await watched.reaches("up")
+    watched.server.close()
 
 
-def test_the_address_that_answered_is_preferred(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_address_that_answered_is_preferred(
+    engine: Engine, fake: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The next dial begins with it."""
     found = [
         (socket.AF_INET, socket.SOCK_STREAM, 6, "", nobody()),
@@ -416,87 +372,70 @@ def test_the_address_that_answered_is_preferred(fake: FakeServer, monkeypatch: p
     ]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
 
-    async def test(engine: Engine) -> None:
-        watched = Watched(engine, ("proxy.test", 1080))
-        watched.server.settle_login(GOOD)
-        await watched.reaches("up")
-        assert watched.server.way.addresses._known[0] == (socket.AF_INET, fake.address)
-        watched.server.close()
-
-    run(test)
+    watched = Watched(engine, ("proxy.test", 1080))
+    watched.server.settle_login(GOOD)
+    await watched.reaches("up")
+    assert watched.server.way.addresses._known[0] == (socket.AF_INET, fake.address)
+    watched.server.close()
 
 
-def test_a_closed_server_is_never_tried_again(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_closed_server_is_never_tried_again(
+    engine: Engine, fake: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Dials that were under way end by themselves; how they end changes nothing and begins nothing."""
-
-    async def test(engine: Engine) -> None:
-        timers = Timers(engine)
-        fake.script = Script(at=Stage.METHOD, act=Act.STALL)
-        watched = Watched(engine, fake.address)
-        watched.server.settle_login(GOOD)
-        failed = Told()
-        watched.server.dial(REQUEST, Told(), failed).start()
-        await until(lambda: len(fake.sessions) == 2 and fake.sessions[1].segments, "both are under way")
-        watched.server.close()
-        await until(lambda: fake.sessions[0].finished, "the probe has ended")
-        fake.stop()
-        await until(lambda: failed.calls, "the dial has failed")
-        assert failed.last.problem.code == "server-closed"
-        await turns()
-        assert timers.seconds == []
-        assert watched.states == ["connecting"]
-        fake.start()
-
-    run(test)
+    timers = Timers(engine)
+    fake.script = Script(at=Stage.METHOD, act=Act.STALL)
+    watched = Watched(engine, fake.address)
+    watched.server.settle_login(GOOD)
+    failed = Told()
+    watched.server.dial(REQUEST, Told(), failed).start()
+    await until(lambda: len(fake.sessions) == 2 and fake.sessions[1].segments, "both are under way")
+    watched.server.close()
+    await until(lambda: fake.sessions[0].finished, "the probe has ended")
+    fake.stop()
+    await until(lambda: failed.calls, "the dial has failed")
+    assert failed.last.problem.code == "server-closed"
+    await turns()
+    assert timers.seconds == []
+    assert watched.states == ["connecting"]
+    fake.start()
 
 
-def test_closing_tells_dials_that_wait_for_the_password() -> None:
+async def test_closing_tells_dials_that_wait_for_the_password(engine: Engine) -> None:
     """They fail at once, and not by their deadline."""
-
-    async def test(engine: Engine) -> None:
-        watched = Watched(engine, nobody())
-        failed = Told()
-        watched.server.dial(REQUEST, Told(), failed).start()
-        watched.server.close()
-        assert [error.problem.code for error in failed.calls] == ["server-changed"]
-        assert watched.states == []
-
-    run(test)
+    watched = Watched(engine, nobody())
+    failed = Told()
+    watched.server.dial(REQUEST, Told(), failed).start()
+    watched.server.close()
+    assert [error.problem.code for error in failed.calls] == ["server-changed"]
+    assert watched.states == []
 
 
-def test_udp_switched_off_is_never_tried(fake: FakeServer) -> None:
+async def test_udp_switched_off_is_never_tried(engine: Engine, fake: FakeServer) -> None:
     """Whoever wants a flow is told, and how to change it."""
-
-    async def test(engine: Engine) -> None:
-        watched = Watched(engine, fake.address, udp="off")
-        watched.server.settle_login(GOOD)
-        await watched.reaches("up")
-        with pytest.raises(ServerError) as caught:
-            watched.server.open_flow(Endpoint("192.0.2.1", 53), None, 60.0)  # type: ignore[arg-type]
-        assert caught.value.problem.code == "udp-off"
-        assert caught.value.problem.remedy == 'set udp = "auto" in [server.office]'
-        assert watched.server.udp_problem == caught.value.problem
-        assert watched.server.snapshot().udp == "none"
-        assert len(fake.sessions) == 1
-        watched.server.close()
-
-    run(test)
+    watched = Watched(engine, fake.address, udp="off")
+    watched.server.settle_login(GOOD)
+    await watched.reaches("up")
+    with pytest.raises(ServerError) as caught:
+        watched.server.open_flow(Endpoint("192.0.2.1", 53), None, 60.0)  # type: ignore[arg-type]
+    assert caught.value.problem.code == "udp-off"
+    assert caught.value.problem.remedy == 'set udp = "auto" in [server.office]'
+    assert watched.server.udp_problem == caught.value.problem
+    assert watched.server.snapshot().udp == "none"
+    assert len(fake.sessions) == 1
+    watched.server.close()
 
 
-def test_the_rung_is_shown(fake: FakeServer) -> None:
+async def test_the_rung_is_shown(engine: Engine, fake: FakeServer) -> None:
     """What the broker learns of UDP, each change once."""
-
-    async def test(engine: Engine) -> None:
-        watched = Watched(engine, fake.address)
-        server = watched.server
-        error = ServerError(server.way.problem("udp-unsupported", phrase="it does not"))
-        for outcome, rung, changes in ((None, "associate", 1), (None, "associate", 1), (error, "none", 2)):
-            server._note_udp(outcome)
-            assert server.snapshot().udp == rung
-            assert len(watched.states) == changes
-        assert server.udp_problem == error.problem
-        server._note_udp(None)
-        assert server.udp_problem is None
-        server.close()
-
-    run(test)
+    watched = Watched(engine, fake.address)
+    server = watched.server
+    error = ServerError(server.way.problem("udp-unsupported", phrase="it does not"))
+    for outcome, rung, changes in ((None, "associate", 1), (None, "associate", 1), (error, "none", 2)):
+        server._note_udp(outcome)
+        assert server.snapshot().udp == rung
+        assert len(watched.states) == changes
+    assert server.udp_problem == error.problem
+    server._note_udp(None)
+    assert server.udp_problem is None
+    server.close()

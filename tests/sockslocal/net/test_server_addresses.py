@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from fakes import loops
-from fakes.engine import FakeClock, Told, run, turns, until
+from fakes.engine import FakeClock, Told, turns, until
 from sockslocal.address import Endpoint
 from sockslocal.net import server_addresses
 from sockslocal.net.connecting import SocketAddress
-from sockslocal.net.engine import Engine
 from sockslocal.net.server_addresses import FRESH_S, STALE_S, ServerAddresses, interleave
+
+pytestmark = pytest.mark.usefixtures("engine")  # for what it finds out at the end
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 SERVER = Endpoint("proxy.test", 1080)
@@ -76,58 +77,49 @@ def test_an_ip_address_is_not_looked_up(
     assert resolver.asked == []
 
 
-def test_a_name_is_looked_up_once_for_all_who_wait(resolver: FakeResolver) -> None:
+async def test_a_name_is_looked_up_once_for_all_who_wait(resolver: FakeResolver) -> None:
     """One question, and its answer serves for a while."""
     clock = FakeClock()
 
-    async def test(_: Engine) -> None:
-        known, told = ServerAddresses(SERVER, clock), Told()
-        resolver.gate.clear()
-        other = Told()
-        known.find(told)
-        known.find(other)
-        await until(lambda: resolver.asked, "asked")
-        resolver.gate.set()
-        await until(lambda: told.calls and other.calls, "told")
-        clock.advance(FRESH_S - 1)
-        known.find(told)
-        assert told.calls == [[FIRST, SECOND]] * 2
-        assert resolver.asked == [("proxy.test", 1080, socket.SOCK_STREAM)]
-
-    run(test)
+    known, told = ServerAddresses(SERVER, clock), Told()
+    resolver.gate.clear()
+    other = Told()
+    known.find(told)
+    known.find(other)
+    await until(lambda: resolver.asked, "asked")
+    resolver.gate.set()
+    await until(lambda: told.calls and other.calls, "told")
+    clock.advance(FRESH_S - 1)
+    known.find(told)
+    assert told.calls == [[FIRST, SECOND]] * 2
+    assert resolver.asked == [("proxy.test", 1080, socket.SOCK_STREAM)]
 
 
-def test_an_old_answer_is_renewed(resolver: FakeResolver) -> None:
+async def test_an_old_answer_is_renewed(resolver: FakeResolver) -> None:
     """When it is no longer fresh, the name is looked up again."""
     clock = FakeClock()
 
-    async def test(_: Engine) -> None:
-        known = ServerAddresses(SERVER, clock)
-        assert await found(known) == [FIRST, SECOND]
-        clock.advance(FRESH_S)
-        resolver.answer = [SECOND]
-        assert await found(known) == [SECOND]
-
-    run(test)
+    known = ServerAddresses(SERVER, clock)
+    assert await found(known) == [FIRST, SECOND]
+    clock.advance(FRESH_S)
+    resolver.answer = [SECOND]
+    assert await found(known) == [SECOND]
 
 
-def test_an_address_that_answered_goes_first(resolver: FakeResolver) -> None:
+async def test_an_address_that_answered_goes_first(resolver: FakeResolver) -> None:
     """Also among the addresses of later answers, for as long as it is among them."""
     clock = FakeClock()
 
-    async def test(_: Engine) -> None:
-        known = ServerAddresses(SERVER, clock)
-        await found(known)
-        known.prefer(SECOND)
-        known.prefer((V4, ("127.0.0.9", 1080)))
-        assert await found(known) == [SECOND, FIRST]
-        clock.advance(FRESH_S)
-        assert await found(known) == [SECOND, FIRST]
-        clock.advance(FRESH_S)
-        resolver.answer = [FIRST]
-        assert await found(known) == [FIRST]
-
-    run(test)
+    known = ServerAddresses(SERVER, clock)
+    await found(known)
+    known.prefer(SECOND)
+    known.prefer((V4, ("127.0.0.9", 1080)))
+    assert await found(known) == [SECOND, FIRST]
+    clock.advance(FRESH_S)
+    assert await found(known) == [SECOND, FIRST]
+    clock.advance(FRESH_S)
+    resolver.answer = [FIRST]
+    assert await found(known) == [FIRST]
 
 
 @pytest.mark.parametrize(
@@ -137,67 +129,60 @@ def test_an_address_that_answered_goes_first(resolver: FakeResolver) -> None:
         (UnicodeError("label too long"), "it is no host name"),
     ],
 )
-def test_what_has_no_address_is_an_error(resolver: FakeResolver, error: Exception, text: str) -> None:
+async def test_what_has_no_address_is_an_error(resolver: FakeResolver, error: Exception, text: str) -> None:
     """The system's reason is told, and the next one who asks has it looked up again."""
     resolver.answer = error
 
-    async def test(_: Engine) -> None:
-        known = ServerAddresses(SERVER, FakeClock())
-        assert (await found(known)).strerror == text
-        resolver.answer = [FIRST]
-        assert await found(known) == [FIRST]
-
-    run(test)
+    known = ServerAddresses(SERVER, FakeClock())
+    assert (await found(known)).strerror == text
+    resolver.answer = [FIRST]
+    assert await found(known) == [FIRST]
 
 
-def test_the_old_answer_serves_where_there_is_no_new_one(resolver: FakeResolver) -> None:
+async def test_the_old_answer_serves_where_there_is_no_new_one(resolver: FakeResolver) -> None:
     """An error, or silence, costs at most a moment, once in a while, and no connection."""
     clock = FakeClock()
 
-    async def test(_: Engine) -> None:
-        known = ServerAddresses(SERVER, clock)
-        await found(known)
-        resolver.answer = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-        clock.advance(FRESH_S)
-        assert await found(known) == [FIRST, SECOND]
-        asked = len(resolver.asked)
-        clock.advance(STALE_S - 1)
-        assert await found(known) == [FIRST, SECOND]
-        assert len(resolver.asked) == asked
-        clock.advance(1)
-        resolver.answer = [SECOND]
-        assert await found(known) == [SECOND]
-        clock.advance(FRESH_S - 1)
-        assert await found(known) == [SECOND]
-        assert len(resolver.asked) == asked + 1
-
-    run(test)
+    known = ServerAddresses(SERVER, clock)
+    await found(known)
+    resolver.answer = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+    clock.advance(FRESH_S)
+    assert await found(known) == [FIRST, SECOND]
+    asked = len(resolver.asked)
+    clock.advance(STALE_S - 1)
+    assert await found(known) == [FIRST, SECOND]
+    assert len(resolver.asked) == asked
+    clock.advance(1)
+    resolver.answer = [SECOND]
+    assert await found(known) == [SECOND]
+    clock.advance(FRESH_S - 1)
+    assert await found(known) == [SECOND]
+    assert len(resolver.asked) == asked + 1
 
 
-def test_a_silent_resolver_is_not_waited_for(resolver: FakeResolver, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_resolver_is_not_waited_for(
+    resolver: FakeResolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who waits is told in time; what comes later is for the next one, and nobody asks twice meanwhile."""
     monkeypatch.setattr(server_addresses, "DEADLINE_S", 0.01)
     monkeypatch.setattr(server_addresses, "PATIENCE_S", 0.01)
     clock = FakeClock()
     resolver.gate.clear()
 
-    async def test(_: Engine) -> None:
-        known = ServerAddresses(SERVER, clock)
-        assert (await found(known)).strerror == "no answer in time"
-        assert (await found(known)).strerror == "no answer in time"
-        resolver.gate.set()
-        await until(lambda: known._known, "the late answer")
-        assert await found(known) == [FIRST, SECOND]
-        resolver.gate.clear()
-        monkeypatch.setattr(server_addresses, "DEADLINE_S", 3600.0)
-        clock.advance(FRESH_S)
-        assert await found(known) == [FIRST, SECOND]
-        assert len(resolver.asked) == 2
-        resolver.gate.set()
-        await until(lambda: resolver.answered == 2, "the thread has ended")
-        await turns()
-
-    run(test)
+    known = ServerAddresses(SERVER, clock)
+    assert (await found(known)).strerror == "no answer in time"
+    assert (await found(known)).strerror == "no answer in time"
+    resolver.gate.set()
+    await until(lambda: known._known, "the late answer")
+    assert await found(known) == [FIRST, SECOND]
+    resolver.gate.clear()
+    monkeypatch.setattr(server_addresses, "DEADLINE_S", 3600.0)
+    clock.advance(FRESH_S)
+    assert await found(known) == [FIRST, SECOND]
+    assert len(resolver.asked) == 2
+    resolver.gate.set()
+    await until(lambda: resolver.answered == 2, "the thread has ended")
+    await turns()
 
 
 def test_the_process_ends_without_the_resolver(resolver: FakeResolver) -> None:
@@ -213,22 +198,18 @@ def test_the_process_ends_without_the_resolver(resolver: FakeResolver) -> None:
     resolver.gate.set()
 
 
-def test_who_does_not_wait_any_more_is_not_told(resolver: FakeResolver) -> None:
+async def test_who_does_not_wait_any_more_is_not_told(resolver: FakeResolver) -> None:
     """`drop` takes one back, also one who never asked."""
-
-    async def test(_: Engine) -> None:
-        known, told, dropped = ServerAddresses(SERVER, FakeClock()), Told(), Told()
-        known.find(dropped)
-        known.find(told)
-        known.drop(dropped)
-        known.drop(Told())
-        await until(lambda: told.calls, "told")
-        assert dropped.calls == []
-
-    run(test)
+    known, told, dropped = ServerAddresses(SERVER, FakeClock()), Told(), Told()
+    known.find(dropped)
+    known.find(told)
+    known.drop(dropped)
+    known.drop(Told())
+    await until(lambda: told.calls, "told")
+    assert dropped.calls == []
 
 
-def test_without_a_thread_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_thread_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that may start no thread says so instead of waiting."""
 
     class NoThread(threading.Thread):
@@ -237,18 +218,11 @@ def test_without_a_thread_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(threading, "Thread", NoThread)
 
-    async def test(_: Engine) -> None:
-        assert (await found(ServerAddresses(SERVER, FakeClock()))).strerror == "can't start new thread"
-
-    run(test)
+    assert (await found(ServerAddresses(SERVER, FakeClock()))).strerror == "can't start new thread"
 
 
-def test_a_name_is_found_by_the_systems_resolver() -> None:
+async def test_a_name_is_found_by_the_systems_resolver() -> None:
     """`localhost` leads to loopback."""
-
-    async def test(_: Engine) -> None:
-        answer = await found(ServerAddresses(Endpoint("localhost", 1080), FakeClock()))
-        assert not isinstance(answer, OSError), errno.errorcode.get(answer.errno or 0)
-        assert {address[0] for _, address in answer} <= {"127.0.0.1", "::1"}
-
-    run(test)
+    answer = await found(ServerAddresses(Endpoint("localhost", 1080), FakeClock()))
+    assert not isinstance(answer, OSError), errno.errorcode.get(answer.errno or 0)
+    assert {address[0] for _, address in answer} <= {"127.0.0.1", "::1"}

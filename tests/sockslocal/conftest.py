@@ -1,0 +1,87 @@
+"""Tests may be `async`; those that ask for an engine must leave nothing in it."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from fakes import loops
+from fakes.engine import FakeClock, assert_nothing_is_left, error_log, make_engine
+from sockslocal.net.datagrams import Batch, best_batch
+from sockslocal.net.engine import Engine
+from sockslocal.net.poller import Poller, best_poller, new_loop
+
+_failed = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that is `async` in the loop of its fixtures, or in one of its own."""
+    if not inspect.iscoroutinefunction(pyfuncitem.function):
+        return None
+    names = inspect.signature(pyfuncitem.function).parameters
+    test = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names})
+    runner: Any = pyfuncitem.funcargs.get("runner", loops)
+    pyfuncitem.stash[_failed] = True
+    runner.run(test)
+    pyfuncitem.stash[_failed] = False
+    return True
+
+
+@pytest.fixture
+def runner() -> Iterator[asyncio.Runner]:
+    """The loop of a test, for fixtures that have to run something in it."""
+    with asyncio.Runner(loop_factory=new_loop) as made:
+        yield made
+
+
+@pytest.fixture
+def poller() -> Callable[[], Poller]:
+    """What the engine has; to be parametrized."""
+    return best_poller
+
+
+@pytest.fixture
+def batch() -> Callable[[], Batch]:
+    """Likewise."""
+    return best_batch
+
+
+@pytest.fixture
+def descriptors() -> int:
+    """How many the engine believes to have; to be parametrized."""
+    return 4_096
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """The engine of a test that asks for it has this clock, any other the true one."""
+    return FakeClock()
+
+
+@pytest.fixture
+def engine(
+    request: pytest.FixtureRequest,
+    runner: asyncio.Runner,
+    poller: Callable[[], Poller],
+    batch: Callable[[], Batch],
+    descriptors: int,
+) -> Iterator[Engine]:
+    """The data plane; fails a test that leaves sockets watched, pipes lent, tasks, or logged errors."""
+    clock = request.getfixturevalue("clock") if "clock" in request.fixturenames else time.monotonic
+
+    async def make() -> Engine:
+        return make_engine(poller(), batch(), clock, descriptors)
+
+    with error_log() as errors:
+        made = runner.run(make())
+        try:
+            yield made
+            if not request.node.stash.get(_failed, False):
+                runner.run(assert_nothing_is_left(made))
+                assert not errors, "\n".join(errors)
+        finally:
+            made.stop()

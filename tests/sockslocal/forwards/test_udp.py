@@ -3,12 +3,12 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from fakes.engine import POLLERS, FakeClock, run, turns, until
+from fakes.engine import POLLERS, FakeClock, turns, until
 from fakes.servers import NOBODY, Servers
 from fakes.socks5_relay import Relay
 from fakes.socks5_server import Act, FakeServer, Script, Stage, UdpFault, UdpScript
@@ -19,9 +19,8 @@ from sockslocal.config.model import UdpForwardConfig
 from sockslocal.errors import CredentialsError, ListenError
 from sockslocal.forwards.udp import UdpForward
 from sockslocal.net import broker
-from sockslocal.net.datagrams import SLOTS, Batch, PlainBatch, best_batch
+from sockslocal.net.datagrams import SLOTS, PlainBatch, best_batch
 from sockslocal.net.engine import Engine
-from sockslocal.net.poller import Poller
 from sockslocal.net.route import Route
 from sockslocal.socks5.datagram import encode_header
 from sockslocal.status import Bytes, Connections, Forward
@@ -133,264 +132,231 @@ def _relay(server: FakeServer) -> Relay:
 
 @pytest.mark.parametrize("poller", POLLERS)
 @pytest.mark.parametrize("batch", [best_batch, PlainBatch])
-def test_datagrams_are_carried_to_the_target(
-    server: FakeServer, echo: Endpoint, poller: Callable[[], Poller], batch: Callable[[], Batch]
+async def test_datagrams_are_carried_to_the_target(
+    engine: Engine, server: FakeServer, echo: Endpoint
 ) -> None:
     """And back, whole and counted; the empty one too."""
-
-    async def test(engine: Engine) -> None:
-        servers = Servers(engine, server.address)
-        forward = forward_to(engine, servers.route, echo)
-        with program(forward) as local:
-            for size in (0, 1, 512, 1400, 9000, 60_000):
-                await local.echo(bytes(size))
-            await local.echo(*(bytes([number]) for number in range(100)))
-        status = shown(forward)
-        octets = 1 + 512 + 1400 + 9000 + 60_000 + 100
-        assert (status.kind, status.connections) == ("udp", Connections(open=1, total=1, failed=0))
-        assert (status.bytes, status.dropped) == (Bytes(sent=octets, received=octets), 0)
-        assert (status.listen, status.to, status.server) == ("127.0.0.1:0", str(echo), "office")
-        forward.close()
-        await servers.closed()
-
-    run(test, poller=poller, batch=batch)
+    servers = Servers(engine, server.address)
+    forward = forward_to(engine, servers.route, echo)
+    with program(forward) as local:
+        for size in (0, 1, 512, 1400, 9000, 60_000):
+            await local.echo(bytes(size))
+        await local.echo(*(bytes([number]) for number in range(100)))
+    status = shown(forward)
+    octets = 1 + 512 + 1400 + 9000 + 60_000 + 100
+    assert (status.kind, status.connections) == ("udp", Connections(open=1, total=1, failed=0))
+    assert (status.bytes, status.dropped) == (Bytes(sent=octets, received=octets), 0)
+    assert (status.listen, status.to, status.server) == ("127.0.0.1:0", str(echo), "office")
+    forward.close()
+    await servers.closed()
 
 
-def test_each_program_gets_only_its_own(server: FakeServer, echo: Endpoint) -> None:
+async def test_each_program_gets_only_its_own(engine: Engine, server: FakeServer, echo: Endpoint) -> None:
     """Two that talk to the same target, in turns and at the same time."""
-
-    async def test(engine: Engine) -> None:
-        servers = Servers(engine, server.address)
-        forward = forward_to(engine, servers.route, echo)
-        with program(forward) as one, program(forward) as two:
-            await one.echo(b"one")
-            await two.echo(b"two")
-            numbers = [bytes([number]) for number in range(40)]
-            for number in numbers:
-                one.send(number + b"one")
-                two.send(number + b"two")
-            await until(lambda: one.collect() > 40 and two.collect() > 40, "the echoes")
-            assert one.received == [b"one", *(number + b"one" for number in numbers)]
-            assert two.received == [b"two", *(number + b"two" for number in numbers)]
-        assert shown(forward).connections == Connections(open=2, total=2, failed=0)
-        forward.close()
-        await servers.closed()
-
-    run(test)
+    servers = Servers(engine, server.address)
+    forward = forward_to(engine, servers.route, echo)
+    with program(forward) as one, program(forward) as two:
+        await one.echo(b"one")
+        await two.echo(b"two")
+        numbers = [bytes([number]) for number in range(40)]
+        for number in numbers:
+            one.send(number + b"one")
+            two.send(number + b"two")
+        await until(lambda: one.collect() > 40 and two.collect() > 40, "the echoes")
+        assert one.received == [b"one", *(number + b"one" for number in numbers)]
+        assert two.received == [b"two", *(number + b"two" for number in numbers)]
+    assert shown(forward).connections == Connections(open=2, total=2, failed=0)
+    forward.close()
+    await servers.closed()
 
 
-def test_a_range_has_a_target_for_each_port(server: FakeServer) -> None:
+async def test_a_range_has_a_target_for_each_port(engine: Engine, server: FakeServer) -> None:
     """The first port leads to the first target, and so on."""
-
-    async def test(engine: Engine) -> None:
-        servers = Servers(engine, server.address)
-        with udp_echo() as first, udp_echo() as second:
-            forward = forward_to(
-                engine, servers.route, Endpoint(*first), Endpoint(*second), listen=(ANY_PORT,) * 2
-            )
-            for index in range(2):
-                with program(forward, index) as local:
-                    await local.echo(b"ping")
-        relays = [session.relay for session in server.sessions]
-        assert [relay.received[0][0] for relay in relays if relay] == [first, second]
-        forward.close()
-        await servers.closed()
-
-    run(test)
+    servers = Servers(engine, server.address)
+    with udp_echo() as first, udp_echo() as second:
+        forward = forward_to(
+            engine, servers.route, Endpoint(*first), Endpoint(*second), listen=(ANY_PORT,) * 2
+        )
+        for index in range(2):
+            with program(forward, index) as local:
+                await local.echo(b"ping")
+    relays = [session.relay for session in server.sessions]
+    assert [relay.received[0][0] for relay in relays if relay] == [first, second]
+    forward.close()
+    await servers.closed()
 
 
-def test_many_datagrams_at_once(server: FakeServer, echo: Endpoint) -> None:
+async def test_many_datagrams_at_once(engine: Engine, server: FakeServer, echo: Endpoint) -> None:
     """More than a full batch: each goes and comes back. What comes as it is closed is left behind."""
-
-    async def test(engine: Engine) -> None:
-        servers = Servers(engine, server.address)
-        forward = forward_to(engine, servers.route, echo)
-        with program(forward) as local:
-            await local.echo(b"open")
-            local.send(*(bytes([number]) for number in range(2 * SLOTS)))
-            await until(lambda: local.collect() == 2 * SLOTS + 1, "the echoes")
-            sent = forward.sent
-            local.send(b"left behind")
-            forward.close()
-            await turns()
-            assert forward.sent == sent
-        await servers.closed()
-
-    run(test)
+    servers = Servers(engine, server.address)
+    forward = forward_to(engine, servers.route, echo)
+    with program(forward) as local:
+        await local.echo(b"open")
+        local.send(*(bytes([number]) for number in range(2 * SLOTS)))
+        await until(lambda: local.collect() == 2 * SLOTS + 1, "the echoes")
+        sent = forward.sent
+        local.send(b"left behind")
+        forward.close()
+        await turns()
+        assert forward.sent == sent
+    await servers.closed()
 
 
-def test_a_port_in_use(server: FakeServer, echo: Endpoint) -> None:
+async def test_a_port_in_use(engine: Engine, server: FakeServer, echo: Endpoint) -> None:
     """None of a range is opened then."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
 
-        async def test(engine: Engine) -> None:
-            servers = Servers(engine, server.address)
-            with pytest.raises(ListenError) as caught:
-                forward_to(
-                    engine, servers.route, echo, echo, listen=(ANY_PORT, Endpoint(*taken.getsockname()))
-                )
-            assert caught.value.problem.code == "port-in-use"
-            await servers.closed()
-
-        run(test)
+        servers = Servers(engine, server.address)
+        with pytest.raises(ListenError) as caught:
+            forward_to(engine, servers.route, echo, echo, listen=(ANY_PORT, Endpoint(*taken.getsockname())))
+        assert caught.value.problem.code == "port-in-use"
+        await servers.closed()
 
 
 # associations that end
 
 
-def test_a_new_association_is_made_for_the_same_program(server: FakeServer, echo: Endpoint) -> None:
+async def test_a_new_association_is_made_for_the_same_program(
+    engine: Engine, server: FakeServer, echo: Endpoint
+) -> None:
     """When the control connection ends, the next datagram from the same local socket works again."""
-
-    async def test(engine: Engine) -> None:
-        servers = Servers(engine, server.address)
-        forward = forward_to(engine, servers.route, echo)
-        with program(forward) as local:
-            for count in range(1, 4):
-                await local.echo(b"ping")
-                assert len(server.sessions) == count
-                end_association(server)
-                await until(lambda: shown(forward).connections.open == 0, "the flow has ended")
-                assert problem_of(forward) is None
-        forward.close()
-        await servers.closed()
-
-    run(test)
+    servers = Servers(engine, server.address)
+    forward = forward_to(engine, servers.route, echo)
+    with program(forward) as local:
+        for count in range(1, 4):
+            await local.echo(b"ping")
+            assert len(server.sessions) == count
+            end_association(server)
+            await until(lambda: shown(forward).connections.open == 0, "the flow has ended")
+            assert problem_of(forward) is None
+    forward.close()
+    await servers.closed()
 
 
-def test_a_server_that_closes_associations_is_not_stormed(server: FakeServer, echo: Endpoint) -> None:
+async def test_a_server_that_closes_associations_is_not_stormed(
+    engine: Engine, server: FakeServer, echo: Endpoint, clock: FakeClock
+) -> None:
     """However many datagrams come, it is asked at most once a second; the problem is shown, and cleared."""
-    clock = FakeClock()
     server.script = Script(udp=UdpScript(fault=UdpFault.CONTROL_CLOSED))
 
-    async def test(engine: Engine) -> None:
-        servers = Servers(engine, server.address)
-        forward = forward_to(engine, servers.route, echo)
-        with program(forward) as local:
-            for number in range(100):
-                local.send(bytes([number]))
-                await turns(2)
-            await until(lambda: problem_of(forward), "the problem is shown")
-            assert problem_of(forward) == "udp-unsupported"
-            assert len(server.sessions) == 1
-            assert shown(forward).connections == Connections(open=0, total=1, failed=1)
-            assert shown(forward).dropped + shown(forward).bytes.sent == 100  # one octet each
-            assert shown(forward).dropped >= 50
-            clock.advance(2.0)
-            server.script = Script()
-            await local.echo(b"ping")
-            assert problem_of(forward) is None
-        forward.close()
-        await servers.closed()
-
-    run(test, clock=clock)
+    servers = Servers(engine, server.address)
+    forward = forward_to(engine, servers.route, echo)
+    with program(forward) as local:
+        for number in range(100):
+            local.send(bytes([number]))
+            await turns(2)
+        await until(lambda: problem_of(forward), "the problem is shown")
+        assert problem_of(forward) == "udp-unsupported"
+        assert len(server.sessions) == 1
+        assert shown(forward).connections == Connections(open=0, total=1, failed=1)
+        assert shown(forward).dropped + shown(forward).bytes.sent == 100  # one octet each
+        assert shown(forward).dropped >= 50
+        clock.advance(2.0)
+        server.script = Script()
+        await local.echo(b"ping")
+        assert problem_of(forward) is None
+    forward.close()
+    await servers.closed()
 
 
-def test_idle_flows_end(server: FakeServer, echo: Endpoint) -> None:
+async def test_idle_flows_end(engine: Engine, server: FakeServer, echo: Endpoint, clock: FakeClock) -> None:
     """After the forward's idle time without a datagram in either direction; the next one makes a new flow."""
-    clock = FakeClock()
-
-    async def test(engine: Engine) -> None:
-        servers = Servers(engine, server.address)
-        forward = forward_to(engine, servers.route, echo, idle=5.0)
-        with program(forward) as local:
+    servers = Servers(engine, server.address)
+    forward = forward_to(engine, servers.route, echo, idle=5.0)
+    with program(forward) as local:
+        await local.echo(b"ping")
+        for _ in range(3):
+            clock.advance(4.0)
+            await turns(20)
             await local.echo(b"ping")
-            for _ in range(3):
-                clock.advance(4.0)
-                await turns(20)
-                await local.echo(b"ping")
-            assert len(server.sessions) == 1
-            clock.advance(5.0)
-            await until(lambda: shown(forward).connections.open == 0, "the flow has ended")
-            await until(lambda: server.sessions[0].finished, "the server saw the end")
-            await local.echo(b"ping")
-            assert shown(forward).connections == Connections(open=1, total=2, failed=0)
-        forward.close()
-        await servers.closed()
-
-    run(test, clock=clock)
+        assert len(server.sessions) == 1
+        clock.advance(5.0)
+        await until(lambda: shown(forward).connections.open == 0, "the flow has ended")
+        await until(lambda: server.sessions[0].finished, "the server saw the end")
+        await local.echo(b"ping")
+        assert shown(forward).connections == Connections(open=1, total=2, failed=0)
+    forward.close()
+    await servers.closed()
 
 
 @pytest.mark.parametrize("direction", ["sent", "received"])
-def test_one_direction_keeps_a_flow(server: FakeServer, echo: Endpoint, direction: str) -> None:
+async def test_one_direction_keeps_a_flow(
+    engine: Engine, server: FakeServer, echo: Endpoint, direction: str, clock: FakeClock
+) -> None:
     """Some targets never answer, and some are asked only once."""
-    clock = FakeClock()
     if direction == "sent":
         server.script = Script(udp=UdpScript(fault=UdpFault.DROP))
 
-    async def test(engine: Engine) -> None:
-        servers = Servers(engine, server.address)
-        forward = forward_to(engine, servers.route, echo, idle=5.0)
-        with program(forward) as local:
-            local.send(b"ping")
-            await until(lambda: server.sessions and server.sessions[0].relay, "there is an association")
-            await until(lambda: _relay(server).received, "the first one passed")
-            for count in range(2, 5):
-                clock.advance(4.0)
-                await turns(20)
-                if direction == "sent":
-                    local.send(b"ping")
-                    await until(lambda count=count: len(_relay(server).received) == count, "it passed")  # type: ignore[misc]
-                else:
-                    server.inject(server.sessions[0], encode_header(echo) + b"pong", from_elsewhere=False)
-                    await until(lambda count=count: local.collect() == count, "it passed")  # type: ignore[misc]
-            assert shown(forward).connections == Connections(open=1, total=1, failed=0)
-        forward.close()
-        await servers.closed()
-
-    run(test, clock=clock)
+    servers = Servers(engine, server.address)
+    forward = forward_to(engine, servers.route, echo, idle=5.0)
+    with program(forward) as local:
+        local.send(b"ping")
+        await until(lambda: server.sessions and server.sessions[0].relay, "there is an association")
+        await until(lambda: _relay(server).received, "the first one passed")
+        for count in range(2, 5):
+            clock.advance(4.0)
+            await turns(20)
+            if direction == "sent":
+                local.send(b"ping")
+                await until(lambda count=count: len(_relay(server).received) == count, "it passed")  # type: ignore[misc]
+            else:
+                server.inject(server.sessions[0], encode_header(echo) + b"pong", from_elsewhere=False)
+                await until(lambda count=count: local.collect() == count, "it passed")  # type: ignore[misc]
+        assert shown(forward).connections == Connections(open=1, total=1, failed=0)
+    forward.close()
+    await servers.closed()
 
 
-def test_what_the_program_does_not_take_is_counted(server: FakeServer, echo: Endpoint) -> None:
+class DeafBatch(PlainBatch):
+    """Delivers nothing to programs."""
+
+    def send(self, sock: socket.socket, indices: range, **options: Any) -> int:
+        return 0 if options.get("peer") else super().send(sock, indices, **options)
+
+
+@pytest.mark.parametrize("batch", [DeafBatch])
+async def test_what_the_program_does_not_take_is_counted(
+    engine: Engine, server: FakeServer, echo: Endpoint
+) -> None:
     """Its datagrams are dropped on the last few centimetres."""
-
-    class DeafBatch(PlainBatch):
-        def send(self, sock: socket.socket, indices: range, **options: Any) -> int:
-            return 0 if options.get("peer") else super().send(sock, indices, **options)
-
-    async def test(engine: Engine) -> None:
-        servers = Servers(engine, server.address)
-        forward = forward_to(engine, servers.route, echo)
-        with program(forward) as local:
-            local.send(b"ping")
-            await until(lambda: shown(forward).dropped, "it is dropped")
-            assert shown(forward).dropped == 1
-            assert shown(forward).bytes == Bytes(sent=4, received=4)
-        forward.close()
-        await servers.closed()
-
-    run(test, batch=DeafBatch)
+    servers = Servers(engine, server.address)
+    forward = forward_to(engine, servers.route, echo)
+    with program(forward) as local:
+        local.send(b"ping")
+        await until(lambda: shown(forward).dropped, "it is dropped")
+        assert shown(forward).dropped == 1
+        assert shown(forward).bytes == Bytes(sent=4, received=4)
+    forward.close()
+    await servers.closed()
 
 
-def test_many_local_ports_fill_no_table(
-    server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
+async def test_many_local_ports_fill_no_table(
+    engine: Engine, server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A spray from 5,000 ports: the tables stay bounded, and a flow in use is not evicted."""
     monkeypatch.setattr(broker, "MAX_ASSOCIATIONS", 20)
 
-    async def test(engine: Engine) -> None:
-        servers = Servers(engine, server.address)
-        forward = forward_to(engine, servers.route, echo)
-        with program(forward) as local:
-            await local.echo(b"ping")
-            for number in range(5_000):
-                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-                    other.bind((f"127.0.{number // 200}.{1 + number % 200}", 0))
-                    other.sendto(b"spray", local.address)
-                if number % 50 == 0:
-                    await turns(1)
-                    await local.echo(bytes([number // 50]))
-            assert shown(forward).connections.open <= 20
-            assert len(forward._listeners[0].sessions) <= 20
-            assert servers["office"].broker.associations <= 20
-            assert problem_of(forward) == "udp-flows-exhausted"
-            assert shown(forward).dropped > 4_000
-            assert len(server.sessions) <= 20
-            await local.echo(b"pong")
-        forward.close()
-        await servers.closed()
-
-    run(test)
+    servers = Servers(engine, server.address)
+    forward = forward_to(engine, servers.route, echo)
+    with program(forward) as local:
+        await local.echo(b"ping")
+        for number in range(5_000):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+                other.bind((f"127.0.{number // 200}.{1 + number % 200}", 0))
+                other.sendto(b"spray", local.address)
+            if number % 50 == 0:
+                await turns(1)
+                await local.echo(bytes([number // 50]))
+        assert shown(forward).connections.open <= 20
+        assert len(forward._listeners[0].sessions) <= 20
+        assert servers["office"].broker.associations <= 20
+        assert problem_of(forward) == "udp-flows-exhausted"
+        assert shown(forward).dropped > 4_000
+        assert len(server.sessions) <= 20
+        await local.echo(b"pong")
+    forward.close()
+    await servers.closed()
 
 
 # what is not carried
@@ -405,24 +371,21 @@ def test_many_local_ports_fill_no_table(
         UdpScript(fault=UdpFault.TRUNCATED),
     ],
 )
-def test_what_comes_from_elsewhere_is_dropped_and_counted(
-    server: FakeServer, echo: Endpoint, script: UdpScript
+async def test_what_comes_from_elsewhere_is_dropped_and_counted(
+    engine: Engine, server: FakeServer, echo: Endpoint, script: UdpScript
 ) -> None:
     """The program hears nothing of it."""
     server.script = Script(udp=script)
 
-    async def test(engine: Engine) -> None:
-        servers = Servers(engine, server.address)
-        forward = forward_to(engine, servers.route, echo)
-        with program(forward) as local:
-            local.send(b"one", b"two")
-            await until(lambda: shown(forward).dropped == 2, "both are dropped")
-            assert local.collect() == 0
-            assert shown(forward).bytes == Bytes(sent=6, received=0)
-        forward.close()
-        await servers.closed()
-
-    run(test)
+    servers = Servers(engine, server.address)
+    forward = forward_to(engine, servers.route, echo)
+    with program(forward) as local:
+        local.send(b"one", b"two")
+        await until(lambda: shown(forward).dropped == 2, "both are dropped")
+        assert local.collect() == 0
+        assert shown(forward).bytes == Bytes(sent=6, received=0)
+    forward.close()
+    await servers.closed()
 
 
 @pytest.mark.parametrize(
@@ -434,244 +397,215 @@ def test_what_comes_from_elsewhere_is_dropped_and_counted(
         (Script(bound_host="127.0.0.3"), "udp-relay-invalid"),
     ],
 )
-def test_a_server_without_udp_is_shown(server: FakeServer, echo: Endpoint, script: Script, code: str) -> None:
+async def test_a_server_without_udp_is_shown(
+    engine: Engine, server: FakeServer, echo: Endpoint, script: Script, code: str
+) -> None:
     """In the server's rung and as the forward's problem, with a remedy, instead of hanging."""
     server.script = script
 
-    async def test(engine: Engine) -> None:
-        servers = Servers(engine, server.address)
-        forward = forward_to(engine, servers.route, echo)
-        other = forward_to(engine, servers.route, echo)
-        with program(forward) as local:
-            local.send(b"ping")
-            await until(lambda: shown(forward).connections.failed, "it failed")
-            for shows in (forward, other):
-                problem = shown(shows).problem
-                assert problem is not None
-                assert problem.code == code
-                assert problem.remedy
-            assert servers["office"].snapshot().udp == "none"
-            assert local.collect() == 0
-        forward.close()
-        other.close()
-        await servers.closed()
-
-    run(test)
-
-
-def test_udp_switched_off_is_shown_from_the_start(server: FakeServer, echo: Endpoint) -> None:
-    """No association is ever tried; datagrams are dropped and counted, and the remedy says what to change."""
-
-    async def test(engine: Engine) -> None:
-        servers = Servers(engine, server.address, udp="off")
-        forward = forward_to(engine, servers.route, echo)
-        problem = shown(forward).problem
-        assert problem is not None
-        assert problem.remedy == 'set udp = "auto" in [server.office]'
-        with program(forward) as local:
-            local.send(b"one", b"two")
-            await until(lambda: shown(forward).dropped == 2, "dropped")
-        assert problem_of(forward) == "udp-off"
-        assert shown(forward).connections == Connections()
-        assert server.sessions == []
+    servers = Servers(engine, server.address)
+    forward = forward_to(engine, servers.route, echo)
+    other = forward_to(engine, servers.route, echo)
+    with program(forward) as local:
+        local.send(b"ping")
+        await until(lambda: shown(forward).connections.failed, "it failed")
+        for shows in (forward, other):
+            problem = shown(shows).problem
+            assert problem is not None
+            assert problem.code == code
+            assert problem.remedy
         assert servers["office"].snapshot().udp == "none"
-        forward.close()
-        await servers.closed()
+        assert local.collect() == 0
+    forward.close()
+    other.close()
+    await servers.closed()
 
-    run(test)
+
+async def test_udp_switched_off_is_shown_from_the_start(
+    engine: Engine, server: FakeServer, echo: Endpoint
+) -> None:
+    """No association is ever tried; datagrams are dropped and counted, and the remedy says what to change."""
+    servers = Servers(engine, server.address, udp="off")
+    forward = forward_to(engine, servers.route, echo)
+    problem = shown(forward).problem
+    assert problem is not None
+    assert problem.remedy == 'set udp = "auto" in [server.office]'
+    with program(forward) as local:
+        local.send(b"one", b"two")
+        await until(lambda: shown(forward).dropped == 2, "dropped")
+    assert problem_of(forward) == "udp-off"
+    assert shown(forward).connections == Connections()
+    assert server.sessions == []
+    assert servers["office"].snapshot().udp == "none"
+    forward.close()
+    await servers.closed()
 
 
-def test_a_server_that_is_down_and_returns(
-    server: FakeServer, echo: Endpoint, caplog: pytest.LogCaptureFixture
+async def test_a_server_that_is_down_and_returns(
+    engine: Engine, server: FakeServer, echo: Endpoint, caplog: pytest.LogCaptureFixture, clock: FakeClock
 ) -> None:
     """Its problem is shown, and logged once; when it has returned the same program is served again."""
     caplog.set_level(logging.INFO)
-    clock = FakeClock()
     server.stop()
 
-    async def test(engine: Engine) -> None:
-        servers = Servers(engine, server.address)
-        forward = forward_to(engine, servers.route, echo)
-        with program(forward) as local:
-            for _ in range(5):
-                local.send(b"lost")
-                await until(lambda: problem_of(forward) == "server-unreachable", "the problem is shown")
-                await turns()
-                clock.advance(1.25)
-            assert servers["office"].snapshot().udp == "unknown"
-            assert caplog.text.count("! forward game: ") == 1
-            server.start()
-            await local.echo(b"ping")
-            assert problem_of(forward) is None
-        forward.close()
-        await servers.closed()
-
-    run(test, clock=clock)
-
-
-def test_a_password_that_is_not_there_yet_blackholes_nobody(server: FakeServer, echo: Endpoint) -> None:
-    """Datagrams are dropped while the keyring is locked; once it is not, those of the same program pass."""
-    clock = FakeClock()
-
-    async def test(engine: Engine) -> None:
-        servers = Servers(engine, server.address)
-        login = servers["office"].way.login
-        login.settle(CredentialsError.of("needs-unlock", server="office", reason="is locked"))
-        forward = forward_to(engine, servers.route, echo)
-        with program(forward) as local:
-            local.send(b"one")
-            await until(lambda: problem_of(forward) == "needs-unlock", "the problem is shown")
-            assert shown(forward).connections == Connections()
-            login.settle(None)
-            clock.advance(1.25)
-            await local.echo(b"ping")
-            assert problem_of(forward) is None
-        forward.close()
-        await servers.closed()
-
-    run(test, clock=clock)
-
-
-def test_the_second_server_is_taken_when_the_first_is_down(server: FakeServer, echo: Endpoint) -> None:
-    """From the next datagram on."""
-
-    async def test(engine: Engine) -> None:
-        servers = Servers(engine, NOBODY, server.address)
-        forward = forward_to(engine, servers.route, echo)
-        with program(forward) as local:
+    servers = Servers(engine, server.address)
+    forward = forward_to(engine, servers.route, echo)
+    with program(forward) as local:
+        for _ in range(5):
             local.send(b"lost")
-            await until(lambda: problem_of(forward) == "server-unreachable", "the first is down")
-            await local.echo(b"ping")
-            assert problem_of(forward) is None
-            assert shown(forward).server == "home"
-        forward.close()
-        await servers.closed()
+            await until(lambda: problem_of(forward) == "server-unreachable", "the problem is shown")
+            await turns()
+            clock.advance(1.25)
+        assert servers["office"].snapshot().udp == "unknown"
+        assert caplog.text.count("! forward game: ") == 1
+        server.start()
+        await local.echo(b"ping")
+        assert problem_of(forward) is None
+    forward.close()
+    await servers.closed()
 
-    run(test)
+
+async def test_a_password_that_is_not_there_yet_blackholes_nobody(
+    engine: Engine, server: FakeServer, echo: Endpoint, clock: FakeClock
+) -> None:
+    """Datagrams are dropped while the keyring is locked; once it is not, those of the same program pass."""
+    servers = Servers(engine, server.address)
+    login = servers["office"].way.login
+    login.settle(CredentialsError.of("needs-unlock", server="office", reason="is locked"))
+    forward = forward_to(engine, servers.route, echo)
+    with program(forward) as local:
+        local.send(b"one")
+        await until(lambda: problem_of(forward) == "needs-unlock", "the problem is shown")
+        assert shown(forward).connections == Connections()
+        login.settle(None)
+        clock.advance(1.25)
+        await local.echo(b"ping")
+        assert problem_of(forward) is None
+    forward.close()
+    await servers.closed()
+
+
+async def test_the_second_server_is_taken_when_the_first_is_down(
+    engine: Engine, server: FakeServer, echo: Endpoint
+) -> None:
+    """From the next datagram on."""
+    servers = Servers(engine, NOBODY, server.address)
+    forward = forward_to(engine, servers.route, echo)
+    with program(forward) as local:
+        local.send(b"lost")
+        await until(lambda: problem_of(forward) == "server-unreachable", "the first is down")
+        await local.echo(b"ping")
+        assert problem_of(forward) is None
+        assert shown(forward).server == "home"
+    forward.close()
+    await servers.closed()
 
 
 # switching
 
 
-def test_closing_ends_flows_and_frees_the_port(server: FakeServer, echo: Endpoint) -> None:
+async def test_closing_ends_flows_and_frees_the_port(
+    engine: Engine, server: FakeServer, echo: Endpoint
+) -> None:
     """Off, then on again on the same port, for the same program."""
-
-    async def test(engine: Engine) -> None:
-        servers = Servers(engine, server.address)
-        forward = forward_to(engine, servers.route, echo)
-        with program(forward) as local, program(forward) as waiting:
-            await local.echo(b"ping")
-            server.script = Script(at=Stage.REPLY, act=Act.STALL)
-            waiting.send(b"waits")
-            await until(lambda: shown(forward).connections.open == 2, "both")
-            forward.close()
-            assert shown(forward).connections.open == 0
-            await until(
-                lambda: all(session.finished for session in server.sessions), "the server saw the ends"
-            )
-            server.script = Script()
-            again = forward_to(engine, servers.route, echo, listen=(Endpoint(*local.address),))
-            await local.echo(b"pong")
-        again.close()
+    servers = Servers(engine, server.address)
+    forward = forward_to(engine, servers.route, echo)
+    with program(forward) as local, program(forward) as waiting:
+        await local.echo(b"ping")
+        server.script = Script(at=Stage.REPLY, act=Act.STALL)
+        waiting.send(b"waits")
+        await until(lambda: shown(forward).connections.open == 2, "both")
         forward.close()
-        await servers.closed()
+        assert shown(forward).connections.open == 0
+        await until(lambda: all(session.finished for session in server.sessions), "the server saw the ends")
+        server.script = Script()
+        again = forward_to(engine, servers.route, echo, listen=(Endpoint(*local.address),))
+        await local.echo(b"pong")
+    again.close()
+    forward.close()
+    await servers.closed()
 
-    run(test)
 
-
-def test_what_waits_for_an_association_that_fails_is_not_sent(server: FakeServer, echo: Endpoint) -> None:
+async def test_what_waits_for_an_association_that_fails_is_not_sent(
+    engine: Engine, server: FakeServer, echo: Endpoint
+) -> None:
     """It counts as dropped."""
     server.script = Script(at=Stage.REPLY, act=Act.STALL)
 
-    async def test(engine: Engine) -> None:
-        servers = Servers(engine, server.address)
-        forward = forward_to(engine, servers.route, echo)
-        with program(forward) as local:
-            local.send(b"one", b"two", b"three")
-            await until(lambda: server.sessions and server.sessions[0].segments, "they wait")
-            assert shown(forward).bytes == Bytes(sent=0, received=0)
-            await servers.closed()
-            assert shown(forward).bytes == Bytes(sent=0, received=0)
-            assert shown(forward).dropped == 3
-        forward.close()
-
-    run(test)
+    servers = Servers(engine, server.address)
+    forward = forward_to(engine, servers.route, echo)
+    with program(forward) as local:
+        local.send(b"one", b"two", b"three")
+        await until(lambda: server.sessions and server.sessions[0].segments, "they wait")
+        assert shown(forward).bytes == Bytes(sent=0, received=0)
+        await servers.closed()
+        assert shown(forward).bytes == Bytes(sent=0, received=0)
+        assert shown(forward).dropped == 3
+    forward.close()
 
 
-def test_what_cannot_be_watched_is_not_listened_on(
-    server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
+async def test_what_cannot_be_watched_is_not_listened_on(
+    engine: Engine, server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The forward is open as a whole or not at all; nothing of it is left open."""
+    servers = Servers(engine, server.address)
+    watch, watched = engine.poller._watch, list[socket.socket]()
 
-    async def test(engine: Engine) -> None:
-        servers = Servers(engine, server.address)
-        watch, watched = engine.poller._watch, list[socket.socket]()
+    def full(sock: socket.socket) -> None:
+        watched.append(sock)
+        if len(watched) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        watch(sock)
 
-        def full(sock: socket.socket) -> None:
-            watched.append(sock)
-            if len(watched) == 2:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            watch(sock)
-
-        monkeypatch.setattr(engine.poller, "_watch", full)
-        with pytest.raises(ListenError, match="no more sockets can be watched"):
-            forward_to(engine, servers.route, echo, echo, echo, listen=(ANY_PORT,) * 3)
-        assert [sock.fileno() for sock in watched] == [-1, -1]
-        assert engine.poller.watched == 0
-        await servers.closed()
-
-    run(test)
+    monkeypatch.setattr(engine.poller, "_watch", full)
+    with pytest.raises(ListenError, match="no more sockets can be watched"):
+        forward_to(engine, servers.route, echo, echo, echo, listen=(ANY_PORT,) * 3)
+    assert [sock.fileno() for sock in watched] == [-1, -1]
+    assert engine.poller.watched == 0
+    await servers.closed()
 
 
-def test_a_forward_that_is_closed_has_no_problem(echo: Endpoint) -> None:
+async def test_a_forward_that_is_closed_has_no_problem(engine: Engine, echo: Endpoint) -> None:
     """What failed while it was open is not shown of one that is off, nor when it is on again."""
-
-    async def test(engine: Engine) -> None:
-        servers = Servers(engine, NOBODY)
-        forward = forward_to(engine, servers.route, echo)
-        with program(forward) as local:
-            local.send(b"ping")
-            await until(lambda: problem_of(forward) == "server-unreachable", "it is shown")
-        forward.close()
-        assert problem_of(forward) is None
-        await servers.closed()
-
-    run(test)
+    servers = Servers(engine, NOBODY)
+    forward = forward_to(engine, servers.route, echo)
+    with program(forward) as local:
+        local.send(b"ping")
+        await until(lambda: problem_of(forward) == "server-unreachable", "it is shown")
+    forward.close()
+    assert problem_of(forward) is None
+    await servers.closed()
 
 
-def test_flows_move_to_a_server_that_was_replaced(server: FakeServer, echo: Endpoint) -> None:
+async def test_flows_move_to_a_server_that_was_replaced(
+    engine: Engine, server: FakeServer, echo: Endpoint
+) -> None:
     """The old one ends its associations; the next datagram goes by the new one."""
     with FakeServer() as other:
-
-        async def test(engine: Engine) -> None:
-            servers = Servers(engine, server.address)
-            forward = forward_to(engine, servers.route, echo)
-            with program(forward) as local:
-                await local.echo(b"ping")
-                await servers.closed()
-                assert shown(forward).connections.open == 0
-                servers.update(Servers(engine, other.address))
-                await local.echo(b"pong")
-            assert (len(server.sessions), len(other.sessions)) == (1, 1)
-            forward.close()
-            await servers.closed()
-
-        run(test)
-
-
-def test_a_session_without_flow_takes_nothing(server: FakeServer, echo: Endpoint) -> None:
-    """One whose flow has just been lost counts what it is given as dropped."""
-
-    async def test(engine: Engine) -> None:
         servers = Servers(engine, server.address)
         forward = forward_to(engine, servers.route, echo)
         with program(forward) as local:
             await local.echo(b"ping")
-            (session,) = forward._listeners[0].sessions.values()
-            session.lost(None)
-            count: Any = session.send(engine.batch, range(1))
-            assert count == 0
+            await servers.closed()
+            assert shown(forward).connections.open == 0
+            servers.update(Servers(engine, other.address))
+            await local.echo(b"pong")
+        assert (len(server.sessions), len(other.sessions)) == (1, 1)
         forward.close()
         await servers.closed()
 
-    run(test)
+
+async def test_a_session_without_flow_takes_nothing(
+    engine: Engine, server: FakeServer, echo: Endpoint
+) -> None:
+    """One whose flow has just been lost counts what it is given as dropped."""
+    servers = Servers(engine, server.address)
+    forward = forward_to(engine, servers.route, echo)
+    with program(forward) as local:
+        await local.echo(b"ping")
+        (session,) = forward._listeners[0].sessions.values()
+        session.lost(None)
+        count: Any = session.send(engine.batch, range(1))
+        assert count == 0
+    forward.close()
+    await servers.closed()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fakes.engine import POLLERS, FakeClock, run, turns, until, way_to
+from fakes.engine import POLLERS, FakeClock, turns, until, way_to
 from fakes.flows import FakeReceiver
 from fakes.raw_server import exactly, raw_server, send_with_fin, until_end
 from fakes.socks5_server import Act, FakeServer, Script, Session, Stage, UdpFault, UdpScript
@@ -19,7 +19,7 @@ from sockslocal.net.associations import ASSOCIATE, MAX_WAITING, MAX_WAITING_OCTE
 from sockslocal.net.datagrams import SLOTS, Batch, PlainBatch, best_batch
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.engine import Engine
-from sockslocal.net.poller import READABLE, Poller
+from sockslocal.net.poller import READABLE
 from sockslocal.net.server_addresses import ServerAddresses
 from sockslocal.socks5.datagram import encode_header
 
@@ -122,146 +122,123 @@ def in_server(server: FakeServer, act: Callable[[], object]) -> None:
 
 @pytest.mark.parametrize("poller", POLLERS)
 @pytest.mark.parametrize("batch", [best_batch, PlainBatch])
-def test_datagrams_pass_both_ways(
-    server: FakeServer, echo: Endpoint, poller: Callable[[], Poller], batch: Callable[[], Batch]
-) -> None:
+async def test_datagrams_pass_both_ways(engine: Engine, server: FakeServer, echo: Endpoint) -> None:
     """Whole, with the target's header there and without it back; the empty one too."""
-
-    async def test(engine: Engine) -> None:
-        made = make(engine, server.address, echo)
-        for payload in (b"ping", b"", bytes(1400), bytes(60_000)):
-            assert await made.echo(payload) == payload
-        assert (made.owner.openings, made.owner.proofs, made.receiver.openings) == (1, 1, 1)
-        relay = session_of(server).relay
-        assert relay is not None
-        assert [target for target, _ in relay.received] == [echo] * 4
-        made.flow.touch()
-        assert made.owner.uses == 1
-        made.flow.close()
-        await until(lambda: session_of(server).finished, "the server saw the end")
-        assert made.receiver.losses == []
-
-    run(test, poller=poller, batch=batch)
+    made = make(engine, server.address, echo)
+    for payload in (b"ping", b"", bytes(1400), bytes(60_000)):
+        assert await made.echo(payload) == payload
+    assert (made.owner.openings, made.owner.proofs, made.receiver.openings) == (1, 1, 1)
+    relay = session_of(server).relay
+    assert relay is not None
+    assert [target for target, _ in relay.received] == [echo] * 4
+    made.flow.touch()
+    assert made.owner.uses == 1
+    made.flow.close()
+    await until(lambda: session_of(server).finished, "the server saw the end")
+    assert made.receiver.losses == []
 
 
-def test_a_batch_is_sent_behind_the_header(server: FakeServer, echo: Endpoint) -> None:
+async def test_a_batch_is_sent_behind_the_header(engine: Engine, server: FakeServer, echo: Endpoint) -> None:
     """Before the association is there, and after: in the same order, each datagram by itself."""
     payloads = [bytes([number]) * number for number in range(10)]
 
-    async def test(engine: Engine) -> None:
-        made = make(engine, server.address, echo)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
-            listener.bind(("127.0.0.1", 0))
-            listener.setblocking(False)
-            for _ in range(2):
-                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as program:
-                    for payload in payloads:
-                        program.sendto(payload, listener.getsockname())
-                count = engine.batch.receive(listener)
-                assert made.flow.send(engine.batch, range(count)) == len(payloads)
-                await opened(made)
-        await until(lambda: len(made.receiver.payloads) == 2 * len(payloads), "all echoes")
-        assert made.receiver.payloads == payloads * 2
-        assert made.receiver.octets_sent == 2 * sum(map(len, payloads))
-        made.flow.close()
-
-    run(test)
+    made = make(engine, server.address, echo)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.setblocking(False)
+        for _ in range(2):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as program:
+                for payload in payloads:
+                    program.sendto(payload, listener.getsockname())
+            count = engine.batch.receive(listener)
+            assert made.flow.send(engine.batch, range(count)) == len(payloads)
+            await opened(made)
+    await until(lambda: len(made.receiver.payloads) == 2 * len(payloads), "all echoes")
+    assert made.receiver.payloads == payloads * 2
+    assert made.receiver.octets_sent == 2 * sum(map(len, payloads))
+    made.flow.close()
 
 
-def test_the_oldest_that_wait_are_dropped(server: FakeServer, echo: Endpoint) -> None:
+async def test_the_oldest_that_wait_are_dropped(engine: Engine, server: FakeServer, echo: Endpoint) -> None:
     """So many datagrams and no more wait for the association; only what goes counts as sent."""
-
-    async def test(engine: Engine) -> None:
-        made = make(engine, server.address, echo)
-        for number in range(MAX_WAITING + 5):
-            assert made.flow.send_payload(bytes([number]))
-        assert made.receiver.octets_sent == 0
-        await until(lambda: len(made.receiver.payloads) == MAX_WAITING, "the echoes")
-        assert made.receiver.payloads == [bytes([number]) for number in range(5, MAX_WAITING + 5)]
-        assert (made.receiver.octets_sent, made.receiver.drops) == (MAX_WAITING, 0)
-        made.flow.close()
-
-    run(test)
+    made = make(engine, server.address, echo)
+    for number in range(MAX_WAITING + 5):
+        assert made.flow.send_payload(bytes([number]))
+    assert made.receiver.octets_sent == 0
+    await until(lambda: len(made.receiver.payloads) == MAX_WAITING, "the echoes")
+    assert made.receiver.payloads == [bytes([number]) for number in range(5, MAX_WAITING + 5)]
+    assert (made.receiver.octets_sent, made.receiver.drops) == (MAX_WAITING, 0)
+    made.flow.close()
 
 
 @pytest.mark.parametrize("closed", [True, False])
-def test_what_still_waits_at_the_end_is_dropped(server: FakeServer, echo: Endpoint, *, closed: bool) -> None:
+async def test_what_still_waits_at_the_end_is_dropped(
+    engine: Engine, server: FakeServer, echo: Endpoint, *, closed: bool
+) -> None:
     """And counted: where the association fails, and where its flow is closed before it is there."""
     act = Act.STALL if closed else Act.CLOSE
     server.script = Script(at=Stage.REPLY, act=act)
 
-    async def test(engine: Engine) -> None:
-        made = make(engine, server.address, echo)
-        for _ in range(3):
-            assert made.flow.send_payload(b"ping")
-        if closed:
-            made.flow.close()
-        else:
-            await lost(made)
-        assert (made.receiver.octets_sent, made.receiver.drops) == (0, 3)
-
-    run(test)
-
-
-def test_one_that_waits_and_cannot_go_is_dropped(server: FakeServer, echo: Endpoint) -> None:
-    """Such as one that is too large; those behind it go."""
-
-    async def test(engine: Engine) -> None:
-        made = make(engine, server.address, echo)
-        assert made.flow.send_payload(bytes(65_500))  # 3 more than UDP bears, with its header
-        assert await made.echo(b"ping") == b"ping"
-        assert (made.receiver.octets_sent, made.receiver.drops) == (4, 1)
+    made = make(engine, server.address, echo)
+    for _ in range(3):
+        assert made.flow.send_payload(b"ping")
+    if closed:
         made.flow.close()
+    else:
+        await lost(made)
+    assert (made.receiver.octets_sent, made.receiver.drops) == (0, 3)
 
-    run(test)
+
+async def test_one_that_waits_and_cannot_go_is_dropped(
+    engine: Engine, server: FakeServer, echo: Endpoint
+) -> None:
+    """Such as one that is too large; those behind it go."""
+    made = make(engine, server.address, echo)
+    assert made.flow.send_payload(bytes(65_500))  # 3 more than UDP bears, with its header
+    assert await made.echo(b"ping") == b"ping"
+    assert (made.receiver.octets_sent, made.receiver.drops) == (4, 1)
+    made.flow.close()
 
 
-def test_what_waits_is_bounded_in_octets_too(server: FakeServer, echo: Endpoint) -> None:
+async def test_what_waits_is_bounded_in_octets_too(
+    engine: Engine, server: FakeServer, echo: Endpoint
+) -> None:
     """Large datagrams push out older ones sooner, but the newest waits whatever its size."""
     large = MAX_WAITING_OCTETS - 100
 
-    async def test(engine: Engine) -> None:
-        made = make(engine, server.address, echo)
-        wait = made.association._wait
-        assert [wait(bytes(1000)) for _ in range(3)] == [1, 1, 1]
-        assert wait(bytes(large)) == -2
-        assert wait(bytes(MAX_WAITING_OCTETS + 1)) == 0
-        assert wait(bytes(1)) == 0
-        assert [len(datagram) for datagram in made.association._waiting] == [1]
-        made.flow.close()
-
-    run(test)
+    made = make(engine, server.address, echo)
+    wait = made.association._wait
+    assert [wait(bytes(1000)) for _ in range(3)] == [1, 1, 1]
+    assert wait(bytes(large)) == -2
+    assert wait(bytes(MAX_WAITING_OCTETS + 1)) == 0
+    assert wait(bytes(1)) == 0
+    assert [len(datagram) for datagram in made.association._waiting] == [1]
+    made.flow.close()
 
 
-def test_a_datagram_that_does_not_fit_is_dropped(server: FakeServer, echo: Endpoint) -> None:
+async def test_a_datagram_that_does_not_fit_is_dropped(
+    engine: Engine, server: FakeServer, echo: Endpoint
+) -> None:
     """With its header it is too large for UDP; the association lives on."""
-
-    async def test(engine: Engine) -> None:
-        made = make(engine, server.address, echo)
-        await opened(made)
-        assert not made.flow.send_payload(bytes(65_507))
-        assert await made.echo(b"ping") == b"ping"
-        made.flow.close()
-
-    run(test)
+    made = make(engine, server.address, echo)
+    await opened(made)
+    assert not made.flow.send_payload(bytes(65_507))
+    assert await made.echo(b"ping") == b"ping"
+    made.flow.close()
 
 
 # who may send to us, and what
 
 
 @pytest.mark.parametrize("batch", [best_batch, PlainBatch])
-def test_other_senders_are_not_heard(server: FakeServer, echo: Endpoint, batch: Callable[[], Batch]) -> None:
+async def test_other_senders_are_not_heard(engine: Engine, server: FakeServer, echo: Endpoint) -> None:
     """Valid datagrams from another port of the server reach nobody."""
-
-    async def test(engine: Engine) -> None:
-        made = make(engine, server.address, echo)
-        assert await made.echo(b"first") == b"first"
-        server.inject(session_of(server), encode_header(echo) + b"forged", from_elsewhere=True)
-        assert await made.echo(b"second") == b"second"
-        assert (made.receiver.payloads, made.receiver.drops) == ([b"first", b"second"], 0)
-        made.flow.close()
-
-    run(test, batch=batch)
+    made = make(engine, server.address, echo)
+    assert await made.echo(b"first") == b"first"
+    server.inject(session_of(server), encode_header(echo) + b"forged", from_elsewhere=True)
+    assert await made.echo(b"second") == b"second"
+    assert (made.receiver.payloads, made.receiver.drops) == ([b"first", b"second"], 0)
+    made.flow.close()
 
 
 @pytest.mark.parametrize(
@@ -279,92 +256,78 @@ def test_other_senders_are_not_heard(server: FakeServer, echo: Endpoint, batch: 
     ],
 )
 @pytest.mark.parametrize("batch", [best_batch, PlainBatch])
-def test_what_is_not_from_the_remote_is_dropped(
-    server: FakeServer, datagram: bytes, batch: Callable[[], Batch]
+async def test_what_is_not_from_the_remote_is_dropped(
+    engine: Engine, server: FakeServer, datagram: bytes
 ) -> None:
     """It is counted, and those before and after it are delivered."""
     remote = Endpoint("127.0.0.1", 7)
     good = encode_header(remote)
 
-    async def test(engine: Engine) -> None:
-        made = make(engine, server.address, remote)
-        await opened(made)
-        made.flow.send_payload(b"so that the server knows where we are")
-        await until(lambda: session_of(server).relay.client, "known")  # type: ignore[union-attr]
-        for each in (good + b"before", datagram, good + b"after"):
-            server.inject(session_of(server), each, from_elsewhere=False)
-        await until(lambda: len(made.receiver.payloads) == 2, "the good ones")
-        assert (made.receiver.payloads, made.receiver.drops) == ([b"before", b"after"], 1)
-        made.flow.close()
-
-    run(test, batch=batch)
+    made = make(engine, server.address, remote)
+    await opened(made)
+    made.flow.send_payload(b"so that the server knows where we are")
+    await until(lambda: session_of(server).relay.client, "known")  # type: ignore[union-attr]
+    for each in (good + b"before", datagram, good + b"after"):
+        server.inject(session_of(server), each, from_elsewhere=False)
+    await until(lambda: len(made.receiver.payloads) == 2, "the good ones")
+    assert (made.receiver.payloads, made.receiver.drops) == ([b"before", b"after"], 1)
+    made.flow.close()
 
 
-def test_a_name_is_answered_by_its_address(server: FakeServer, echo: Endpoint) -> None:
+async def test_a_name_is_answered_by_its_address(engine: Engine, server: FakeServer, echo: Endpoint) -> None:
     """The server resolves it, and its answers name what it found; only the port must be the same."""
     server.names["echo.test"] = (echo.host, 0)
 
-    async def test(engine: Engine) -> None:
-        made = make(engine, server.address, Endpoint("echo.test", echo.port))
-        assert await made.echo(b"ping") == b"ping"
-        session = session_of(server)
-        others = (("192.0.2.1", echo.port), ("192.0.2.1", echo.port + 1), ("echo.test", echo.port))
-        for host, port in others:
-            server.inject(
-                session, b"\0\0\0" + address_octets(host, port) + host.encode(), from_elsewhere=False
-            )
-        await until(lambda: len(made.receiver.payloads) == 3, "both")
-        assert made.receiver.payloads == [b"ping", b"192.0.2.1", b"echo.test"]
-        assert made.receiver.drops == 1
-        assert session.relay is not None
-        assert session.relay.received == [(("echo.test", echo.port), b"ping")]
-        made.flow.close()
-
-    run(test)
+    made = make(engine, server.address, Endpoint("echo.test", echo.port))
+    assert await made.echo(b"ping") == b"ping"
+    session = session_of(server)
+    others = (("192.0.2.1", echo.port), ("192.0.2.1", echo.port + 1), ("echo.test", echo.port))
+    for host, port in others:
+        server.inject(session, b"\0\0\0" + address_octets(host, port) + host.encode(), from_elsewhere=False)
+    await until(lambda: len(made.receiver.payloads) == 3, "both")
+    assert made.receiver.payloads == [b"ping", b"192.0.2.1", b"echo.test"]
+    assert made.receiver.drops == 1
+    assert session.relay is not None
+    assert session.relay.received == [(("echo.test", echo.port), b"ping")]
+    made.flow.close()
 
 
-def test_a_receiver_may_close_the_flow_while_it_receives(server: FakeServer) -> None:
+async def test_a_receiver_may_close_the_flow_while_it_receives(engine: Engine, server: FakeServer) -> None:
     """What lies behind in the same batch is nobody's then."""
     remote = Endpoint("127.0.0.1", 7)
 
-    async def test(engine: Engine) -> None:
-        made = make(engine, server.address, remote)
-        await opened(made)
-        made.flow.send_payload(b"so that the server knows where we are")
-        await until(lambda: session_of(server).relay.client, "known")  # type: ignore[union-attr]
-        seen: list[range] = []
+    made = make(engine, server.address, remote)
+    await opened(made)
+    made.flow.send_payload(b"so that the server knows where we are")
+    await until(lambda: session_of(server).relay.client, "known")  # type: ignore[union-attr]
+    seen: list[range] = []
 
-        def close_at_once(batch: Batch, indices: range, skip: int) -> None:
-            seen.append(indices)
-            made.flow.close()
+    def close_at_once(batch: Batch, indices: range, skip: int) -> None:
+        seen.append(indices)
+        made.flow.close()
 
-        made.receiver.received = close_at_once  # type: ignore[method-assign]
-        header = encode_header(remote)
-        for datagram in (header + b"1", header + b"2", b"between", header + b"3"):
-            server.inject(session_of(server), datagram, from_elsewhere=False)
-        await until(lambda: session_of(server).finished, "closed")
-        assert len(seen) == 1
-
-    run(test)
+    made.receiver.received = close_at_once  # type: ignore[method-assign]
+    header = encode_header(remote)
+    for datagram in (header + b"1", header + b"2", b"between", header + b"3"):
+        server.inject(session_of(server), datagram, from_elsewhere=False)
+    await until(lambda: session_of(server).finished, "closed")
+    assert len(seen) == 1
 
 
-def test_many_datagrams_at_once(server: FakeServer) -> None:
+async def test_many_datagrams_at_once(engine: Engine, server: FakeServer) -> None:
     """More than a few full batches: each comes, in order."""
     remote = Endpoint("127.0.0.1", 7)
 
-    async def test(engine: Engine) -> None:
-        made = make(engine, server.address, remote)
-        await opened(made)
-        made.flow.send_payload(b"so that the server knows where we are")
-        await until(lambda: session_of(server).relay.client, "known")  # type: ignore[union-attr]
-        payloads = [number.to_bytes(2, "big") for number in range(5 * SLOTS)]
-        for payload in payloads:
-            server.inject(session_of(server), encode_header(remote) + payload, from_elsewhere=False)
-        await until(lambda: len(made.receiver.payloads) == len(payloads), "all")
-        assert made.receiver.payloads == payloads
-        made.flow.close()
-
-    run(test)
+    made = make(engine, server.address, remote)
+    await opened(made)
+    made.flow.send_payload(b"so that the server knows where we are")
+    await until(lambda: session_of(server).relay.client, "known")  # type: ignore[union-attr]
+    payloads = [number.to_bytes(2, "big") for number in range(5 * SLOTS)]
+    for payload in payloads:
+        server.inject(session_of(server), encode_header(remote) + payload, from_elsewhere=False)
+    await until(lambda: len(made.receiver.payloads) == len(payloads), "all")
+    assert made.receiver.payloads == payloads
+    made.flow.close()
 
 
 # the control connection
@@ -372,45 +335,38 @@ def test_many_datagrams_at_once(server: FakeServer) -> None:
 
 @pytest.mark.parametrize("poller", POLLERS)
 @pytest.mark.parametrize("how", ["fin", "rst"])
-def test_the_end_of_the_control_connection_is_the_associations(
-    server: FakeServer, echo: Endpoint, how: str, poller: Callable[[], Poller]
+async def test_the_end_of_the_control_connection_is_the_associations(
+    engine: Engine, server: FakeServer, echo: Endpoint, how: str
 ) -> None:
     """After it was of use, that is no error: a new one may do."""
-
-    async def test(engine: Engine) -> None:
-        made = make(engine, server.address, echo)
-        assert await made.echo(b"ping") == b"ping"
-        if how == "fin":
-            in_server(server, lambda: session_of(server).connection.shutdown(socket.SHUT_WR))
-        else:
-            server.stop()
-        assert await lost(made) is None
-        made.association.end(None)
-        assert not made.owner.endings[1:]
-
-    run(test, poller=poller)
+    made = make(engine, server.address, echo)
+    assert await made.echo(b"ping") == b"ping"
+    if how == "fin":
+        in_server(server, lambda: session_of(server).connection.shutdown(socket.SHUT_WR))
+    else:
+        server.stop()
+    assert await lost(made) is None
+    made.association.end(None)
+    assert not made.owner.endings[1:]
     if how == "rst":
         server.start()
 
 
 @pytest.mark.parametrize("poller", POLLERS)
 @pytest.mark.parametrize("act", [Act.CLOSE, Act.RESET])
-def test_one_that_is_closed_at_once_is_an_error(
-    server: FakeServer, echo: Endpoint, act: Act, poller: Callable[[], Poller]
+async def test_one_that_is_closed_at_once_is_an_error(
+    engine: Engine, server: FakeServer, echo: Endpoint, act: Act
 ) -> None:
     """Such a server relays no datagrams."""
     server.script = Script(at=Stage.RELAY, act=act)
 
-    async def test(engine: Engine) -> None:
-        made = make(engine, server.address, echo)
-        assert await lost(made) == "udp-unsupported"
-        assert "closes each association at once" in made.receiver.losses[0].problem.text  # type: ignore[union-attr]
-
-    run(test, poller=poller)
+    made = make(engine, server.address, echo)
+    assert await lost(made) == "udp-unsupported"
+    assert "closes each association at once" in made.receiver.losses[0].problem.text  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("poller", POLLERS)
-def test_the_end_may_come_with_the_reply(poller: Callable[[], Poller]) -> None:
+async def test_the_end_may_come_with_the_reply(engine: Engine) -> None:
     """The FIN that lies behind the reply is seen, though no further edge tells of it."""
 
     def play(sock: socket.socket) -> None:
@@ -421,130 +377,108 @@ def test_the_end_may_come_with_the_reply(poller: Callable[[], Poller]) -> None:
         until_end(sock)
 
     with raw_server(play) as address:
-
-        async def test(engine: Engine) -> None:
-            assert await lost(make(engine, address, Endpoint("127.0.0.1", 7))) == "udp-unsupported"
-
-        run(test, poller=poller)
+        assert await lost(make(engine, address, Endpoint("127.0.0.1", 7))) == "udp-unsupported"
 
 
-def test_one_that_lasted_for_a_while_simply_ends(
-    server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
+async def test_one_that_lasted_for_a_while_simply_ends(
+    engine: Engine, server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where no datagram ever came back: some are only sent."""
     monkeypatch.setattr(associations, "BRIEF_S", 0.0)
 
-    async def test(engine: Engine) -> None:
-        made = make(engine, server.address, echo)
-        await opened(made)
-        assert made.association.lasts(engine.clock())
-        in_server(server, lambda: session_of(server).connection.shutdown(socket.SHUT_WR))
-        assert await lost(made) is None
-
-    run(test)
+    made = make(engine, server.address, echo)
+    await opened(made)
+    assert made.association.lasts(engine.clock())
+    in_server(server, lambda: session_of(server).connection.shutdown(socket.SHUT_WR))
+    assert await lost(made) is None
 
 
-def test_it_lasts_only_once_it_is_open(server: FakeServer, echo: Endpoint) -> None:
+async def test_it_lasts_only_once_it_is_open(
+    engine: Engine, server: FakeServer, echo: Endpoint, clock: FakeClock
+) -> None:
     """Waiting for the server is no proof of anything."""
-    clock = FakeClock()
-
-    async def test(engine: Engine) -> None:
-        made = make(engine, server.address, echo)
-        assert not made.association.lasts(clock() + 1e9)
-        await opened(made)
-        assert not made.association.lasts(clock() + associations.BRIEF_S - 0.1)
-        assert made.association.lasts(clock() + associations.BRIEF_S)
-        made.flow.close()
-
-    run(test, clock=clock)
+    made = make(engine, server.address, echo)
+    assert not made.association.lasts(clock() + 1e9)
+    await opened(made)
+    assert not made.association.lasts(clock() + associations.BRIEF_S - 0.1)
+    assert made.association.lasts(clock() + associations.BRIEF_S)
+    made.flow.close()
 
 
 @pytest.mark.parametrize("poller", POLLERS)
-def test_octets_on_the_control_connection_mean_nothing(
-    server: FakeServer, echo: Endpoint, poller: Callable[[], Poller]
+async def test_octets_on_the_control_connection_mean_nothing(
+    engine: Engine, server: FakeServer, echo: Endpoint
 ) -> None:
     """However many: they are read in turns, datagrams pass meanwhile, and the end behind them is seen."""
     server.script = Script(at=Stage.RELAY, act=Act.SAY, text=bytes(1_000_000))
 
-    async def test(engine: Engine) -> None:
-        made = make(engine, server.address, echo)
-        for _ in range(5):
-            assert await made.echo(b"ping") == b"ping"
-        made.association._control_resuming = True
-        made.association._control_ready(READABLE)  # its turn comes
-        made.association._read_control()
-        in_server(server, lambda: session_of(server).connection.shutdown(socket.SHUT_WR))
-        assert await lost(made) is None
-        made.association._read_control()
-
-    run(test, poller=poller)
-
-
-def test_nothing_is_written_on_the_control_connection(server: FakeServer, echo: Endpoint) -> None:
-    """Some servers end the association at any octet."""
-
-    async def test(engine: Engine) -> None:
-        made = make(engine, server.address, echo)
+    made = make(engine, server.address, echo)
+    for _ in range(5):
         assert await made.echo(b"ping") == b"ping"
-        control = made.association._control
-        assert control is not None
-        assert control.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), "but for what the system sends"
-        made.flow.close()
-        await until(lambda: session_of(server).finished, "the server saw the end")
-        assert session_of(server).segments == [b"\5\1\0", b"\5\3\0\1\0\0\0\0\0\0"]
+    made.association._control_resuming = True
+    made.association._control_ready(READABLE)  # its turn comes
+    made.association._read_control()
+    in_server(server, lambda: session_of(server).connection.shutdown(socket.SHUT_WR))
+    assert await lost(made) is None
+    made.association._read_control()
 
-    run(test)
+
+async def test_nothing_is_written_on_the_control_connection(
+    engine: Engine, server: FakeServer, echo: Endpoint
+) -> None:
+    """Some servers end the association at any octet."""
+    made = make(engine, server.address, echo)
+    assert await made.echo(b"ping") == b"ping"
+    control = made.association._control
+    assert control is not None
+    assert control.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), "but for what the system sends"
+    made.flow.close()
+    await until(lambda: session_of(server).finished, "the server saw the end")
+    assert session_of(server).segments == [b"\5\1\0", b"\5\3\0\1\0\0\0\0\0\0"]
 
 
 # the relay
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.9.8.7", "169.254.1.1", "224.0.0.1", "255.255.255.255", ""])
-def test_datagrams_go_to_the_server_whatever_it_names(server: FakeServer, echo: Endpoint, host: str) -> None:
+async def test_datagrams_go_to_the_server_whatever_it_names(
+    engine: Engine, server: FakeServer, echo: Endpoint, host: str
+) -> None:
     """What cannot be its relay's address is replaced by the server's own: nothing leaves to anyone else."""
     server.script = Script(bound_host=host)
 
-    async def test(engine: Engine) -> None:
-        made = make(engine, server.address, echo)
-        assert await made.echo(b"ping") == b"ping"
-        made.flow.close()
-
-    run(test)
+    made = make(engine, server.address, echo)
+    assert await made.echo(b"ping") == b"ping"
+    made.flow.close()
 
 
-def test_a_relay_without_port_is_an_error(server: FakeServer, echo: Endpoint) -> None:
+async def test_a_relay_without_port_is_an_error(engine: Engine, server: FakeServer, echo: Endpoint) -> None:
     """There is nothing to send to; the problem tells what to set."""
     server.script = Script(bound=address_octets("127.0.0.1", 0))
 
-    async def test(engine: Engine) -> None:
-        made = make(engine, server.address, echo)
-        assert await lost(made) == "udp-relay-invalid"
-        assert made.receiver.losses[0].problem.remedy == "set udp_address in [server.office]"  # type: ignore[union-attr]
-        assert made.owner.openings == 0
-
-    run(test)
+    made = make(engine, server.address, echo)
+    assert await lost(made) == "udp-relay-invalid"
+    assert made.receiver.losses[0].problem.remedy == "set udp_address in [server.office]"  # type: ignore[union-attr]
+    assert made.owner.openings == 0
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "relay.test"])
-def test_the_users_address_overrides_the_servers(
-    server: FakeServer, echo: Endpoint, name: str, monkeypatch: pytest.MonkeyPatch
+async def test_the_users_address_overrides_the_servers(
+    engine: Engine, server: FakeServer, echo: Endpoint, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The port stays the one that the server names; a name is resolved here."""
     server.script = Script(bound_host="127.0.0.3")
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 1))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
 
-    async def test(engine: Engine) -> None:
-        override = ServerAddresses(Endpoint(name, 1), engine.clock)
-        made = make(engine, server.address, echo, override=override)
-        assert await made.echo(b"ping") == b"ping"
-        made.flow.close()
-
-    run(test)
+    override = ServerAddresses(Endpoint(name, 1), engine.clock)
+    made = make(engine, server.address, echo, override=override)
+    assert await made.echo(b"ping") == b"ping"
+    made.flow.close()
 
 
-def test_an_override_without_address_is_an_error(
-    server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
+async def test_an_override_without_address_is_an_error(
+    engine: Engine, server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the user set is not passed over in silence."""
 
@@ -553,78 +487,75 @@ def test_an_override_without_address_is_an_error(
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
 
-    async def test(engine: Engine) -> None:
-        override = ServerAddresses(Endpoint("relay.test", 1), engine.clock)
-        made = make(engine, server.address, echo, override=override)
-        assert await lost(made) == "udp-address-unknown"
-
-    run(test)
+    override = ServerAddresses(Endpoint("relay.test", 1), engine.clock)
+    made = make(engine, server.address, echo, override=override)
+    assert await lost(made) == "udp-address-unknown"
 
 
-def test_an_association_may_end_while_the_override_is_looked_up(
-    server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
+async def test_an_association_may_end_while_the_override_is_looked_up(
+    engine: Engine, server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The late answer opens nothing."""
     override: list[ServerAddresses] = []
 
-    async def test(engine: Engine) -> None:
-        override.append(ServerAddresses(Endpoint("relay.test", 1), engine.clock))
-        monkeypatch.setattr(override[0], "find", override[0]._waiting.setdefault)
-        made = make(engine, server.address, echo, override=override[0])
-        await until(lambda: override[0]._waiting, "the look-up has begun")
-        made.flow.close()
-        assert override[0]._waiting == {}
-        made.association._located([(socket.AF_INET, ("127.0.0.1", 1))])
-        assert made.owner.openings == 0
-
-    run(test)
+    override.append(ServerAddresses(Endpoint("relay.test", 1), engine.clock))
+    monkeypatch.setattr(override[0], "find", override[0]._waiting.setdefault)
+    made = make(engine, server.address, echo, override=override[0])
+    await until(lambda: override[0]._waiting, "the look-up has begun")
+    made.flow.close()
+    assert override[0]._waiting == {}
+    made.association._located([(socket.AF_INET, ("127.0.0.1", 1))])
+    assert made.owner.openings == 0
 
 
-def test_a_relay_that_is_gone_before_any_use_is_an_error(server: FakeServer, echo: Endpoint) -> None:
+async def test_a_relay_that_is_gone_before_any_use_is_an_error(
+    engine: Engine, server: FakeServer, echo: Endpoint
+) -> None:
     """Its system says so (ICMP), though the control connection lives."""
     server.script = Script(bound_host="127.0.0.3")
 
-    async def test(engine: Engine) -> None:
-        made = make(engine, server.address, echo)
-        await opened(made)
-        made.flow.send_payload(b"ping")
-        assert await lost(made) == "udp-relay-invalid"
-        assert "127.0.0.3" in made.receiver.losses[0].problem.text  # type: ignore[union-attr]
-
-    run(test)
+    made = make(engine, server.address, echo)
+    await opened(made)
+    made.flow.send_payload(b"ping")
+    assert await lost(made) == "udp-relay-invalid"
+    assert "127.0.0.3" in made.receiver.losses[0].problem.text  # type: ignore[union-attr]
 
 
-def test_a_relay_that_is_gone_after_use_ends_the_association(server: FakeServer, echo: Endpoint) -> None:
+async def test_a_relay_that_is_gone_after_use_ends_the_association(
+    engine: Engine, server: FakeServer, echo: Endpoint
+) -> None:
     """Dante's dies of one datagram: a new association is what helps."""
     server.script = Script(udp=UdpScript())
 
-    async def test(engine: Engine) -> None:
-        made = make(engine, server.address, echo)
-        assert await made.echo(b"ping") == b"ping"
-        in_server(server, session_of(server).relay.close)  # type: ignore[union-attr]
-        made.flow.send_payload(b"into the void")
-        assert await lost(made) is None
-
-    run(test)
+    made = make(engine, server.address, echo)
+    assert await made.echo(b"ping") == b"ping"
+    in_server(server, session_of(server).relay.close)  # type: ignore[union-attr]
+    made.flow.send_payload(b"into the void")
+    assert await lost(made) is None
 
 
-def test_one_datagram_may_have_the_server_close_the_association(server: FakeServer, echo: Endpoint) -> None:
+async def test_one_datagram_may_have_the_server_close_the_association(
+    engine: Engine, server: FakeServer, echo: Endpoint
+) -> None:
     """If it is the first one, it is as with a server that closes each at once."""
     server.script = Script(udp=UdpScript(fault=UdpFault.CONTROL_CLOSED))
 
-    async def test(engine: Engine) -> None:
-        made = make(engine, server.address, echo)
-        made.flow.send_payload(b"ping")
-        assert await lost(made) == "udp-unsupported"
-
-    run(test)
+    made = make(engine, server.address, echo)
+    made.flow.send_payload(b"ping")
+    assert await lost(made) == "udp-unsupported"
 
 
 @pytest.mark.parametrize(
     ("number", "code"), [(errno.EMFILE, "descriptors-exhausted"), (errno.ENETUNREACH, "udp-relay-invalid")]
 )
-def test_no_socket_to_the_relay(
-    server: FakeServer, echo: Endpoint, number: int, code: str, monkeypatch: pytest.MonkeyPatch
+async def test_no_socket_to_the_relay(
+    engine: Engine,
+    server: FakeServer,
+    echo: Endpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    number: int,
+    code: str,
 ) -> None:
     """Exhausted descriptors are ours; any other error is the relay's address."""
 
@@ -633,10 +564,7 @@ def test_no_socket_to_the_relay(
 
     monkeypatch.setattr(associations, "_relay_socket", no_socket)
 
-    async def test(engine: Engine) -> None:
-        assert await lost(make(engine, server.address, echo)) == code
-
-    run(test)
+    assert await lost(make(engine, server.address, echo)) == code
 
 
 def test_a_relay_in_the_other_family(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -662,35 +590,29 @@ def test_a_relay_in_the_other_family(monkeypatch: pytest.MonkeyPatch) -> None:
         (Script(method=0xFF), "server-no-method", False),
     ],
 )
-def test_a_server_that_makes_none(
-    server: FakeServer, echo: Endpoint, script: Script, code: str, *, answers: bool
+async def test_a_server_that_makes_none(
+    engine: Engine, server: FakeServer, echo: Endpoint, *, script: Script, code: str, answers: bool
 ) -> None:
     """Refused, or hung up on: the reason is told, and whether the server itself works."""
     server.script = script
 
-    async def test(engine: Engine) -> None:
-        made = make(engine, server.address, echo)
-        assert await lost(made) == code
-        (error,) = made.receiver.losses
-        assert isinstance(error, DialError)
-        assert error.server_answers == answers
-
-    run(test)
+    made = make(engine, server.address, echo)
+    assert await lost(made) == code
+    (error,) = made.receiver.losses
+    assert isinstance(error, DialError)
+    assert error.server_answers == answers
 
 
-def test_closing_before_it_is_made(server: FakeServer, echo: Endpoint) -> None:
+async def test_closing_before_it_is_made(engine: Engine, server: FakeServer, echo: Endpoint) -> None:
     """The dial is cancelled, and nobody hears anything; a flow of another association changes nothing."""
     server.script = Script(at=Stage.REPLY, act=Act.STALL)
 
-    async def test(engine: Engine) -> None:
-        made, other = make(engine, server.address, echo), make(engine, server.address, echo)
-        await until(lambda: len(server.sessions) == 2, "both under way")
-        made.association.detach(other.flow)
-        assert made.owner.endings == []
-        made.flow.close()
-        other.flow.close()
-        await until(lambda: all(session.finished for session in server.sessions), "the server saw the end")
-        assert made.receiver.losses == []
-        assert len(made.owner.endings) == 1
-
-    run(test)
+    made, other = make(engine, server.address, echo), make(engine, server.address, echo)
+    await until(lambda: len(server.sessions) == 2, "both under way")
+    made.association.detach(other.flow)
+    assert made.owner.endings == []
+    made.flow.close()
+    other.flow.close()
+    await until(lambda: all(session.finished for session in server.sessions), "the server saw the end")
+    assert made.receiver.losses == []
+    assert len(made.owner.endings) == 1

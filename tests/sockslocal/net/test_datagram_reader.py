@@ -54,73 +54,63 @@ def flood(sock: socket.socket, count: int) -> list[bytes]:
 
 @every_poller
 @every_batch
-def test_all_that_comes_is_handed_over(poller: MakePoller, batch: MakeBatch) -> None:
+async def test_all_that_comes_is_handed_over(engine: Engine) -> None:
     """In its order, whether it waited or comes later, many at once or one by one; the empty one too."""
-
-    async def test(engine: Engine) -> None:
-        here, there = udp_pair()
-        with closing(here, there):
-            expected = flood(there, 3 * SLOTS + 1)
-            box = Mailbox(engine, here)
-            await until(lambda: len(box.payloads) == len(expected), "what waited")
-            for payload in (b"one", b"", b"another"):
-                there.send(payload)
-                expected.append(payload)
-                await until(lambda: len(box.payloads) == len(expected), "one more")
-            assert box.payloads == expected
-            box.reader.close()
-
-    run(test, poller=poller, batch=batch)
+    here, there = udp_pair()
+    with closing(here, there):
+        expected = flood(there, 3 * SLOTS + 1)
+        box = Mailbox(engine, here)
+        await until(lambda: len(box.payloads) == len(expected), "what waited")
+        for payload in (b"one", b"", b"another"):
+            there.send(payload)
+            expected.append(payload)
+            await until(lambda: len(box.payloads) == len(expected), "one more")
+        assert box.payloads == expected
+        box.reader.close()
 
 
 @every_poller
 @every_batch
 @pytest.mark.parametrize("enough", [False, True])
-def test_a_flood_lets_the_others_have_their_turn(
-    poller: MakePoller, batch: MakeBatch, monkeypatch: pytest.MonkeyPatch, *, enough: bool
+async def test_a_flood_lets_the_others_have_their_turn(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, *, enough: bool
 ) -> None:
     """After a few batches, or after one that was enough; none is forgotten."""
     monkeypatch.setattr(datagram_reader, "ROUNDS", 2)
 
-    async def test(engine: Engine) -> None:
-        here, there = udp_pair()
-        quiet, speaker = udp_pair()
-        with closing(here, there, quiet, speaker):
-            log: list[str] = []
-            sent = flood(there, 3 * SLOTS)
-            speaker.send(b"may I?")
-            flooded, other = Mailbox(engine, here, log), Mailbox(engine, quiet, log)
-            flooded.name, other.name = "flooded", "other"
-            flooded.enough = enough
-            await until(lambda: len(flooded.payloads) == len(sent), "all")
-            assert flooded.payloads == sent
-            first = list(takewhile(lambda name: name == "flooded", log))
-            assert len(first) <= (1 if enough else 2)
-            assert log.count("flooded") == 3
-            assert other.payloads == [b"may I?"]
-            flooded.reader.close()
-            other.reader.close()
-
-    run(test, poller=poller, batch=batch)
+    here, there = udp_pair()
+    quiet, speaker = udp_pair()
+    with closing(here, there, quiet, speaker):
+        log: list[str] = []
+        sent = flood(there, 3 * SLOTS)
+        speaker.send(b"may I?")
+        flooded, other = Mailbox(engine, here, log), Mailbox(engine, quiet, log)
+        flooded.name, other.name = "flooded", "other"
+        flooded.enough = enough
+        await until(lambda: len(flooded.payloads) == len(sent), "all")
+        assert flooded.payloads == sent
+        first = list(takewhile(lambda name: name == "flooded", log))
+        assert len(first) <= (1 if enough else 2)
+        assert log.count("flooded") == 3
+        assert other.payloads == [b"may I?"]
+        flooded.reader.close()
+        other.reader.close()
 
 
 @every_batch
-def test_one_turn_is_one_share(batch: MakeBatch, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_turn_is_one_share(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often the poller tells meanwhile that there is more."""
     monkeypatch.setattr(datagram_reader, "ROUNDS", 1)
 
-    async def test(engine: Engine) -> None:
-        here, there = udp_pair()
-        with closing(here, there):
-            box = Mailbox(engine, here)
-            sent = flood(there, 2 * SLOTS)
-            box.reader._ready(READABLE)
-            box.reader._ready(READABLE)
-            assert box.payloads == sent[:SLOTS]
-            await until(lambda: len(box.payloads) == len(sent), "the rest")
-            box.reader.close()
-
-    run(test, batch=batch)
+    here, there = udp_pair()
+    with closing(here, there):
+        box = Mailbox(engine, here)
+        sent = flood(there, 2 * SLOTS)
+        box.reader._ready(READABLE)
+        box.reader._ready(READABLE)
+        assert box.payloads == sent[:SLOTS]
+        await until(lambda: len(box.payloads) == len(sent), "the rest")
+        box.reader.close()
 
 
 class CountingBatch(PlainBatch):
@@ -136,134 +126,112 @@ class CountingBatch(PlainBatch):
 
 
 @every_poller
-def test_an_empty_socket_is_left_alone(poller: MakePoller) -> None:
+@pytest.mark.parametrize("batch", [CountingBatch])
+async def test_an_empty_socket_is_left_alone(engine: Engine) -> None:
     """That it can be written to is no news, and a batch with room left says that there is no more."""
-    batch = CountingBatch()
-
-    async def test(engine: Engine) -> None:
-        here, there = udp_pair()
-        with closing(here, there):
-            box = Mailbox(engine, here)
-            box.reader._ready(OUT)
-            await turns()
-            assert batch.asked == 0
-            there.send(b"x")
-            await until(lambda: box.payloads, "x")
-            await turns()
-            assert batch.asked == 1
-            box.reader.close()
-
-    run(test, poller=poller, batch=lambda: batch)
+    assert isinstance(engine.batch, CountingBatch)
+    here, there = udp_pair()
+    with closing(here, there):
+        box = Mailbox(engine, here)
+        box.reader._ready(OUT)
+        await turns()
+        assert engine.batch.asked == 0
+        there.send(b"x")
+        await until(lambda: box.payloads, "x")
+        await turns()
+        assert engine.batch.asked == 1
+        box.reader.close()
 
 
 @every_poller
 @every_batch
-def test_closed_by_who_receives(poller: MakePoller, batch: MakeBatch) -> None:
+async def test_closed_by_who_receives(engine: Engine) -> None:
     """What still waits is not handed over."""
-
-    async def test(engine: Engine) -> None:
-        here, there = udp_pair()
-        with closing(here, there):
-            flood(there, 2 * SLOTS)
-            box = Mailbox(engine, here)
-            box.then = box.reader.close
-            await until(lambda: box.payloads, "a batch")
-            await turns()
-            assert len(box.payloads) == SLOTS
-            assert box.reader.closed
-            assert here.fileno() == -1
-            box.reader.close()
-
-    run(test, poller=poller, batch=batch)
+    here, there = udp_pair()
+    with closing(here, there):
+        flood(there, 2 * SLOTS)
+        box = Mailbox(engine, here)
+        box.then = box.reader.close
+        await until(lambda: box.payloads, "a batch")
+        await turns()
+        assert len(box.payloads) == SLOTS
+        assert box.reader.closed
+        assert here.fileno() == -1
+        box.reader.close()
 
 
 @every_batch
-def test_closed_between_two_turns(batch: MakeBatch, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_closed_between_two_turns(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other turn does not come."""
     monkeypatch.setattr(datagram_reader, "ROUNDS", 1)
 
-    async def test(engine: Engine) -> None:
-        here, there = udp_pair()
-        with closing(here, there):
-            box = Mailbox(engine, here)
-            flood(there, 2 * SLOTS)
-            box.reader._ready(READABLE)
-            box.reader.close()
-            await turns()
-            assert len(box.payloads) == SLOTS
-
-    run(test, batch=batch)
+    here, there = udp_pair()
+    with closing(here, there):
+        box = Mailbox(engine, here)
+        flood(there, 2 * SLOTS)
+        box.reader._ready(READABLE)
+        box.reader.close()
+        await turns()
+        assert len(box.payloads) == SLOTS
 
 
 @every_poller
 @every_batch
-def test_nobody_listens_at_the_other_end(poller: MakePoller, batch: MakeBatch) -> None:
+async def test_nobody_listens_at_the_other_end(engine: Engine) -> None:
     """Who wants to know is told, after what had come; the reading goes on."""
-
-    async def test(engine: Engine) -> None:
-        here, there = udp_pair()
-        with closing(here, there):
-            address = there.getsockname()
-            there.send(b"farewell")
-            there.close()
-            here.send(b"to nobody")
-            box = Mailbox(engine, here)
-            box.name = "batch"
-            await until(lambda: "refused" in box.log, "refused")
-            assert box.log == ["batch", "refused"]
-            here.send(b"to nobody")
-            await until(lambda: box.log.count("refused") == 2, "refused again")
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
-                again.bind(address)
-                again.sendto(b"I am back", here.getsockname())
-                await until(lambda: len(box.payloads) == 2, "a datagram")
-            assert box.payloads == [b"farewell", b"I am back"]
-            assert box.log.count("refused") == 2
-            box.reader.close()
-
-    run(test, poller=poller, batch=batch)
+    here, there = udp_pair()
+    with closing(here, there):
+        address = there.getsockname()
+        there.send(b"farewell")
+        there.close()
+        here.send(b"to nobody")
+        box = Mailbox(engine, here)
+        box.name = "batch"
+        await until(lambda: "refused" in box.log, "refused")
+        assert box.log == ["batch", "refused"]
+        here.send(b"to nobody")
+        await until(lambda: box.log.count("refused") == 2, "refused again")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
+            again.bind(address)
+            again.sendto(b"I am back", here.getsockname())
+            await until(lambda: len(box.payloads) == 2, "a datagram")
+        assert box.payloads == [b"farewell", b"I am back"]
+        assert box.log.count("refused") == 2
+        box.reader.close()
 
 
 @every_poller
 @every_batch
-def test_who_has_closed_it_is_not_told(poller: MakePoller, batch: MakeBatch) -> None:
+async def test_who_has_closed_it_is_not_told(engine: Engine) -> None:
     """Nothing is called after `close`."""
-
-    async def test(engine: Engine) -> None:
-        here, there = udp_pair()
-        with closing(here, there):
-            there.send(b"farewell")
-            there.close()
-            here.send(b"to nobody")
-            box = Mailbox(engine, here)
-            box.then = box.reader.close
-            await until(lambda: box.payloads, "farewell")
-            await turns()
-            assert "refused" not in box.log
-
-    run(test, poller=poller, batch=batch)
+    here, there = udp_pair()
+    with closing(here, there):
+        there.send(b"farewell")
+        there.close()
+        here.send(b"to nobody")
+        box = Mailbox(engine, here)
+        box.then = box.reader.close
+        await until(lambda: box.payloads, "farewell")
+        await turns()
+        assert "refused" not in box.log
 
 
 @every_poller
 @every_batch
-def test_who_does_not_ask_is_not_told(poller: MakePoller, batch: MakeBatch) -> None:
+async def test_who_does_not_ask_is_not_told(engine: Engine) -> None:
     """And reads on."""
-
-    async def test(engine: Engine) -> None:
-        here, there = udp_pair()
-        with closing(here, there):
-            there.send(b"farewell")
-            there.close()
-            here.send(b"to nobody")
-            counts: list[int] = []
-            reader = DatagramReader(engine, here, lambda _, count: counts.append(count))
-            await until(lambda: counts, "farewell")
-            await turns()
-            assert counts == [1]
-            assert not reader.closed
-            reader.close()
-
-    run(test, poller=poller, batch=batch)
+    here, there = udp_pair()
+    with closing(here, there):
+        there.send(b"farewell")
+        there.close()
+        here.send(b"to nobody")
+        counts: list[int] = []
+        reader = DatagramReader(engine, here, lambda _, count: counts.append(count))
+        await until(lambda: counts, "farewell")
+        await turns()
+        assert counts == [1]
+        assert not reader.closed
+        reader.close()
 
 
 @every_poller
@@ -287,18 +255,15 @@ def test_a_bug_of_the_receiver(poller: MakePoller, batch: MakeBatch) -> None:
         run(test, poller=poller, batch=batch)
 
 
-def test_what_cannot_be_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_cannot_be_watched(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is closed, and the error is raised."""
 
     def full(_sock: socket.socket) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    async def test(engine: Engine) -> None:
-        here, there = udp_pair()
-        with closing(here, there):
-            monkeypatch.setattr(engine.poller, "_watch", full)
-            with pytest.raises(OSError, match="No space left"):
-                Mailbox(engine, here)
-            assert here.fileno() == -1
-
-    run(test)
+    here, there = udp_pair()
+    with closing(here, there):
+        monkeypatch.setattr(engine.poller, "_watch", full)
+        with pytest.raises(OSError, match="No space left"):
+            Mailbox(engine, here)
+        assert here.fileno() == -1

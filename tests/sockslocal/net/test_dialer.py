@@ -1,13 +1,13 @@
 import errno
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from fakes.engine import POLLERS, run, turns, until, way_to
+from fakes.engine import POLLERS, turns, until, way_to
 from fakes.raw_server import exactly, raw_server, reset, send_with_fin, until_end
 from fakes.socks5_server import Act, FakeServer, Script, Stage
 from fakes.socks5_wire import address_octets
@@ -16,7 +16,7 @@ from sockslocal.errors import CredentialsError
 from sockslocal.net import connecting, deadlines, dialer
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.engine import Engine
-from sockslocal.net.poller import PEER_FIN, READABLE, Poller
+from sockslocal.net.poller import PEER_FIN, READABLE
 from sockslocal.net.way import Way
 from sockslocal.secret import Secret
 from sockslocal.socks5 import messages as codec
@@ -107,119 +107,92 @@ async def dialled(engine: Engine, way: Way, **options: Any) -> Outcome:
     return outcome
 
 
-def failure(way: Way, **options: Any) -> DialError:
-    """Why a dial fails; all it held is released."""
-
-    async def test(engine: Engine) -> DialError:
-        return (await dialled(engine, way)).error
-
-    return run(test, **options)
+async def failure(engine: Engine, way: Way) -> DialError:
+    """Why a dial fails."""
+    return (await dialled(engine, way)).error
 
 
 # the good way
 
 
 @pytest.mark.parametrize("poller", POLLERS)
-def test_the_way_without_a_login(
-    server: FakeServer, target: socket.socket, poller: Callable[[], Poller]
-) -> None:
+async def test_the_way_without_a_login(engine: Engine, server: FakeServer, target: socket.socket) -> None:
     """Greeting and request leave as one segment each; then the socket is the tunnel."""
-
-    async def test(engine: Engine) -> None:
-        _, outcome = begin(engine, way_to(server.address))
-        await until(lambda: outcome.over, "done")
-        dial = outcome.dial
-        far, _ = target.accept()
-        with far:
-            dial.sock.send(b"ping")
-            assert far.recv(100) == b"ping"
-            assert (dial.leftover, dial.bound) == (b"", Endpoint("0.0.0.0", 0))
-            assert dial.address == (socket.AF_INET, server.address)
-            assert dial.started <= dial.logged_in <= engine.clock()
-        engine.poller.close(dial.sock)
-
-    run(test, poller=poller)
+    _, outcome = begin(engine, way_to(server.address))
+    await until(lambda: outcome.over, "done")
+    dial = outcome.dial
+    far, _ = target.accept()
+    with far:
+        dial.sock.send(b"ping")
+        assert far.recv(100) == b"ping"
+        assert (dial.leftover, dial.bound) == (b"", Endpoint("0.0.0.0", 0))
+        assert dial.address == (socket.AF_INET, server.address)
+        assert dial.started <= dial.logged_in <= engine.clock()
+    engine.poller.close(dial.sock)
     (session,) = server.sessions
     assert session.segments == [GREETING, CONNECT]
 
 
 @pytest.mark.parametrize("poller", POLLERS)
-def test_the_way_with_a_login(strict: FakeServer, poller: Callable[[], Poller]) -> None:
+async def test_the_way_with_a_login(engine: Engine, strict: FakeServer) -> None:
     """Only the login is offered, and each message is one segment."""
-
-    async def test(engine: Engine) -> None:
-        assert (await dialled(engine, way_to(strict.address, CREDENTIALS))).dial
-
-    run(test, poller=poller)
+    assert (await dialled(engine, way_to(strict.address, CREDENTIALS))).dial
     (session,) = strict.sessions
     assert session.segments == [LOGIN_GREETING, LOGIN, CONNECT]
 
 
 @pytest.mark.parametrize("credentials", [None, CREDENTIALS])
-def test_a_dial_without_request_ends_after_the_login(
-    server: FakeServer, strict: FakeServer, credentials: Credentials | None
+async def test_a_dial_without_request_ends_after_the_login(
+    engine: Engine, server: FakeServer, strict: FakeServer, credentials: Credentials | None
 ) -> None:
     """It shows that the server answers and accepts the login, and asks for nothing."""
     asked = strict if credentials else server
 
-    async def test(engine: Engine) -> None:
-        assert (await dialled(engine, way_to(asked.address, credentials), request=None)).dial
-
-    run(test)
+    assert (await dialled(engine, way_to(asked.address, credentials), request=None)).dial
     (session,) = asked.sessions
     assert session.segments == ([LOGIN_GREETING, LOGIN] if credentials else [GREETING])
 
 
 @pytest.mark.parametrize("poller", POLLERS)
 @pytest.mark.parametrize("stage", [Stage.METHOD, Stage.LOGIN, Stage.REPLY])
-def test_answers_may_come_octet_by_octet(
-    strict: FakeServer, stage: Stage, poller: Callable[[], Poller]
-) -> None:
+async def test_answers_may_come_octet_by_octet(engine: Engine, strict: FakeServer, stage: Stage) -> None:
     """Segments mean nothing, as long as they come in time."""
     strict.script = Script(at=stage, act=Act.DRIP, interval=0.001)
 
-    async def test(engine: Engine) -> None:
-        assert (await dialled(engine, way_to(strict.address, CREDENTIALS))).dial
-
-    run(test, poller=poller)
+    assert (await dialled(engine, way_to(strict.address, CREDENTIALS))).dial
 
 
 @pytest.mark.parametrize(
     ("host", "zeros"), [("127.0.0.1", b"\1\0\0\0\0\0\0"), ("::1", b"\4" + bytes(16) + b"\0\0")]
 )
-def test_an_association_is_asked_for_in_the_family_of_the_connection(host: str, zeros: bytes) -> None:
+async def test_an_association_is_asked_for_in_the_family_of_the_connection(
+    engine: Engine, host: str, zeros: bytes
+) -> None:
     """Zeros of the other family are refused by some servers."""
     with FakeServer(host=host) as server:
-
-        async def test(engine: Engine) -> None:
-            request = Request(Command.UDP_ASSOCIATE, Endpoint("0.0.0.0", 0))
-            assert (await dialled(engine, way_to(server.address), request=request)).dial
-
-        run(test)
+        request = Request(Command.UDP_ASSOCIATE, Endpoint("0.0.0.0", 0))
+        assert (await dialled(engine, way_to(server.address), request=request)).dial
         assert server.sessions[0].segments[-1] == b"\5\3\0" + zeros
 
 
 @pytest.mark.parametrize("poller", POLLERS)
-def test_a_readiness_without_octets_is_waited_out(strict: FakeServer, poller: Callable[[], Poller]) -> None:
+async def test_a_readiness_without_octets_is_waited_out(engine: Engine, strict: FakeServer) -> None:
     """A poller may call once too often."""
     strict.script = Script(at=Stage.REPLY, act=Act.DRIP, interval=0.001)
 
-    async def test(engine: Engine) -> None:
-        dial, outcome = begin(engine, way_to(strict.address, CREDENTIALS))
-        await until(lambda: dial._sock is not None, "connected")
-        while not outcome.over:
-            dial._ready(dial.sock, READABLE)
-            await turns(1)
-        engine.poller.close(outcome.dial.sock)
-
-    run(test, poller=poller)
+    dial, outcome = begin(engine, way_to(strict.address, CREDENTIALS))
+    await until(lambda: dial._sock is not None, "connected")
+    while not outcome.over:
+        dial._ready(dial.sock, READABLE)
+        await turns(1)
+    engine.poller.close(outcome.dial.sock)
 
 
 # what lies behind the reply
 
 
 @pytest.mark.parametrize("poller", POLLERS)
-def test_what_comes_with_the_reply_is_left_for_the_tunnel(poller: Callable[[], Poller]) -> None:
+async def test_what_comes_with_the_reply_is_left_for_the_tunnel(engine: Engine) -> None:
     """Octets of a target that speaks first, in the same segment."""
 
     def play(sock: socket.socket) -> None:
@@ -230,16 +203,12 @@ def test_what_comes_with_the_reply_is_left_for_the_tunnel(poller: Callable[[], P
         until_end(sock)
 
     with raw_server(play) as address:
-
-        async def test(engine: Engine) -> None:
-            outcome = await dialled(engine, way_to(address))
-            assert outcome.dial.leftover == b"220 hello"
-            assert not outcome.dial.edges & READABLE
-
-        run(test, poller=poller)
+        outcome = await dialled(engine, way_to(address))
+        assert outcome.dial.leftover == b"220 hello"
+        assert not outcome.dial.edges & READABLE
 
 
-def test_a_read_that_filled_its_buffer_may_have_left_something() -> None:
+async def test_a_read_that_filled_its_buffer_may_have_left_something(engine: Engine) -> None:
     """Then the edge is handed on, for no other will come."""
 
     def play(sock: socket.socket) -> None:
@@ -250,24 +219,20 @@ def test_a_read_that_filled_its_buffer_may_have_left_something() -> None:
         until_end(sock)
 
     with raw_server(play) as address:
+        edges: list[int] = []
 
-        async def test(engine: Engine) -> None:
-            edges: list[int] = []
+        def done(dial: Dial) -> None:
+            edges.append(dial.edges)
+            assert len(dial.leftover) == 4096 - len(GRANTED)
+            engine.poller.close(dial.sock)
 
-            def done(dial: Dial) -> None:
-                edges.append(dial.edges)
-                assert len(dial.leftover) == 4096 - len(GRANTED)
-                engine.poller.close(dial.sock)
-
-            Dial(engine, way_to(address), REQUEST, done, lambda _: None).start()
-            await until(lambda: edges, "done")
-            assert edges[0] & READABLE
-
-        run(test)
+        Dial(engine, way_to(address), REQUEST, done, lambda _: None).start()
+        await until(lambda: edges, "done")
+        assert edges[0] & READABLE
 
 
 @pytest.mark.parametrize("poller", POLLERS)
-def test_a_fin_with_the_reply_is_not_lost(poller: Callable[[], Poller]) -> None:
+async def test_a_fin_with_the_reply_is_not_lost(engine: Engine) -> None:
     """The dial is done, and its receiver learns of the end: told with the edges, or by waiting to read."""
 
     def play(sock: socket.socket) -> None:
@@ -278,27 +243,21 @@ def test_a_fin_with_the_reply_is_not_lost(poller: Callable[[], Poller]) -> None:
         until_end(sock)
 
     with raw_server(play) as address:
-
-        async def test(engine: Engine) -> None:
-            _, outcome = begin(engine, way_to(address))
-            await until(lambda: outcome.over, "done")
-            sock = outcome.dial.sock
-            assert outcome.dial.leftover == b"bye"
-            events: list[int] = [outcome.dial.edges]
-            engine.poller.replace(sock, events.append)
-            engine.poller.wait_readable(sock)
-            await until(lambda: any(bits & READABLE for bits in events), "the end is told")
-            assert sock.recv(1) == b""
-            engine.poller.close(sock)
-
-        run(test, poller=poller)
+        _, outcome = begin(engine, way_to(address))
+        await until(lambda: outcome.over, "done")
+        sock = outcome.dial.sock
+        assert outcome.dial.leftover == b"bye"
+        events: list[int] = [outcome.dial.edges]
+        engine.poller.replace(sock, events.append)
+        engine.poller.wait_readable(sock)
+        await until(lambda: any(bits & READABLE for bits in events), "the end is told")
+        assert sock.recv(1) == b""
+        engine.poller.close(sock)
 
 
 @pytest.mark.parametrize("poller", POLLERS)
 @pytest.mark.parametrize("last", ["method", "status"])
-def test_a_fin_with_an_earlier_message_is_a_closed_connection(
-    poller: Callable[[], Poller], last: str
-) -> None:
+async def test_a_fin_with_an_earlier_message_is_a_closed_connection(engine: Engine, last: str) -> None:
     """The message is understood, the next one sent, and then the end seen, with no further edge to tell."""
 
     def play(sock: socket.socket) -> None:
@@ -312,7 +271,7 @@ def test_a_fin_with_an_earlier_message_is_a_closed_connection(
         until_end(sock)
 
     with raw_server(play) as address:
-        error = failure(way_to(address, CREDENTIALS), poller=poller)
+        error = await failure(engine, way_to(address, CREDENTIALS))
     if last == "method":
         assert error.problem.code == "server-closed"
         assert "during the login" in error.problem.text or "authentication" in error.problem.text
@@ -321,7 +280,7 @@ def test_a_fin_with_an_earlier_message_is_a_closed_connection(
         assert error.server_answers
 
 
-def test_a_message_and_its_rest_may_come_with_the_fin() -> None:
+async def test_a_message_and_its_rest_may_come_with_the_fin(engine: Engine) -> None:
     """Octet by octet, the last with the FIN: nothing of it is lost."""
 
     def play(sock: socket.socket) -> None:
@@ -332,17 +291,19 @@ def test_a_message_and_its_rest_may_come_with_the_fin() -> None:
         until_end(sock)
 
     with raw_server(play) as address:
-        assert failure(way_to(address)).problem.code == "target-refused"
+        assert (await failure(engine, way_to(address))).problem.code == "target-refused"
 
 
 # refusals and other answers
 
 
 @pytest.mark.parametrize("reply", [1, 2, 3, 4, 5, 6, 7, 8, 0xF0, 0xFF])
-def test_a_refused_request_is_not_the_servers_failure(server: FakeServer, reply: int) -> None:
+async def test_a_refused_request_is_not_the_servers_failure(
+    engine: Engine, server: FakeServer, reply: int
+) -> None:
     """The problem names the target, and the server counts as one that answers."""
     server.script = Script(reply=reply)
-    error = failure(way_to(server.address))
+    error = await failure(engine, way_to(server.address))
     assert error.problem.code == "target-refused"
     assert str(TARGET) in error.problem.text
     assert error.server_answers
@@ -350,26 +311,28 @@ def test_a_refused_request_is_not_the_servers_failure(server: FakeServer, reply:
 
 
 @pytest.mark.parametrize("method", [0, 1, 3, 0x80, 0xFF])
-def test_credentials_are_sent_only_to_who_asks_for_them(strict: FakeServer, method: int) -> None:
+async def test_credentials_are_sent_only_to_who_asks_for_them(
+    engine: Engine, strict: FakeServer, method: int
+) -> None:
     """With a login configured, a server that chooses anything but user name and password gets none."""
     strict.script = Script(method=method)
-    error = failure(way_to(strict.address, CREDENTIALS))
+    error = await failure(engine, way_to(strict.address, CREDENTIALS))
     assert error.problem.code == "server-no-method"
     assert not error.server_answers
     assert strict.sessions[0].segments == [LOGIN_GREETING]
 
 
-def test_no_credentials_to_send(strict: FakeServer) -> None:
+async def test_no_credentials_to_send(engine: Engine, strict: FakeServer) -> None:
     """A server that wants a login where none is configured: the remedy tells how to configure one."""
-    error = failure(way_to(strict.address))
+    error = await failure(engine, way_to(strict.address))
     assert error.problem.code == "server-no-method"
     assert "sockslocal login office" in error.problem.remedy
 
 
-def test_a_rejected_login_names_the_credentials(strict: FakeServer) -> None:
+async def test_a_rejected_login_names_the_credentials(engine: Engine, strict: FakeServer) -> None:
     """So that whoever keeps them knows which; the error shows no part of them."""
     wrong = Credentials("ana", Secret("wrong-one"))
-    error = failure(way_to(strict.address, wrong))
+    error = await failure(engine, way_to(strict.address, wrong))
     assert error.problem.code == "auth-failed"
     assert error.rejected is wrong
     assert "wrong-one" not in f"{error!r} {error} {error.problem} {vars(error)!r}"
@@ -384,10 +347,10 @@ def test_a_rejected_login_names_the_credentials(strict: FakeServer) -> None:
         (b"\xde\xad\xbe\xef" * 1000, "begins with 222"),
     ],
 )
-def test_another_protocol_is_named(server: FakeServer, text: bytes, says: str) -> None:
+async def test_another_protocol_is_named(engine: Engine, server: FakeServer, text: bytes, says: str) -> None:
     """What answers is not SOCKS5, and the problem says what it is."""
     server.script = Script(at=Stage.METHOD, act=Act.SAY, text=text)
-    error = failure(way_to(server.address))
+    error = await failure(engine, way_to(server.address))
     assert error.problem.code == "server-not-socks5"
     assert says in error.problem.text
     assert not error.server_answers
@@ -402,10 +365,12 @@ def test_another_protocol_is_named(server: FakeServer, text: bytes, says: str) -
         (Stage.METHOD, b"\5\2\1\0more than was asked for"),
     ],
 )
-def test_garbage_at_a_later_stage(strict: FakeServer, stage: Stage, text: bytes) -> None:
+async def test_garbage_at_a_later_stage(
+    engine: Engine, strict: FakeServer, stage: Stage, text: bytes
+) -> None:
     """Each is one clear error, and the connection is closed."""
     strict.script = Script(at=stage, act=Act.SAY, text=text)
-    assert failure(way_to(strict.address, CREDENTIALS)).problem.code == "server-not-socks5"
+    assert (await failure(engine, way_to(strict.address, CREDENTIALS))).problem.code == "server-not-socks5"
 
 
 @pytest.mark.parametrize("poller", POLLERS)
@@ -419,18 +384,18 @@ def test_garbage_at_a_later_stage(strict: FakeServer, stage: Stage, text: bytes)
         (Stage.REPLY, {"target-refused"}),
     ],
 )
-def test_a_server_that_hangs_up(
-    strict: FakeServer, stage: Stage, act: Act, codes: set[str], poller: Callable[[], Poller]
+async def test_a_server_that_hangs_up(
+    engine: Engine, strict: FakeServer, stage: Stage, act: Act, codes: set[str]
 ) -> None:
     """FIN and RST are the same to a user; only in place of the reply it is the target's failure."""
     strict.script = Script(at=stage, act=act)
-    error = failure(way_to(strict.address, CREDENTIALS), poller=poller)
+    error = await failure(engine, way_to(strict.address, CREDENTIALS))
     assert error.problem.code in codes
     assert error.server_answers == (stage is Stage.REPLY)
     assert error.rejected is None
 
 
-def test_a_message_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_message_that_cannot_be_sent(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection broke between two messages: as if the server had closed it."""
     near, far = socket.socketpair()
     near.setblocking(False)
@@ -442,7 +407,7 @@ def test_a_message_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
             self._connected(near, (socket.AF_INET, ("127.0.0.1", 1)), 0)
 
     monkeypatch.setattr(dialer, "Connecting", Connected)
-    assert failure(way_to(("127.0.0.1", 1))).problem.code == "server-closed"
+    assert (await failure(engine, way_to(("127.0.0.1", 1)))).problem.code == "server-closed"
     assert near.fileno() == -1
     far.close()
 
@@ -460,25 +425,25 @@ def test_a_message_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
         (Stage.REPLY, codec.Stage.REPLY),
     ],
 )
-def test_each_stage_has_a_deadline_of_its_own(
+async def test_each_stage_has_a_deadline_of_its_own(
+    engine: Engine,
     strict: FakeServer,
     at: Stage,
     stage: codec.Stage,
-    poller: Callable[[], Poller],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Silence at a stage ends the dial by that stage's deadline; the others are far away here."""
     monkeypatch.setattr(dialer, "STAGE_S", dict.fromkeys(dialer.STAGE_S, 3600.0) | {stage: 0.05})
     strict.script = Script(at=at, act=Act.STALL)
-    error = failure(way_to(strict.address, CREDENTIALS), poller=poller)
+    error = await failure(engine, way_to(strict.address, CREDENTIALS))
     assert error.problem.code == "server-timeout"
     assert f"did not finish the {stage} within 0.05 s" in error.problem.text
     assert error.server_answers == (stage is codec.Stage.REPLY)
 
 
 @pytest.mark.parametrize("stage", [Stage.METHOD, Stage.LOGIN, Stage.REPLY])
-def test_a_dripping_server_is_cut_off(
-    strict: FakeServer, stage: Stage, monkeypatch: pytest.MonkeyPatch
+async def test_a_dripping_server_is_cut_off(
+    engine: Engine, strict: FakeServer, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A message that has begun has little time, however much its stage has; each octet brings no more."""
     monkeypatch.setattr(dialer, "STAGE_S", dict.fromkeys(dialer.STAGE_S, 3600.0))
@@ -486,12 +451,14 @@ def test_a_dripping_server_is_cut_off(
     strict.script = Script(at=stage, act=Act.DRIP, interval=0.04)
     if stage is not Stage.REPLY:  # two octets, of which the second is late
         strict.script = Script(at=stage, act=Act.DRIP, interval=3600)
-    error = failure(way_to(strict.address, CREDENTIALS))
+    error = await failure(engine, way_to(strict.address, CREDENTIALS))
     assert error.problem.code == "server-timeout"
     assert "within 0.05 s" in error.problem.text
 
 
-def test_a_server_that_does_not_answer_the_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_does_not_answer_the_connect(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """SYNs into a full backlog: the connect timeout of the configuration ends it."""
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
@@ -499,39 +466,42 @@ def test_a_server_that_does_not_answer_the_connect(monkeypatch: pytest.MonkeyPat
             filler = stack.enter_context(socket.socket())
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
-        error = failure(way_to(listener.getsockname(), connect_timeout=0.05))
+        error = await failure(engine, way_to(listener.getsockname(), connect_timeout=0.05))
     assert error.problem.code == "server-unreachable"
     assert "does not answer" in error.problem.text
     assert not error.server_answers
 
 
-def test_a_server_that_refuses_the_connect() -> None:
+async def test_a_server_that_refuses_the_connect(engine: Engine) -> None:
     """Nobody listens there: told at once, in the system's words."""
-    error = failure(way_to(("127.0.0.1", 1)))
+    error = await failure(engine, way_to(("127.0.0.1", 1)))
     assert error.problem.code == "server-unreachable"
     assert "connection refused" in error.problem.text
 
 
-def test_exhausted_descriptors_are_not_the_servers_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("descriptors", [512])
+async def test_exhausted_descriptors_are_not_the_servers_failure(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where no socket can be made, the problem is ours and says so."""
 
     def no_socket(_family: socket.AddressFamily) -> socket.socket:
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr(connecting, "_open", no_socket)
-    error = failure(way_to(("127.0.0.1", 1)), descriptors=512)
+    error = await failure(engine, way_to(("127.0.0.1", 1)))
     assert error.problem.code == "descriptors-exhausted"
     assert "512" in error.problem.text
 
 
-def test_a_name_without_address(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_name_without_address(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """The problem names it, with the resolver's reason."""
 
     def unknown(*_: object, **__: object) -> list[object]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    error = failure(way_to(("proxy.test", 1080)))
+    error = await failure(engine, way_to(("proxy.test", 1080)))
     assert error.problem.code == "server-unresolvable"
     assert (
         'the name "proxy.test" of the server could not be looked up: Name or service not known'
@@ -539,11 +509,11 @@ def test_a_name_without_address(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_a_resolver_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_resolver_that_does_not_answer(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """The connect timeout covers looking up the name."""
     gate = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: gate.wait(20) and [])
-    error = failure(way_to(("proxy.test", 1080), connect_timeout=0.05))
+    error = await failure(engine, way_to(("proxy.test", 1080), connect_timeout=0.05))
     gate.set()
     assert error.problem.code == "server-unresolvable"
     assert "no answer in time" in error.problem.text
@@ -552,131 +522,115 @@ def test_a_resolver_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> Non
 # the password
 
 
-def test_a_dial_waits_for_the_password(strict: FakeServer) -> None:
+async def test_a_dial_waits_for_the_password(engine: Engine, strict: FakeServer) -> None:
     """It begins when the password is there, and the connect timeout only then."""
-
-    async def test(engine: Engine) -> None:
-        way = way_to(strict.address, connect_timeout=10.0)
-        way.login.forget()
-        dial, outcome = begin(engine, way)
-        await turns()
-        assert not strict.sessions
-        way.login.settle(CREDENTIALS)
-        assert dial.deadline <= engine.clock() + 10.0
-        await until(lambda: outcome.over, "done")
-        engine.poller.close(outcome.dial.sock)
-
-    run(test)
+    way = way_to(strict.address, connect_timeout=10.0)
+    way.login.forget()
+    dial, outcome = begin(engine, way)
+    await turns()
+    assert not strict.sessions
+    way.login.settle(CREDENTIALS)
+    assert dial.deadline <= engine.clock() + 10.0
+    await until(lambda: outcome.over, "done")
+    engine.poller.close(outcome.dial.sock)
 
 
-def test_a_password_that_cannot_be_had() -> None:
+async def test_a_password_that_cannot_be_had(engine: Engine) -> None:
     """The dial fails at once, with the reason that the keyring gave."""
     locked = CredentialsError.of("needs-unlock", server="office", reason="is locked")
-    error = failure(way_to(("127.0.0.1", 1), locked))
+    error = await failure(engine, way_to(("127.0.0.1", 1), locked))
     assert error.problem == locked.problem
     assert not error.server_answers
 
 
-def test_a_password_that_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_password_that_does_not_come(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiting for it has a deadline too, and is not told as the server's silence."""
     monkeypatch.setattr(dialer, "PASSWORD_S", 0.05)
     way = way_to(("127.0.0.1", 1))
     way.login.forget()
-    error = failure(way)
+    error = await failure(engine, way)
     assert error.problem.code == "password-awaited"
     assert way.login._waiting == {}
 
 
 @pytest.mark.parametrize("cancelled", [True, False])
-def test_while_it_waits_a_descriptor_is_promised_to_it(strict: FakeServer, *, cancelled: bool) -> None:
+async def test_while_it_waits_a_descriptor_is_promised_to_it(
+    engine: Engine, strict: FakeServer, *, cancelled: bool
+) -> None:
     """So listeners leave it one; it is opened when the password is there, or not any more."""
-
-    async def test(engine: Engine) -> None:
-        way = way_to(strict.address)
-        way.login.forget()
-        dial, outcome = begin(engine, way)
-        other, _ = begin(engine, way)
-        assert engine.budget.promised == 2
-        other.cancel()
-        assert engine.budget.promised == 1
-        if cancelled:
-            dial.cancel()
-            assert engine.budget.promised == 0
-        else:
-            way.login.settle(CREDENTIALS)
-            assert engine.budget.promised == 0
-            await until(lambda: outcome.done, "done")
-            engine.poller.close(dial.sock)
-
-    run(test)
+    way = way_to(strict.address)
+    way.login.forget()
+    dial, outcome = begin(engine, way)
+    other, _ = begin(engine, way)
+    assert engine.budget.promised == 2
+    other.cancel()
+    assert engine.budget.promised == 1
+    if cancelled:
+        dial.cancel()
+        assert engine.budget.promised == 0
+    else:
+        way.login.settle(CREDENTIALS)
+        assert engine.budget.promised == 0
+        await until(lambda: outcome.done, "done")
+        engine.poller.close(dial.sock)
 
 
 # cancelling
 
 
 @pytest.mark.parametrize("stage", [Stage.ACCEPT, Stage.METHOD, Stage.LOGIN, Stage.REPLY])
-def test_cancelling_resets_the_connection(strict: FakeServer, stage: Stage) -> None:
+async def test_cancelling_resets_the_connection(engine: Engine, strict: FakeServer, stage: Stage) -> None:
     """Nothing is called any more, and the server sees the end at once."""
     strict.script = Script(at=stage, act=Act.STALL)
 
-    async def test(engine: Engine) -> None:
-        dial, outcome = begin(engine, way_to(strict.address, CREDENTIALS))
-        messages = [Stage.ACCEPT, Stage.METHOD, Stage.LOGIN, Stage.REPLY].index(stage)
-        await until(lambda: strict.sessions and len(strict.sessions[0].segments) == messages, "the stage")
-        dial.cancel()
-        dial.cancel()
-        await until(lambda: strict.sessions[0].finished, "the server saw the end")
-        assert not outcome.over
-
-    run(test)
+    dial, outcome = begin(engine, way_to(strict.address, CREDENTIALS))
+    messages = [Stage.ACCEPT, Stage.METHOD, Stage.LOGIN, Stage.REPLY].index(stage)
+    await until(lambda: strict.sessions and len(strict.sessions[0].segments) == messages, "the stage")
+    dial.cancel()
+    dial.cancel()
+    await until(lambda: strict.sessions[0].finished, "the server saw the end")
+    assert not outcome.over
 
 
-def test_cancelling_while_the_password_is_awaited() -> None:
+async def test_cancelling_while_the_password_is_awaited(engine: Engine) -> None:
     """It no longer counts among those who wait."""
-
-    async def test(engine: Engine) -> None:
-        way = way_to(("127.0.0.1", 1))
-        way.login.forget()
-        dial, outcome = begin(engine, way)
-        dial.cancel()
-        assert way.login._waiting == {}
-        assert not outcome.over
-
-    run(test)
+    way = way_to(("127.0.0.1", 1))
+    way.login.forget()
+    dial, outcome = begin(engine, way)
+    dial.cancel()
+    assert way.login._waiting == {}
+    assert not outcome.over
 
 
-def test_cancelling_while_the_name_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_cancelling_while_the_name_is_looked_up(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The answer is not waited for any more."""
     gate = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: gate.wait(20) and [])
 
-    async def test(engine: Engine) -> None:
-        way = way_to(("proxy.test", 1080))
-        dial, outcome = begin(engine, way)
-        dial.cancel()
-        assert way.addresses._waiting == {}
-        gate.set()
-        await until(lambda: way.addresses._lookup is None, "the answer")
-        assert not outcome.over
-
-    run(test)
+    way = way_to(("proxy.test", 1080))
+    dial, outcome = begin(engine, way)
+    dial.cancel()
+    assert way.addresses._waiting == {}
+    gate.set()
+    await until(lambda: way.addresses._lookup is None, "the answer")
+    assert not outcome.over
 
 
-def test_cancelling_while_it_connects() -> None:
+async def test_cancelling_while_it_connects(engine: Engine) -> None:
     """All attempts are closed."""
-
-    async def test(engine: Engine) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            dial, outcome = begin(engine, way_to(listener.getsockname()))
-            dial.cancel()
-            await turns()
-            assert not outcome.over
-
-    run(test)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        dial, outcome = begin(engine, way_to(listener.getsockname()))
+        dial.cancel()
+        await turns()
+        assert not outcome.over
 
 
 @pytest.mark.parametrize("waits_for", ["password", "address"])
-def test_one_that_waits_may_cancel_another(waits_for: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_that_waits_may_cancel_another(
+    engine: Engine, waits_for: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who is cancelled by what another one does, while both are told, stays silent."""
 
     def unknown(*_: object, **__: object) -> list[object]:
@@ -684,48 +638,41 @@ def test_one_that_waits_may_cancel_another(waits_for: str, monkeypatch: pytest.M
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
 
-    async def test(engine: Engine) -> None:
-        way = way_to(("proxy.test", 1080))
-        if waits_for == "password":
-            way.login.forget()
-        other: list[Dial] = []
-        failed: list[DialError] = []
+    way = way_to(("proxy.test", 1080))
+    if waits_for == "password":
+        way.login.forget()
+    other: list[Dial] = []
+    failed: list[DialError] = []
 
-        def cancel_other(error: DialError) -> None:
-            failed.append(error)
-            other[0].cancel()
+    def cancel_other(error: DialError) -> None:
+        failed.append(error)
+        other[0].cancel()
 
-        first = Dial(engine, way, None, lambda _: None, cancel_other)
-        second = Dial(engine, way, None, lambda _: None, cancel_other)
-        other.append(second)
-        first.start()
-        second.start()
-        if waits_for == "password":
-            way.login.settle(CredentialsError.of("needs-unlock", server="office", reason="is locked"))
-        await until(lambda: failed, "the first failed")
-        await turns()
-        assert len(failed) == 1
-
-    run(test)
+    first = Dial(engine, way, None, lambda _: None, cancel_other)
+    second = Dial(engine, way, None, lambda _: None, cancel_other)
+    other.append(second)
+    first.start()
+    second.start()
+    if waits_for == "password":
+        way.login.settle(CredentialsError.of("needs-unlock", server="office", reason="is locked"))
+    await until(lambda: failed, "the first failed")
+    await turns()
+    assert len(failed) == 1
 
 
-def test_a_released_socket_is_in_other_hands(server: FakeServer) -> None:
+async def test_a_released_socket_is_in_other_hands(engine: Engine, server: FakeServer) -> None:
     """The poller forgets it, and it stays open."""
-
-    async def test(engine: Engine) -> None:
-        _, outcome = begin(engine, way_to(server.address))
-        await until(lambda: outcome.over, "done")
-        outcome.dial.release()
-        assert engine.poller._handlers == {}
-        outcome.dial.cancel()
-        assert outcome.dial.sock.getpeername() == server.address
-        outcome.dial.sock.close()
-
-    run(test)
+    _, outcome = begin(engine, way_to(server.address))
+    await until(lambda: outcome.over, "done")
+    outcome.dial.release()
+    assert engine.poller._handlers == {}
+    outcome.dial.cancel()
+    assert outcome.dial.sock.getpeername() == server.address
+    outcome.dial.sock.close()
 
 
 @pytest.mark.parametrize("code", [errno.ECONNRESET])
-def test_a_reset_after_the_reply_is_the_receivers(code: int) -> None:
+async def test_a_reset_after_the_reply_is_the_receivers(engine: Engine, code: int) -> None:
     """The dial is done; the error stays in the socket for who reads next."""
 
     def play(sock: socket.socket) -> None:
@@ -737,17 +684,13 @@ def test_a_reset_after_the_reply_is_the_receivers(code: int) -> None:
         reset(sock)
 
     with raw_server(play) as address:
-
-        async def test(engine: Engine) -> None:
-            _, outcome = begin(engine, way_to(address))
-            await until(lambda: outcome.over, "done")
-            dial = outcome.dial
-            dial.sock.send(b"x")
-            engine.poller.wait_readable(dial.sock)
-            await until(lambda: dial.edges & (READABLE | PEER_FIN), "the edge is kept")
-            with pytest.raises(ConnectionResetError) as caught:
-                dial.sock.recv(1)
-            assert caught.value.errno == code
-            engine.poller.close(dial.sock)
-
-        run(test)
+        _, outcome = begin(engine, way_to(address))
+        await until(lambda: outcome.over, "done")
+        dial = outcome.dial
+        dial.sock.send(b"x")
+        engine.poller.wait_readable(dial.sock)
+        await until(lambda: dial.edges & (READABLE | PEER_FIN), "the edge is kept")
+        with pytest.raises(ConnectionResetError) as caught:
+            dial.sock.recv(1)
+        assert caught.value.errno == code
+        engine.poller.close(dial.sock)

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from fakes import loops
 from fakes.engine import turns
 from fakes.sockets import closing
 from sockslocal.net.poller import ERROR, FIN, IN, OUT, PEER_FIN, READABLE, WRITABLE
@@ -93,31 +92,27 @@ def bits(module: Any) -> Callable[[Event], int]:
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="there the contract shows it with the kernel's own")
-def test_watching(module: Any) -> None:
+async def test_watching(module: Any) -> None:
     """Two edges a socket; released, both are deleted; closed, the kernel forgets them by itself."""
-
-    async def main() -> None:
-        poller = module.KqueuePoller()
-        near, far = socket.socketpair()
-        told: list[int] = []
-        fd = near.fileno()
-        with closing(near, far):
-            poller.register(near, told.append)
-            assert poller._kqueue.changes == [Event(fd, READ, ADD | CLEAR), Event(fd, WRITE, ADD | CLEAR)]
-            poller._kqueue.give(Event(fd, READ), Event(fd, WRITE))
-            await turns()
-            assert told == [IN, OUT]
-            poller._kqueue.changes.clear()
-            poller.release(near)
-            assert poller._kqueue.changes == [Event(fd, READ, DELETE), Event(fd, WRITE, DELETE)]
-            poller.register(near, told.append)
-            poller._kqueue.changes.clear()
-            poller.close(near)
-            assert not poller._kqueue.changes
-        poller.stop()
-        assert not poller._poll()
-
-    loops.run(main())
+    poller = module.KqueuePoller()
+    near, far = socket.socketpair()
+    told: list[int] = []
+    fd = near.fileno()
+    with closing(near, far):
+        poller.register(near, told.append)
+        assert poller._kqueue.changes == [Event(fd, READ, ADD | CLEAR), Event(fd, WRITE, ADD | CLEAR)]
+        poller._kqueue.give(Event(fd, READ), Event(fd, WRITE))
+        await turns()
+        assert told == [IN, OUT]
+        poller._kqueue.changes.clear()
+        poller.release(near)
+        assert poller._kqueue.changes == [Event(fd, READ, DELETE), Event(fd, WRITE, DELETE)]
+        poller.register(near, told.append)
+        poller._kqueue.changes.clear()
+        poller.close(near)
+        assert not poller._kqueue.changes
+    poller.stop()
+    assert not poller._poll()
 
 
 def test_readable(bits: Callable[[Event], int]) -> None:

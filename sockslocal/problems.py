@@ -220,6 +220,9 @@ REGISTRY: dict[str, Kind] = {
     "already-running": Kind(
         "Already running", "sockslocal runs already as process {pid}", "sockslocal status"
     ),
+    "still-stopping": Kind(
+        "Still stopping", "process {pid} was told to stop, but has not ended yet", "sockslocal restart"
+    ),
     "start-failed": Kind("Did not start", "the daemon ended while starting: {reason}", "sockslocal run"),
     "not-answering": Kind(
         "Not answering",

@@ -6,18 +6,25 @@ import msgspec
 
 from sockslocal.problems import Problem
 
+DaemonState = Literal["running", "stopping"]
 ServerState = Literal["up", "connecting", "down", "auth-failed", "needs-unlock", "unknown"]
 ForwardState = Literal["listening", "off", "error"]
 UdpRung = Literal["associate", "uot-v2", "uot-v1", "hev", "gost", "none", "unknown"]
 
 
 class Daemon(msgspec.Struct, frozen=True):
-    """The process itself."""
+    """The process itself; `config` is the file that it uses.
+
+    `stops_within_s` is how long connections may still take to end once it is stopping, None before.
+    """
 
     pid: int
     version: str
     uptime_s: float
     rss_bytes: int
+    config: str = ""
+    state: DaemonState = "running"
+    stops_within_s: float | None = None
 
 
 class Tunnel(msgspec.Struct, frozen=True):

@@ -140,9 +140,19 @@ def stop(paths: Paths, grace: float) -> int | None:
             if not _is_gone(client, pid, _MARGIN_SECONDS):
                 seconds = grace + 2 * _MARGIN_SECONDS
                 raise ControlError.of("not-answering", pid=pid or "unknown", seconds=seconds)
-        if process is not None:
-            select.select([process], [], [], _EXIT_SECONDS)
+        _await_exit(process)
     return pid
+
+
+def wait_until_gone(paths: Paths, pid: int, seconds: float) -> None:
+    """Wait for the process `pid`, which is stopping, for `seconds` and what its end takes.
+
+    Raises ControlError where that is not enough.
+    """
+    with _process(pid) as process:
+        if not _is_gone(Client(paths), pid, seconds + _MARGIN_SECONDS):
+            raise ControlError.of("still-stopping", pid=pid)
+        _await_exit(process)
 
 
 def _ask_to_stop(client: Client, pid: int, grace: float) -> None:
@@ -176,6 +186,12 @@ def _is_gone(client: Client, pid: int, seconds: float) -> bool:
             return False
         time.sleep(_POLL)
     return True
+
+
+def _await_exit(process: int | None) -> None:
+    """It has let go of the lock; a moment later it is gone."""
+    if process is not None:
+        select.select([process], [], [], _EXIT_SECONDS)
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ def check(_arguments: Namespace, context: Context) -> int:
     """Whether a daemon would take it, or else all that is wrong with it."""
     config, faults = load.check(context.paths.config)
     for fault in faults:
-        print_error(fault)
+        print_error(fault, config.path)
     if faults:
         return ExitCode.CONFIG
     servers = count(len(config.servers), "server", "servers")

@@ -2,19 +2,19 @@
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sockslocal.address import spell
 from sockslocal.cli.context import Context
-from sockslocal.cli.outcome import reload, report, still_wrong
+from sockslocal.cli.outcome import NotInUse, reload, report, states_of, still_wrong
+from sockslocal.cli.propose import spelled
 from sockslocal.cli.render import short_path, table
 from sockslocal.cli.terminal import print_json, say, write
 from sockslocal.config import edit
 from sockslocal.config.edit import Edited
 from sockslocal.config.load import load
 from sockslocal.config.model import TcpForwardConfig, UdpForwardConfig
-from sockslocal.control.client import Client
-from sockslocal.errors import ControlError, SockslocalError
+from sockslocal.errors import SockslocalError
 from sockslocal.paths import Paths
 from sockslocal.problems import ExitCode
 
@@ -55,19 +55,20 @@ def _settings(arguments: Namespace) -> dict[str, str | bool | list[str] | None]:
 def _apply(name: str, done: str, edited: Edited, paths: Paths) -> int:
     say(f"forward {name} {done} {short_path(paths.config)}")
     if edited.faults:
-        return still_wrong(edited.faults)
+        return still_wrong(edited.faults, paths.config)
     status = reload(paths)
-    if status is None:
-        say("it takes effect with: sockslocal start")
+    if isinstance(status, NotInUse):
+        say(spelled(f"it takes effect with: {status.command}", paths.config))
         return ExitCode.DONE
-    return report(name, status)
+    return report(name, status, paths.config)
 
 
 def show(arguments: Namespace, context: Context) -> int:
     """What is configured, and how it is doing where the daemon runs."""
     config = load(context.paths.config)
     forwards: list[TcpForwardConfig | UdpForwardConfig] = [*config.tcp.values(), *config.udp.values()]
-    states = _states(context.paths)
+    status = states_of(context.paths)
+    states = {name: forward.state for name, forward in status.forwards.items()} if status else {}
     if arguments.json:
         listed = [_described(forward, states.get(forward.name)) for forward in forwards]
         print_json(listed)
@@ -76,15 +77,6 @@ def show(arguments: Namespace, context: Context) -> int:
     else:
         say("there is no forward yet: sockslocal forward add --help")
     return ExitCode.DONE
-
-
-def _states(paths: Paths) -> dict[str, str]:
-    """The state of each forward; none where no daemon can be asked."""
-    try:
-        status = Client(paths).status()
-    except ControlError:
-        return {}
-    return {name: forward.state for name, forward in status.forwards.items()}
 
 
 def _described(forward: TcpForwardConfig | UdpForwardConfig, state: str | None) -> dict[str, object]:
@@ -100,7 +92,7 @@ def _described(forward: TcpForwardConfig | UdpForwardConfig, state: str | None) 
 
 
 def _rows(
-    forwards: Iterable[TcpForwardConfig | UdpForwardConfig], states: dict[str, str]
+    forwards: Iterable[TcpForwardConfig | UdpForwardConfig], states: Mapping[str, str]
 ) -> list[tuple[str, ...]]:
     return [
         (

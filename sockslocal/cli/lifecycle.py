@@ -1,18 +1,22 @@
 """`run`, `start`, `stop`, `restart`, `demo`."""
 
+import math
 from argparse import Namespace
 
 from sockslocal.cli import background, prompts
 from sockslocal.cli.context import Context
-from sockslocal.cli.outcome import settled
+from sockslocal.cli.outcome import settled, warn_of_other
+from sockslocal.cli.propose import config_of, same, spelled
 from sockslocal.cli.render import print_warning
 from sockslocal.cli.screen import problems
 from sockslocal.cli.terminal import say
 from sockslocal.config.load import load
 from sockslocal.control.client import Client
 from sockslocal.errors import ControlError
+from sockslocal.paths import Paths
 from sockslocal.problems import ExitCode
 from sockslocal.secret import Secret
+from sockslocal.status import Status
 
 
 def demo(arguments: Namespace, context: Context) -> int:
@@ -35,11 +39,29 @@ def run(arguments: Namespace, context: Context) -> int:
 
 def start(arguments: Namespace, context: Context) -> int:
     """The daemon, in a process of its own."""
-    pid = Client(context.paths).pid()
-    if pid is not None:
-        say(f"sockslocal runs already as process {pid or 'unknown'}")
+    old = _running(context.paths)
+    if old is not None and old.daemon.state == "running":
+        say(f"sockslocal runs already as process {old.daemon.pid}")
+        if not same(config_of(old, context.paths.config), context.paths.config):
+            warn_of_other(old)
+            say(spelled("to use this one: sockslocal restart", context.paths.config))
         return ExitCode.DONE
-    return _launch(context, arguments.level, prompts.ask_all(load(context.paths.config)))
+    secrets = prompts.ask_all(load(context.paths.config))
+    if old is not None:
+        seconds = math.ceil(old.daemon.stops_within_s or 0.0)
+        say(f"process {old.daemon.pid} is stopping: waiting until its connections end, {seconds} s at most")
+        background.wait_until_gone(context.paths, old.daemon.pid, seconds)
+    return _launch(context, arguments.level, secrets)
+
+
+def _running(paths: Paths) -> Status | None:
+    """What the daemon says, None where there is none; raises ControlError where it says nothing."""
+    try:
+        return Client(paths).status()
+    except ControlError as error:
+        if error.problem.code != "not-running":
+            raise
+        return None
 
 
 def stop(arguments: Namespace, context: Context) -> int:
@@ -71,7 +93,7 @@ def _launch(context: Context, level: str, secrets: dict[str, Secret]) -> int:
         return error.exit_code
     say(f"sockslocal runs as process {status.daemon.pid}")
     for problem in problems(settled(Client(context.paths))):
-        print_warning(problem)
+        print_warning(problem, context.paths.config)
     return ExitCode.DONE
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sockslocal import credentials
 from sockslocal.cli.context import Context
-from sockslocal.cli.outcome import reload, settled, tell
+from sockslocal.cli.outcome import NotInUse, reload, settled, tell
 from sockslocal.cli.terminal import say
 from sockslocal.config.load import load
 from sockslocal.config.model import Config
@@ -41,7 +41,7 @@ def login(arguments: Namespace, context: Context) -> int:
         say(f"{account.server} accepts it")
     elif server.problem is None:
         say(f"whether {account.server} accepts it is not known yet: sockslocal status")
-    return tell(server.problem)
+    return tell(server.problem, context.paths.config)
 
 
 def logout(arguments: Namespace, context: Context) -> int:
@@ -78,8 +78,8 @@ def _useless(config: Config, text: str, remedy: str) -> ConfigError:
 
 
 def _tell_daemon(server: str, paths: Paths) -> bool:
-    """Whether a daemon runs; it then logs in anew."""
-    if reload(paths) is None:  # which may have been about to hear of the server
+    """Whether a daemon uses the server; it then logs in anew."""
+    if isinstance(reload(paths), NotInUse):  # which may have been about to hear of the server
         return False
     Client(paths).call("credentials.changed", server=server)
     return True

@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TextIO, cast
 
 from sockslocal.cli.context import Context, Demo, Run
@@ -31,10 +32,7 @@ def main(arguments: Sequence[str], *, run: Run, demo: Demo) -> int:
             return ExitCode.DONE
         return _dispatch(build().parse_args(arguments), run, demo)
     except SockslocalError as error:
-        from sockslocal.cli.render import print_error
-
-        print_error(error)
-        return error.exit_code
+        return _tell(error)
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
@@ -53,9 +51,20 @@ def _dispatch(arguments: argparse.Namespace, run: Run, demo: Demo) -> int:
 
     module, function = arguments.command.split(":")
     command = getattr(importlib.import_module(f"sockslocal.cli.{module}"), function)
-    code: int = command(arguments, Context(paths.find(arguments.config), run, demo))
+    context = Context(paths.find(arguments.config), run, demo)
+    try:
+        code: int = command(arguments, context)
+    except SockslocalError as error:
+        return _tell(error, context.paths.config)
     sys.stdout.flush()  # as above
     return code
+
+
+def _tell(error: SockslocalError, config: Path | None = None) -> int:
+    from sockslocal.cli.render import print_error
+
+    print_error(error, config)
+    return error.exit_code
 
 
 def _open_missing_streams() -> None:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from sockslocal.cli.propose import spelled
 from sockslocal.cli.terminal import Line, Span, Style, write
 from sockslocal.errors import ConfigError, SockslocalError
 from sockslocal.problems import Problem
@@ -12,25 +13,31 @@ from sockslocal.problems import Problem
 _GAP = "  "
 
 
-def print_error(error: SockslocalError) -> None:
-    """What is wrong, where, and what mends it, on stderr."""
-    write(sys.stderr, problem_lines(error.problem, where=_where(error)))
+def print_error(error: SockslocalError, config: Path | None = None) -> None:
+    """What is wrong, where, and what mends it, on stderr; commands are for the file `config`."""
+    write(sys.stderr, problem_lines(error.problem, config, where=_where(error)))
 
 
-def print_warning(problem: Problem) -> None:
+def print_warning(problem: Problem, config: Path) -> None:
     """As an error, for what does not keep the command from being done."""
-    write(sys.stderr, problem_lines(problem, label="warning", style="warn"))
+    write(sys.stderr, problem_lines(problem, config, label="warning", style="warn"))
 
 
 def problem_lines(
-    problem: Problem, *, where: str | None = None, label: str = "error", style: Style = "bad"
+    problem: Problem,
+    config: Path | None,
+    *,
+    where: str | None = None,
+    label: str = "error",
+    style: Style = "bad",
 ) -> list[Line]:
     """`error: …`, `  --> file:line` and `  help: …`."""
     lines: list[Line] = [(Span(f"{label}: ", style), Span(problem.text))]
     if where is not None:
         lines.append((Span("  --> ", "dim"), Span(where)))
     if problem.remedy:
-        lines.append((Span("  help: ", "dim"), Span(problem.remedy, "strong")))
+        remedy = spelled(problem.remedy, config) if config else problem.remedy
+        lines.append((Span("  help: ", "dim"), Span(remedy, "strong")))
     return lines
 
 

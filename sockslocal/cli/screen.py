@@ -4,8 +4,9 @@ Pure: from a `Status` to lines. Every row is one line where the terminal is wide
 line of their own where it is not; what is wrong stands below what it is wrong with.
 """
 
+import math
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from sockslocal.cli.render import columns
@@ -35,6 +36,19 @@ UNICODE = Marks("●", "○", "✗", "→", "↑", "↓")
 ASCII = Marks("+", "-", "x", "->", "out ", "in ")
 
 
+class View(NamedTuple):
+    """How the picture is to be drawn, at most `width` columns wide where the names allow.
+
+    `spell` is what becomes of a command before it is proposed. `config` is the file that the daemon uses,
+    where that is worth telling.
+    """
+
+    width: int
+    marks: Marks = UNICODE
+    spell: Callable[[str], str] = str
+    config: str = ""
+
+
 class _Row(NamedTuple):
     """One thing: its cells, numbers for the end of the line, and what is wrong with it."""
 
@@ -55,14 +69,15 @@ def problems(status: Status) -> list[Problem]:
     return list(dict.fromkeys(problem for problem in found if problem))
 
 
-def screen(status: Status, *, width: int, marks: Marks = UNICODE) -> list[Line]:
-    """The whole picture, at most `width` columns wide where the names allow."""
+def screen(status: Status, view: View) -> list[Line]:
+    """The whole picture."""
+    marks = view.marks
     sections = [
-        _heading(status),
-        _section("Servers", [_server(*item, marks) for item in status.servers.items()], width, marks),
-        _section("Forwards", _forwards(status, marks), width, marks),
-        *([_section("DNS", [_dns(status.dns, marks)], width, marks)] if status.dns else []),
-        _rest(status, width, marks),
+        _heading(status, view),
+        _section("Servers", [_server(*item, marks) for item in status.servers.items()], view),
+        _section("Forwards", _forwards(status, marks), view),
+        *([_section("DNS", [_dns(status.dns, marks)], view)] if status.dns else []),
+        _rest(status, view),
         _verdict(status),
     ]
     lines: list[Line] = []
@@ -71,7 +86,7 @@ def screen(status: Status, *, width: int, marks: Marks = UNICODE) -> list[Line]:
     return lines
 
 
-def _heading(status: Status) -> list[Line]:
+def _heading(status: Status, view: View) -> list[Line]:
     daemon = status.daemon
     facts = (
         daemon.version,
@@ -80,18 +95,29 @@ def _heading(status: Status) -> list[Line]:
         size(daemon.rss_bytes),
     )
     lines: list[Line] = [(Span("sockslocal ", "strong"), Span(", ".join(facts), "dim"))]
-    if not status.tunnel.on:
+    if view.config:
+        lines.append(line(f"It uses another file: {view.config}", "warn"))
+    if daemon.state == "stopping":
+        lines.append(line(_stopping(status), "warn"))
+    elif not status.tunnel.on:
         lines.append((Span("The tunnel is off: ", "warn"), Span("sockslocal on", "strong")))
     return lines
 
 
-def _section(title: str, rows: Sequence[_Row], width: int, marks: Marks) -> list[Line]:
+def _stopping(status: Status) -> str:
+    tcp = [forward for forward in status.forwards.values() if forward.kind == "tcp"]
+    open_now = count(sum(forward.connections.open for forward in tcp), "connection is", "connections are")
+    seconds = math.ceil(status.daemon.stops_within_s or 0.0)
+    return f"It is stopping: {open_now} open, and may take {seconds} s more to end"
+
+
+def _section(title: str, rows: Sequence[_Row], view: View) -> list[Line]:
     if not rows:
         return []
     lines = [line(title, "strong")]
     aligned = columns([(Span(""), *row.cells) for row in rows])
     beside = all(
-        sum(len(span.text) for span in cells) + len(row.numbers) <= width
+        sum(len(span.text) for span in cells) + len(row.numbers) <= view.width
         for cells, row in zip(aligned, rows, strict=True)
     )
     for cells, row in zip(aligned, rows, strict=True):
@@ -100,15 +126,15 @@ def _section(title: str, rows: Sequence[_Row], width: int, marks: Marks) -> list
         else:
             lines.append(cells)
             lines += [line(f"      {row.numbers}", "dim")] if row.numbers else []
-        lines += _wrong(row.problem, width, marks)
+        lines += _wrong(row.problem, view)
     return lines
 
 
-def _wrong(problem: Problem | None, width: int, marks: Marks) -> list[Line]:
+def _wrong(problem: Problem | None, view: View) -> list[Line]:
     if problem is None:
         return []
-    text = [line(f"      {part}", "bad") for part in textwrap.wrap(problem.text, max(20, width - 6))]
-    return [*text, (Span(f"      {marks.to} ", "dim"), Span(problem.remedy, "strong"))]
+    text = [line(f"      {part}", "bad") for part in textwrap.wrap(problem.text, max(20, view.width - 6))]
+    return [*text, (Span(f"      {view.marks.to} ", "dim"), Span(view.spell(problem.remedy), "strong"))]
 
 
 def _mark(state: str, marks: Marks) -> Span:
@@ -139,9 +165,9 @@ def _forward(name: str, forward: Forward, marks: Marks, *, several: bool) -> _Ro
 
 
 def _traffic(forward: Forward, marks: Marks) -> str:
-    if forward.state == "off":
-        return "off"
     done, octets = forward.connections, forward.bytes
+    if forward.state == "off":
+        return f"off, {done.open} open" if done.open else "off"
     what = ("connection", "connections") if forward.kind == "tcp" else ("flow", "flows")
     parts = [
         f"{done.open} open" if done.open or not done.total else count(done.total, *what),
@@ -163,13 +189,13 @@ def _dns(dns: Dns, marks: Marks) -> _Row:
     return _Row((_mark(dns.state, marks), Span(dns.listen)), numbers, dns.problem)
 
 
-def _rest(status: Status, width: int, marks: Marks) -> list[Line]:
+def _rest(status: Status, view: View) -> list[Line]:
     """What is wrong with no part in particular, and what is still to be done."""
-    lines = [part for problem in status.problems for part in _wrong(problem, width, marks)]
+    lines = [part for problem in status.problems for part in _wrong(problem, view)]
     if not status.servers:
-        lines += _hint("There is no server yet:", _NO_SERVER)
+        lines += _hint("There is no server yet:", view.spell(_NO_SERVER))
     elif not status.forwards and status.dns is None:
-        lines += _hint("There is no forward yet:", _NO_FORWARD)
+        lines += _hint("There is no forward yet:", view.spell(_NO_FORWARD))
     return lines
 
 
@@ -182,7 +208,8 @@ def _verdict(status: Status) -> list[Line]:
     wrong = len(problems(status))
     if wrong:
         return [line(f"{count(wrong, 'problem', 'problems')}, with what mends it above.", "bad")]
-    return [line("All is well.", "good")] if status.servers and status.tunnel.on else []
+    goes_on = status.tunnel.on and status.daemon.state == "running"
+    return [line("All is well.", "good")] if status.servers and goes_on else []
 
 
 def count(number: int, one: str, many: str) -> str:

@@ -4,15 +4,14 @@ import sys
 from argparse import Namespace
 
 from sockslocal.cli.context import Context
-from sockslocal.cli.outcome import reload, still_wrong
+from sockslocal.cli.outcome import reload, states_of, still_wrong
+from sockslocal.cli.propose import spelled
 from sockslocal.cli.render import short_path, table
 from sockslocal.cli.terminal import print_json, say, write
 from sockslocal.config import edit
 from sockslocal.config.edit import Edited
 from sockslocal.config.load import load
 from sockslocal.config.model import ServerConfig
-from sockslocal.control.client import Client
-from sockslocal.errors import ControlError
 from sockslocal.paths import Paths
 from sockslocal.problems import ExitCode
 from sockslocal.status import Server
@@ -29,7 +28,7 @@ def add(arguments: Namespace, context: Context) -> int:
     config = edited.config
     added = config.servers[arguments.name]
     if added.username is not None and added.password_from.kind == "keyring":
-        say(f"next: sockslocal login {arguments.name}")
+        say(spelled(f"next: sockslocal login {arguments.name}", config.path))
     elif not config.tcp and not config.udp and config.dns is None:
         say("next: sockslocal forward add --help")
     return code
@@ -44,7 +43,7 @@ def remove(arguments: Namespace, context: Context) -> int:
 
 def _apply(edited: Edited, paths: Paths) -> int:
     if edited.faults:
-        return still_wrong(edited.faults)
+        return still_wrong(edited.faults, paths.config)
     reload(paths)
     return ExitCode.DONE
 
@@ -52,7 +51,8 @@ def _apply(edited: Edited, paths: Paths) -> int:
 def show(arguments: Namespace, context: Context) -> int:
     """What is configured, and how it is doing where the daemon runs."""
     servers = load(context.paths.config).servers.values()
-    states = _states(context.paths)
+    status = states_of(context.paths)
+    states = status.servers if status else {}
     if arguments.json:
         listed = [_described(server, states.get(server.name)) for server in servers]
         print_json(listed)
@@ -62,13 +62,6 @@ def show(arguments: Namespace, context: Context) -> int:
     else:
         say("there is no server yet: sockslocal server add --help")
     return ExitCode.DONE
-
-
-def _states(paths: Paths) -> dict[str, Server]:
-    try:
-        return Client(paths).status().servers
-    except ControlError:
-        return {}
 
 
 def _described(server: ServerConfig, now: Server | None) -> dict[str, object]:

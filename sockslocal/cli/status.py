@@ -4,13 +4,16 @@ import contextlib
 import shutil
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
 import msgspec
 
 from sockslocal.cli.context import Context
-from sockslocal.cli.render import width_of_terminal
-from sockslocal.cli.screen import ASCII, UNICODE, screen
+from sockslocal.cli.propose import config_of, same, spelled
+from sockslocal.cli.render import short_path, width_of_terminal
+from sockslocal.cli.screen import ASCII, UNICODE, View, screen
 from sockslocal.cli.terminal import Line, has_colour, has_unicode, is_screen, line, print_json, text_of, write
 from sockslocal.control.client import Client
 from sockslocal.problems import ExitCode
@@ -24,32 +27,40 @@ _LINE_REST = "\x1b[K"
 def show(arguments: Namespace, context: Context) -> int:
     """What is, once or as it changes."""
     client = Client(context.paths)
+    draw = partial(_lines, context.paths.config)
     if arguments.watch:
         with contextlib.suppress(KeyboardInterrupt):  # the way to leave
-            _watch(client, as_json=arguments.json)
+            _watch(client, draw, as_json=arguments.json)
     elif arguments.json:
         print_json(client.call("status"))  # as it came: a newer daemon may say more
     else:
-        write(sys.stdout, _lines(client.status()))
+        write(sys.stdout, draw(client.status()))
     return ExitCode.DONE
 
 
-def _lines(status: Status) -> list[Line]:
-    marks = UNICODE if has_unicode(sys.stdout) else ASCII
-    return screen(status, width=width_of_terminal(), marks=marks)
+def _lines(config: Path, status: Status) -> list[Line]:
+    """The picture, where `config` is the file that the person may think of."""
+    used = config_of(status, config)
+    view = View(
+        width_of_terminal(),
+        UNICODE if has_unicode(sys.stdout) else ASCII,
+        partial(spelled, config=used),
+        "" if same(used, config) else short_path(used),
+    )
+    return screen(status, view)
 
 
-def _watch(client: Client, *, as_json: bool) -> None:
+def _watch(client: Client, draw: Callable[[Status], list[Line]], *, as_json: bool) -> None:
     if as_json:
         for _, status in client.watch():
             print_json(msgspec.to_builtins(status), indent=None)
     elif is_screen(sys.stdout):
         with _whole_screen():
             for _, status in client.watch():
-                _redraw(_lines(status))
+                _redraw(draw(status))
     else:
         for number, (_, status) in enumerate(client.watch()):
-            write(sys.stdout, [*([()] if number else []), *_lines(status)])
+            write(sys.stdout, [*([()] if number else []), *draw(status)])
             sys.stdout.flush()
 
 

@@ -4,6 +4,7 @@ from argparse import Namespace
 
 from sockslocal.cli.context import Context
 from sockslocal.cli.outcome import report
+from sockslocal.cli.propose import config_of
 from sockslocal.cli.terminal import say
 from sockslocal.control.client import Client
 from sockslocal.control.messages import as_status
@@ -25,7 +26,8 @@ def _switch(switch: str, names: list[str], context: Context) -> int:
     if not names:
         say(f"the tunnel is {switch}")
         return ExitCode.DONE
-    codes = [report(name, status) for name in names]
+    config = config_of(status, context.paths.config)
+    codes = [report(name, status, config) for name in names]
     if switch == "on" and not status.tunnel.on:
         say("the tunnel is off as a whole: sockslocal on", "warn")
     return max(codes)

@@ -26,7 +26,7 @@ class Changes:
         """The present state, once its number is greater than `seq`."""
         while True:
             status = self._snapshot()
-            if self._last is None or _without_uptime(status) != _without_uptime(self._last):
+            if self._last is None or _news(status) != _news(self._last):
                 self._seq += 1
                 self._last = status
             if self._seq > seq:
@@ -39,5 +39,7 @@ class Changes:
                 continue
 
 
-def _without_uptime(status: Status) -> tuple[object, ...]:
-    return status.tunnel, status.servers, status.forwards, status.udp, status.dns, status.problems
+def _news(status: Status) -> tuple[object, ...]:
+    """What a state may differ in, without what differs at each look."""
+    parts = (status.tunnel, status.servers, status.forwards, status.udp, status.dns, status.problems)
+    return (status.daemon.state, *parts)

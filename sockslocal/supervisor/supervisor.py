@@ -56,7 +56,7 @@ class Supervisor:
         self._services: dict[str, Service] = {}
         self._dns: DnsService | None = None
         self._endings: set[asyncio.Task[None]] = set()
-        self._draining = False
+        self._stops_at: float | None = None
         self.changes = Changes(self.snapshot)
 
     def reload(self) -> list[str]:
@@ -122,16 +122,11 @@ class Supervisor:
         """The whole picture now."""
         services = self._services
         return status.Status(
-            daemon=status.Daemon(
-                pid=os.getpid(),
-                version=__version__,
-                uptime_s=round(time.monotonic() - self._started, 3),
-                rss_bytes=psutil.Process().memory_info().rss,
-            ),
+            daemon=self._daemon_snapshot(),
             tunnel=status.Tunnel(on=self._switches.tunnel),
             servers=self._server_snapshots(),
             forwards={
-                name: forward.snapshot(services[name].state, services[name].problem)
+                name: forward.snapshot(self._state_of(forward, services[name]), services[name].problem)
                 for name, forward in self._forwards.items()
             },
             udp=status.Udp(
@@ -148,15 +143,20 @@ class Supervisor:
         From now on nothing is opened that is not open, whatever is reloaded or switched on. What has no
         end to wait for, UDP forwards and the resolver, goes on until `close`.
         """
-        self._draining = True
+        deadline = time.monotonic() + grace
+        self._stops_at = deadline
+        self.changes.poke()
         for service in self._services.values():
             service.stop_retrying()
         for forward in self._forwards.values():
             if isinstance(forward, TcpForward):
                 forward.stop_listening()
-        deadline = time.monotonic() + grace
         while time.monotonic() < deadline and self._open_connections():  # noqa: ASYNC110  they tell nobody
             await asyncio.sleep(DRAIN_LOOK_S)
+
+    @property
+    def _draining(self) -> bool:
+        return self._stops_at is not None
 
     def _open_connections(self) -> int:
         tcp = [forward for forward in self._forwards.values() if isinstance(forward, TcpForward)]
@@ -240,6 +240,22 @@ class Supervisor:
             route = Route(self._servers, config.dns.servers)
             self._dns = DnsService(self._engine, config.dns, route, self._endings)
             self._services[DNS] = Service(self._engine, DNS, self._dns, self.changes.poke)
+
+    def _state_of(self, forward: Forward, service: Service) -> status.ForwardState:
+        listens_no_more = self._draining and isinstance(forward, TcpForward)
+        return "off" if listens_no_more and service.state == "listening" else service.state
+
+    def _daemon_snapshot(self) -> status.Daemon:
+        now = time.monotonic()
+        return status.Daemon(
+            pid=os.getpid(),
+            version=__version__,
+            uptime_s=round(now - self._started, 3),
+            rss_bytes=psutil.Process().memory_info().rss,
+            config=str(self._config.path.absolute()) if self._config else "",
+            state="running" if self._stops_at is None else "stopping",
+            stops_within_s=None if self._stops_at is None else round(max(0.0, self._stops_at - now), 3),
+        )
 
     def _server_snapshots(self) -> dict[str, status.Server]:
         configs = self._config.servers if self._config else {}

@@ -34,6 +34,16 @@ def short_paths() -> Iterator[Paths]:
         yield Paths(config=root / "config.toml", runtime=root / "run", state=root / "state")
 
 
+def stopping(seconds: float) -> Daemon:
+    """A daemon that has been told to stop, and has `seconds` left for what is open."""
+    return Daemon(4711, "0.1.0", 12.5, 31_000_000, state="stopping", stops_within_s=seconds)
+
+
+def using(config: Path) -> Daemon:
+    """A daemon that uses the file `config`."""
+    return Daemon(4711, "0.1.0", 12.5, 31_000_000, config=str(config))
+
+
 class States:
     """A state that a test changes, and the `watch` that tells of it."""
 

@@ -1,8 +1,10 @@
 """Starting twice, and ending: in order, out of patience, and at once."""
 
 import json
+import os
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +15,7 @@ from integration.daemon import Daemon, tcp
 from integration.local import connect, echoes, exactly, until_end
 from integration.servers.process import LOOPBACK, accepts, free_port
 from integration.servers.targets import Targets
+from sockslocal.control.client import Client
 
 LONGER_THAN_GRACE_S = 20.0
 SOONER_THAN_GRACE_S = 4.5
@@ -40,6 +43,34 @@ def test_a_second_daemon_says_who_runs(daemon: Daemon, port: int) -> None:
     assert str(daemon.pid) in started.stdout + started.stderr
     assert echoes(port)
     assert daemon.status().daemon.pid == daemon.pid
+
+
+def test_start_waits_for_one_that_is_stopping(daemon: Daemon, port: int) -> None:
+    """The status says so meanwhile; when its last connection has ended, the next daemon runs."""
+    old = daemon.pid
+    with connect(port) as sock:
+        sock.sendall(b"before")
+        assert exactly(sock, 6) == b"before"
+        Client(daemon.paths).call("stop", grace=60.0)
+        daemon.wait_for(lambda status: status.daemon.state == "stopping")
+        assert "It is stopping: 1 connection is open" in daemon.cli("status").stdout
+        with subprocess.Popen(
+            daemon.command("start"),
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **daemon.environment},
+        ) as starting:
+            assert starting.stderr is not None
+            assert starting.stderr.readline().startswith(f"process {old} is stopping: waiting")
+            sock.shutdown(socket.SHUT_WR)
+            assert until_end(sock) == b""
+            told = starting.stderr.read()
+    try:
+        assert starting.returncode == 0, told
+        assert daemon.status().daemon.pid != old
+        assert echoes(port)
+    finally:
+        assert daemon.cli("stop", "--grace", "0").returncode == 0
 
 
 def test_a_killed_daemon_leaves_nothing_in_the_way(daemon: Daemon, port: int) -> None:

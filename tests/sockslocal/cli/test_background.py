@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from fakes.waiting import wait_until
 from sockslocal.cli import background, prompts
-from sockslocal.cli.background import StartFailedError, launch, stop
+from sockslocal.cli.background import StartFailedError, launch, stop, wait_until_gone
 from sockslocal.control.client import Client
 from sockslocal.errors import ControlError, SockslocalError
 from sockslocal.paths import Paths
@@ -170,6 +171,20 @@ def test_a_state_folder_that_cannot_be_written_is_an_error(paths: Paths) -> None
         launch(paths, "info", {})
     assert caught.value.problem.code == "folder-unsafe"
     assert "SOCKSLOCAL_STATE_DIR" in caught.value.problem.remedy
+
+
+@pytest.mark.usefixtures("impatient")
+def test_the_end_of_one_that_stops_is_waited_for(paths: Paths) -> None:
+    """It may let go of everything at any time; one that does not is an error in the end."""
+    with deaf_daemon(paths, "polite") as pid:
+        with pytest.raises(ControlError) as caught:
+            wait_until_gone(paths, pid, 0.1)
+        assert caught.value.problem.code == "still-stopping"
+        ending = threading.Timer(0.2, os.kill, (pid, signal.SIGTERM))
+        ending.start()
+        wait_until_gone(paths, pid, 30.0)
+        assert Client(paths).pid() is None
+        ending.join()
 
 
 @pytest.mark.usefixtures("impatient")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fakes.cli import CommandLine
-from fakes.control import fake_daemon, status
+from fakes.control import fake_daemon, status, using
 from sockslocal.control.server import Handler
 from sockslocal.errors import ConfigError
 from sockslocal.paths import Paths
@@ -148,7 +148,7 @@ def test_a_running_daemon_takes_it_at_once(cli: CommandLine, config: Path, paths
     first = status(forwards={"db": LISTENING})
     with fake_daemon(paths, {"reload": answering({"changed": ["db"]})}, first=first) as daemon:
         done = cli("forward", "set", "db", "--to", "db2.internal:5432")
-        assert daemon.calls[0] == ("reload", {})
+        assert ("reload", {}) in daemon.calls
     assert done.code == 0
     assert done.err.endswith("db: 127.0.0.1:5432 → db.internal:5432, listening\n")
 
@@ -183,6 +183,19 @@ def test_the_list_has_states_where_a_daemon_runs(cli: CommandLine, config: Path,
     )
     with fake_daemon(paths, first=status(forwards={"db": LISTENING})):
         assert cli("forward", "list").out.endswith("office  listening\n")
+
+
+def test_a_daemon_with_another_file_is_no_part_of_it(
+    cli: CommandLine, config: Path, paths: Paths, tmp_path: Path
+) -> None:
+    """An edit says how it takes effect, and the list shows no states of what only has the same names."""
+    other = status(daemon=using(tmp_path / "other.toml"), forwards={"db": LISTENING})
+    with fake_daemon(paths, first=other):
+        assert cli("forward", "set", "db", "--only-me").err.splitlines()[1:] == [
+            f"process 4711 runs with another file: {tmp_path / 'other.toml'}",
+            "it takes effect with: sockslocal restart",
+        ]
+        assert cli("forward", "list").out.splitlines()[1].endswith("office  -")
 
 
 def test_the_list_shows_ranges_and_paths(cli: CommandLine, config: Path) -> None:

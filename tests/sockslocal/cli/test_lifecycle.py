@@ -1,12 +1,15 @@
+import functools
 import io
-import os
+from pathlib import Path
 
 import pytest
 
 from fakes.cli import CommandLine
-from fakes.control import fake_daemon, status
+from fakes.control import fake_daemon, status, stopping, using
 from sockslocal import credentials
-from sockslocal.cli import background
+from sockslocal.cli import background, lifecycle
+from sockslocal.control.client import Client
+from sockslocal.control.endpoint import claim
 from sockslocal.paths import Paths
 from sockslocal.problems import problem
 from sockslocal.secret import Secret
@@ -77,6 +80,7 @@ class FakeBackground:
         self.fails: Exception | None = None
         monkeypatch.setattr(background, "launch", self._launch)
         monkeypatch.setattr(background, "stop", self._stop)
+        monkeypatch.setattr(background, "wait_until_gone", self._wait)
         self._paths = paths
 
     def _launch(self, paths: Paths, level: str, secrets: dict[str, Secret]) -> Status:
@@ -90,6 +94,9 @@ class FakeBackground:
         self.calls.append(("stop", grace))
         return self.running
 
+    def _wait(self, _paths: Paths, pid: int, seconds: float) -> None:
+        self.calls.append(("wait", pid, seconds))
+
 
 @pytest.fixture
 def fake(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> FakeBackground:
@@ -102,7 +109,48 @@ def test_starting_what_runs_says_so(cli: CommandLine, fake: FakeBackground, path
     """What is wanted is there: exit code 0."""
     with fake_daemon(paths):
         done = cli("start")
-    assert done == (0, "", f"sockslocal runs already as process {os.getpid()}\n")
+    assert done == (0, "", "sockslocal runs already as process 4711\n")
+    assert fake.calls == []
+
+
+def test_starting_with_another_file_says_that_it_is_not_used(
+    cli: CommandLine, fake: FakeBackground, paths: Paths, tmp_path: Path
+) -> None:
+    """One daemon runs for a user."""
+    other = tmp_path / "other.toml"
+    with fake_daemon(paths, first=status(daemon=using(other))):
+        assert cli("start").err.splitlines() == [
+            "sockslocal runs already as process 4711",
+            f"process 4711 runs with another file: {other}",
+            "to use this one: sockslocal restart",
+        ]
+
+
+@pytest.mark.usefixtures("person")
+def test_start_waits_for_one_that_is_stopping(
+    cli: CommandLine, fake: FakeBackground, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as that one gives its connections, and says so; then it starts."""
+    monkeypatch.setattr("sockslocal.cli.lifecycle.settled", lambda _client: status())
+    with fake_daemon(paths, first=status(daemon=stopping(24.3))):
+        done = cli("start")
+    assert done.err.splitlines() == [
+        "process 4711 is stopping: waiting until its connections end, 25 s at most",
+        "sockslocal runs as process 4711",
+    ]
+    assert [call[0] for call in fake.calls] == ["wait", "launch"]
+    assert fake.calls[0] == ("wait", 4711, 25)
+
+
+def test_start_tells_of_one_that_does_not_answer(
+    cli: CommandLine, fake: FakeBackground, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not said to run."""
+    monkeypatch.setattr(lifecycle, "Client", functools.partial(Client, deadline=0.1))
+    with claim(paths):
+        done = cli("start")
+    assert done.code == 1
+    assert done.err.endswith("did not answer within 0.1 s\n  help: sockslocal restart\n")
     assert fake.calls == []
 
 

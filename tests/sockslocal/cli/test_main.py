@@ -82,6 +82,21 @@ def test_the_config_may_be_named_before_and_after_the_command(cli: CommandLine, 
     assert cli("config", "path", "--config", str(other)).out == f"{other}\n"
 
 
+def test_proposals_are_for_the_file_that_was_named(cli: CommandLine, paths: Paths) -> None:
+    """What is copied from a remedy acts on the file that the error is about."""
+    other = paths.config.with_name("other.toml")
+    given = ("--config", str(other))
+    added = cli(*given, "server", "add", "office", "proxy:1080", "--username", "ana")
+    assert added.err.endswith(f"next: sockslocal --config {other} login office\n")
+    web = cli(*given, "forward", "add", "tcp", "web", "127.0.0.1:1", "a:1")
+    assert web.err.endswith(f"it takes effect with: sockslocal --config {other} start\n")
+    refused = cli(*given, "forward", "set", "web", "--listen", "8080")
+    assert refused.err.endswith(
+        f"  help: sockslocal --config {other} forward set web --listen 127.0.0.1:8080\n"
+    )
+    assert cli(*given, "status").err.endswith(f"  help: sockslocal --config {other} start\n")
+
+
 def test_ctrl_c_is_no_traceback(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     """130 is what shells expect then."""
 

@@ -47,7 +47,7 @@ def test_a_file_without_line_is_named_once(capsys: pytest.CaptureFixture[str], t
 
 def test_a_warning_is_not_called_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     """The command was done all the same."""
-    render.print_warning(IN_USE)
+    render.print_warning(IN_USE, Path("config.toml"))
     assert capsys.readouterr().err.startswith('warning: forward "db"')
 
 

@@ -1,9 +1,10 @@
 from typing import Any
 
+import msgspec
 import pytest
 
-from fakes.control import status
-from sockslocal.cli.screen import ASCII, duration, problems, screen, size
+from fakes.control import status, stopping
+from sockslocal.cli.screen import ASCII, View, duration, problems, screen, size
 from sockslocal.cli.terminal import text_of
 from sockslocal.problems import Problem, problem
 from sockslocal.status import Bytes, Connections, Dns, Forward, Server, Status, Tunnel
@@ -25,7 +26,7 @@ DB = Forward(
 
 def shown(state: Status, width: int = 80, **options: Any) -> list[str]:
     """The screen as text."""
-    return [text_of(line, colour=False) for line in screen(state, width=width, **options)]
+    return [text_of(line, colour=False) for line in screen(state, View(width, **options))]
 
 
 def test_a_screen_at_a_glance() -> None:
@@ -96,6 +97,29 @@ def test_a_tunnel_that_is_off_says_how_to_switch_it_on() -> None:
     lines = shown(status(tunnel=Tunnel(on=False), servers={"office": OFFICE}, forwards={"db": DB}))
     assert lines[1] == "The tunnel is off: sockslocal on"
     assert "All is well." not in lines
+
+
+def test_a_daemon_that_stops_says_what_it_waits_for() -> None:
+    """TCP connections have an end to wait for; nothing is called well."""
+    ending = msgspec.structs.replace(DB, state="off", connections=Connections(open=2, total=9))
+    game = Forward("udp", "l:1", "t:1", "office", "listening", connections=Connections(open=5))
+    state = status(daemon=stopping(24.3), servers={"office": OFFICE}, forwards={"db": ending, "game": game})
+    lines = shown(state)
+    assert lines[1] == "It is stopping: 2 connections are open, and may take 25 s more to end"
+    assert any(line.endswith("  off, 2 open") for line in lines)
+    assert "All is well." not in lines
+
+
+def test_another_file_is_named() -> None:
+    """What is shown is not about the one that the person may think of; commands are spelled for it."""
+    lines = shown(
+        status(servers={"home": HOME}),
+        config="~/other.toml",
+        spell=lambda text: text.replace("login", "LOGIN"),
+    )
+    assert lines[1] == "It uses another file: ~/other.toml"
+    assert "      → sockslocal LOGIN home" in lines
+    assert "  sockslocal SERVER" in shown(status(), spell=lambda _: "sockslocal SERVER")
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from fakes.cli import CommandLine, next_line, started
-from fakes.control import fake_daemon, status
+from fakes.control import fake_daemon, status, using
 from sockslocal.control.server import Limits
 from sockslocal.paths import Paths
+from sockslocal.problems import problem
 from sockslocal.status import Server, Tunnel
 
 WATCH = [sys.executable, "-m", "sockslocal", "status", "--watch"]
@@ -26,6 +28,24 @@ def test_a_person_gets_the_screen(cli: CommandLine, paths: Paths) -> None:
     assert done.code == 0
     assert "✗  office  proxy:1080  down" in done.out
     assert done.err == ""
+
+
+def test_remedies_are_for_the_file_that_the_daemon_uses(
+    cli: CommandLine, paths: Paths, tmp_path: Path
+) -> None:
+    """Which may be another than that of the command."""
+    other = tmp_path / "other.toml"
+    rejected = problem("auth-failed", address="a:1", username="ana", remedy="sockslocal login office")
+    servers = {"office": Server("proxy:1080", "auth-failed", problem=rejected)}
+    with fake_daemon(paths, first=status(daemon=using(other), servers=servers)):
+        lines = cli("status").out.splitlines()
+        assert lines[1] == f"It uses another file: {other}"
+        assert f"      → sockslocal --config {other} login office" in lines
+        assert "uses another file" not in cli("--config", str(other), "status").out
+    with fake_daemon(paths, first=status(daemon=using(paths.config), servers=servers)):
+        shown = cli("status").out
+        assert "uses another file" not in shown
+        assert "      → sockslocal login office\n" in shown
 
 
 def test_a_program_gets_the_answer_as_it_came(cli: CommandLine, paths: Paths) -> None:

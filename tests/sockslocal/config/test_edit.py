@@ -213,7 +213,8 @@ def test_bad_addition(path: Path, settings: dict[str, str], complaint: Complaint
             "proxy",
             Complaint(
                 None,
-                '"address" of server "home": "proxy" should be a host and a port, like proxy.example.net:1080',
+                '"address" of server "home": "proxy" should be a host and a port, '
+                "like proxy.example.net:1080",
                 "sockslocal server add home HOST:1080",
             ),
         ),

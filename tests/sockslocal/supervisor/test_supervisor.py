@@ -203,7 +203,10 @@ def test_the_status_has_the_keys_that_users_rely_on(
         assert await datagram_echoes(ports[1])
         status = json.loads(msgspec.json.encode(made.status))
         assert status["version"] == 1
-        assert set(status["daemon"]) == {"pid", "version", "uptime_s", "rss_bytes"}
+        daemon = status["daemon"]
+        assert set(daemon) >= {"pid", "version", "uptime_s", "rss_bytes"}
+        assert (daemon["state"], daemon["stops_within_s"]) == ("running", None)
+        assert daemon["config"] == str(made.config)
         assert status["tunnel"] == {"on": True}
         shown = status["servers"]["office"]
         assert shown.pop("latency_ms") > 0
@@ -658,6 +661,35 @@ def test_draining_lets_connections_end(run: Run, server: FakeServer, echo: Endpo
     run(test)
 
 
+def test_draining_is_told(run: Run, server: FakeServer, echo: Endpoint) -> None:
+    """Whoever watches hears at once that it stops, and how long that may take; nothing listens any more."""
+    ports = free_port(), free_port()
+
+    async def test(made: Made) -> None:
+        made.apply(office(server), tcp("db", ports[0], echo), udp("game", ports[1], echo))
+        await made.up()
+        connection = await connected(ports[0])
+        seq, _ = await made.supervisor.changes.after(-1)
+        draining = asyncio.create_task(made.supervisor.drain(3600.0))
+        async with asyncio.timeout(10):
+            while True:
+                seq, shown = await made.supervisor.changes.after(seq)
+                if shown.daemon.state == "stopping":
+                    break
+        assert shown.daemon.stops_within_s is not None
+        assert 3000.0 < shown.daemon.stops_within_s <= 3600.0
+        assert {name: forward.state for name, forward in shown.forwards.items()} == {
+            "db": "off",
+            "game": "listening",
+        }
+        assert shown.forwards["db"].connections.open == 1
+        connection[1].close()
+        async with asyncio.timeout(10):
+            await draining
+
+    run(test)
+
+
 def test_draining_has_an_end(run: Run, server: FakeServer, echo: Endpoint) -> None:
     """What does not end by itself is cut by closing."""
     port = free_port()
@@ -713,7 +745,7 @@ def test_nothing_is_switched_on_while_it_drains(run: Run, server: FakeServer, ec
         made.supervisor.switch(["web"], on=True)
         made.reload(office(server), *forwards, tcp("mail", ports[2], echo))
         states = {name: forward.state for name, forward in made.status.forwards.items()}
-        assert states == {"db": "listening", "web": "off", "mail": "off"}
+        assert states == {"db": "off", "web": "off", "mail": "off"}
         for port in ports:
             with pytest.raises(ConnectionRefusedError):
                 await connected(port)

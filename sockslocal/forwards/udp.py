@@ -7,12 +7,12 @@ from sockslocal import status
 from sockslocal.address import Endpoint, spell
 from sockslocal.config.model import UdpForwardConfig
 from sockslocal.errors import ServerError
-from sockslocal.net.associations import Flow
 from sockslocal.net.binding import bind_all, bind_datagram, unwatched
 from sockslocal.net.datagram_reader import DatagramReader
 from sockslocal.net.datagrams import Batch, Peer
 from sockslocal.net.engine import Engine
 from sockslocal.net.route import Route
+from sockslocal.net.udp_flow import Flow
 from sockslocal.problems import Problem
 
 _log = logging.getLogger(__name__)

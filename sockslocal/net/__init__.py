@@ -8,16 +8,16 @@ A connection: Route (route.py), the servers that may carry it
   → Pump (pump.py), the octets of one direction.
 
 A datagram: Broker (broker.py), the flows through one server
-  → Association (associations.py), made by a Dial: a control connection and a socket to the relay
-  → Flow (associations.py), the one that travels on it.
+  → Flow (udp_flow.py), from one local program to one remote
+  → Association (association.py) that carries it, made by a Dial: a ControlConnection (control_connection.py)
+  and a socket (udp_relay_socket.py) to the server's relay (udp_relay_address.py), with a DatagramReader
+  (datagram_reader.py) as on every socket where datagrams come.
 
 Below them all is the Engine (engine.py), what the sockets of the process share: the Poller (poller.py;
 epoll.py, kqueue.py), Deadlines (deadlines.py), the Batch of datagrams (datagrams.py; mmsg.py), the PipePool
 (pipes.py), the DescriptorBudget (descriptors.py) and the Watchdog (watchdog.py).
 
 Locally: binding.py makes listening sockets, listener.py accepts, owners.py tells whose a connection is.
-Wherever datagrams come, datagram_reader.py reads them.
-Of a server: way.py is how to get there, login.py its credentials, udp_relay_address.py where its datagrams
-go.
-Small tools: abort.py, backoff.py, flows.py (the table of flows), keepalive.py.
+Of a server: way.py is how to get there, login.py its credentials.
+Small tools: abort.py, backoff.py, datagram_queue.py, flows.py (the table of flows), keepalive.py.
 """

@@ -5,12 +5,13 @@ from collections.abc import Callable
 
 from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
-from sockslocal.net.associations import ASSOCIATE, Association, Flow, Receiver
+from sockslocal.net.association import ASSOCIATE, Association
 from sockslocal.net.backoff import Backoff
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.engine import Engine
 from sockslocal.net.flows import FlowTable
 from sockslocal.net.server_addresses import ServerAddresses
+from sockslocal.net.udp_flow import Flow, Receiver
 from sockslocal.net.way import Way
 from sockslocal.problems import Problem
 from sockslocal.socks5.messages import Request
@@ -62,24 +63,34 @@ class Broker:
             raise ServerError(self._trouble)
         if not self._make_room(now):
             raise ServerError(self._way.problem("udp-flows-exhausted"))
-        association = Association(self._engine, self._way, self._override, self)
-        self._associations.add(association)
-        association.start(self._make_dial(ASSOCIATE, association.dialled, association.failed))
-        if self._trouble is not None and association not in self._associations:  # it failed at once
-            raise ServerError(self._trouble)
-        flow = association.attach(remote, receiver, idle_s)
+        association = self._associate()
+        flow = Flow(self, association, remote, receiver, idle_s)
+        association.attach(flow)
         self._flows.touch(flow, now)
         self._sweep_later()
         return flow
 
-    def used(self, flow: Flow) -> None:
+    def touch(self, flow: Flow) -> None:
         if flow in self._flows:
             self._flows.touch(flow, self._engine.clock())
+
+    def discard(self, flow: Flow) -> None:
+        self._flows.discard(flow)
+        flow.carrier.detach(flow)
 
     def close(self) -> None:
         """End all flows."""
         for association in list(self._associations):
             association.end(None)
+
+    def _associate(self) -> Association:
+        """An association, under way. Raises ServerError where it failed at once."""
+        association = Association(self._engine, self._way, self._override, self)
+        self._associations.add(association)
+        association.start(self._make_dial(ASSOCIATE, association.dialled, association.failed))
+        if self._trouble is not None and association not in self._associations:
+            raise ServerError(self._trouble)
+        return association
 
     def _make_room(self, now: float) -> bool:
         room = self._flows.room(now)
@@ -109,6 +120,8 @@ class Broker:
             self._retry_later(patiently=_blames_udp(error))
             if _blames_udp(error):
                 self._noted(error)
+        if flow is not None:
+            flow.receiver.lost(error)
 
     def _retry_later(self, *, patiently: bool) -> None:
         """Wait longer each time, unless the server is down: it may come back at any moment."""

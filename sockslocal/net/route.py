@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Mapping
 
 from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
-from sockslocal.net.associations import Flow, Receiver
 from sockslocal.net.datagrams import Batch
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.keepalive import REMOTE_IDLE_S, keep_alive
 from sockslocal.net.server import Server
+from sockslocal.net.udp_flow import Flow, Receiver
 from sockslocal.problems import Problem, problem
 from sockslocal.socks5.messages import Command, Request
 

@@ -8,13 +8,13 @@ from sockslocal import status
 from sockslocal.address import Endpoint
 from sockslocal.config.model import ServerConfig
 from sockslocal.errors import ServerError, SockslocalError
-from sockslocal.net.associations import Flow, Receiver
 from sockslocal.net.backoff import Backoff
 from sockslocal.net.broker import Broker
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.engine import Engine
 from sockslocal.net.login import Answer, Login
 from sockslocal.net.server_addresses import ServerAddresses
+from sockslocal.net.udp_flow import Flow, Receiver
 from sockslocal.net.way import Way
 from sockslocal.problems import Problem
 from sockslocal.socks5.messages import Request

@@ -11,11 +11,12 @@ from fakes.targets import udp_echo
 from sockslocal.address import Endpoint
 from sockslocal.errors import CredentialsError, ServerError
 from sockslocal.net import broker as module
-from sockslocal.net.associations import BRIEF_S, Flow
+from sockslocal.net.association import BRIEF_S
 from sockslocal.net.broker import Broker
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.engine import Engine
 from sockslocal.net.flows import ACTIVE_S
+from sockslocal.net.udp_flow import Flow
 from sockslocal.net.way import Way
 from sockslocal.socks5.messages import Request
 
@@ -275,7 +276,7 @@ async def test_our_own_exhaustion_says_nothing_of_the_servers_udp(
     def no_socket(*_: object) -> socket.socket:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("sockslocal.net.associations._relay_socket", no_socket)
+    monkeypatch.setattr("sockslocal.net.association.relay_socket", no_socket)
 
     made = Made(engine, way_to(server.address))
     _, receiver = made.open(echo)

@@ -14,27 +14,30 @@ from fakes.socks5_wire import address_octets
 from fakes.targets import udp_echo
 from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
-from sockslocal.net import associations
-from sockslocal.net.associations import ASSOCIATE, MAX_WAITING, MAX_WAITING_OCTETS, Association, Flow
+from sockslocal.net import association as module
+from sockslocal.net.association import ASSOCIATE, BRIEF_S, Association
+from sockslocal.net.datagram_queue import MAX_WAITING
 from sockslocal.net.datagrams import SLOTS, Batch, PlainBatch, best_batch
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.engine import Engine
-from sockslocal.net.poller import READABLE
 from sockslocal.net.server_addresses import ServerAddresses
+from sockslocal.net.udp_flow import Flow
 from sockslocal.socks5.datagram import encode_header
 
 
 @dataclass
 class FakeOwner:
-    """Who made the association."""
+    """Who made the association, and the flow; what the association gives back is lost."""
 
-    uses: int = 0
     openings: int = 0
     proofs: int = 0
     endings: list[tuple[Flow | None, ServerError | None]] = field(default_factory=list)
 
-    def used(self, _flow: Flow) -> None:
-        self.uses += 1
+    def touch(self, flow: Flow) -> None:
+        pass
+
+    def discard(self, flow: Flow) -> None:
+        flow.carrier.detach(flow)
 
     def opened(self) -> None:
         self.openings += 1
@@ -44,6 +47,8 @@ class FakeOwner:
 
     def ended(self, _association: Association, flow: Flow | None, error: ServerError | None) -> None:
         self.endings.append((flow, error))
+        if flow is not None:
+            flow.receiver.lost(error)
 
 
 @dataclass
@@ -84,7 +89,9 @@ def make(
     way, owner, receiver = way_to(address), FakeOwner(), FakeReceiver()
     association = Association(engine, way, override, owner)
     association.start(Dial(engine, way, ASSOCIATE, association.dialled, association.failed))
-    return Made(association, association.attach(remote, receiver, 60.0), receiver, owner)
+    flow = Flow(owner, association, remote, receiver, 60.0)
+    association.attach(flow)
+    return Made(association, flow, receiver, owner)
 
 
 async def lost(made: Made) -> str | None:
@@ -131,11 +138,24 @@ async def test_datagrams_pass_both_ways(engine: Engine, server: FakeServer, echo
     relay = session_of(server).relay
     assert relay is not None
     assert [target for target, _ in relay.received] == [echo] * 4
-    made.flow.touch()
-    assert made.owner.uses == 1
     made.flow.close()
     await until(lambda: session_of(server).finished, "the server saw the end")
     assert made.receiver.losses == []
+    assert made.owner.endings == [(None, None)]
+
+
+async def test_it_opens_without_a_flow_too(engine: Engine, server: FakeServer, echo: Endpoint) -> None:
+    """One that comes later is carried at once."""
+    way, owner, receiver = way_to(server.address), FakeOwner(), FakeReceiver()
+    association = Association(engine, way, None, owner)
+    association.start(Dial(engine, way, ASSOCIATE, association.dialled, association.failed))
+    await until(lambda: owner.openings, "opened")
+    flow = Flow(owner, association, echo, receiver, 60.0)
+    association.attach(flow)
+    assert flow.send_payload(b"ping")
+    await until(lambda: receiver.payloads, "the echo")
+    assert (receiver.payloads, receiver.openings) == ([b"ping"], 0)
+    flow.close()
 
 
 async def test_a_batch_is_sent_behind_the_header(engine: Engine, server: FakeServer, echo: Endpoint) -> None:
@@ -197,22 +217,6 @@ async def test_one_that_waits_and_cannot_go_is_dropped(
     assert made.flow.send_payload(bytes(65_500))  # 3 more than UDP bears, with its header
     assert await made.echo(b"ping") == b"ping"
     assert (made.receiver.octets_sent, made.receiver.drops) == (4, 1)
-    made.flow.close()
-
-
-async def test_what_waits_is_bounded_in_octets_too(
-    engine: Engine, server: FakeServer, echo: Endpoint
-) -> None:
-    """Large datagrams push out older ones sooner, but the newest waits whatever its size."""
-    large = MAX_WAITING_OCTETS - 100
-
-    made = make(engine, server.address, echo)
-    wait = made.association._wait
-    assert [wait(bytes(1000)) for _ in range(3)] == [1, 1, 1]
-    assert wait(bytes(large)) == -2
-    assert wait(bytes(MAX_WAITING_OCTETS + 1)) == 0
-    assert wait(bytes(1)) == 0
-    assert [len(datagram) for datagram in made.association._waiting] == [1]
     made.flow.close()
 
 
@@ -384,7 +388,7 @@ async def test_one_that_lasted_for_a_while_simply_ends(
     engine: Engine, server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where no datagram ever came back: some are only sent."""
-    monkeypatch.setattr(associations, "BRIEF_S", 0.0)
+    monkeypatch.setattr(module, "BRIEF_S", 0.0)
 
     made = make(engine, server.address, echo)
     await opened(made)
@@ -400,8 +404,8 @@ async def test_it_lasts_only_once_it_is_open(
     made = make(engine, server.address, echo)
     assert not made.association.lasts(clock() + 1e9)
     await opened(made)
-    assert not made.association.lasts(clock() + associations.BRIEF_S - 0.1)
-    assert made.association.lasts(clock() + associations.BRIEF_S)
+    assert not made.association.lasts(clock() + BRIEF_S - 0.1)
+    assert made.association.lasts(clock() + BRIEF_S)
     made.flow.close()
 
 
@@ -409,18 +413,14 @@ async def test_it_lasts_only_once_it_is_open(
 async def test_octets_on_the_control_connection_mean_nothing(
     engine: Engine, server: FakeServer, echo: Endpoint
 ) -> None:
-    """However many: they are read in turns, datagrams pass meanwhile, and the end behind them is seen."""
+    """However many: datagrams pass meanwhile, and the end behind them is seen."""
     server.script = Script(at=Stage.RELAY, act=Act.SAY, text=bytes(1_000_000))
 
     made = make(engine, server.address, echo)
     for _ in range(5):
         assert await made.echo(b"ping") == b"ping"
-    made.association._control_resuming = True
-    made.association._control_ready(READABLE)  # its turn comes
-    made.association._read_control()
     in_server(server, lambda: session_of(server).connection.shutdown(socket.SHUT_WR))
     assert await lost(made) is None
-    made.association._read_control()
 
 
 async def test_nothing_is_written_on_the_control_connection(
@@ -429,9 +429,6 @@ async def test_nothing_is_written_on_the_control_connection(
     """Some servers end the association at any octet."""
     made = make(engine, server.address, echo)
     assert await made.echo(b"ping") == b"ping"
-    control = made.association._control
-    assert control is not None
-    assert control.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), "but for what the system sends"
     made.flow.close()
     await until(lambda: session_of(server).finished, "the server saw the end")
     assert session_of(server).segments == [b"\5\1\0", b"\5\3\0\1\0\0\0\0\0\0"]
@@ -562,20 +559,9 @@ async def test_no_socket_to_the_relay(
     def no_socket(*_: object) -> socket.socket:
         raise OSError(number, "no")
 
-    monkeypatch.setattr(associations, "_relay_socket", no_socket)
+    monkeypatch.setattr(module, "relay_socket", no_socket)
 
     assert await lost(make(engine, server.address, echo)) == code
-
-
-def test_a_relay_in_the_other_family(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server reached by IPv6 may relay at ::1: sockets of the right family, speaking from our address."""
-    relay = Endpoint("::1", 9)
-    with associations._relay_socket(relay, "::1", "::1") as sock:
-        assert sock.family is socket.AF_INET6
-        assert sock.getpeername()[:2] == relay
-        assert sock.getsockname()[0] == "::1"
-    with pytest.raises(OSError):  # noqa: PT011  any will do; the socket must be closed
-        associations._relay_socket(relay, "::1", "2001:db8::1")
 
 
 # failures before there is one
@@ -615,4 +601,4 @@ async def test_closing_before_it_is_made(engine: Engine, server: FakeServer, ech
     other.flow.close()
     await until(lambda: all(session.finished for session in server.sessions), "the server saw the end")
     assert made.receiver.losses == []
-    assert len(made.owner.endings) == 1
+    assert made.owner.endings == [(None, None)]

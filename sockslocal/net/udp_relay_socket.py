@@ -1,0 +1,27 @@
+"""The socket to an association's relay."""
+
+import socket
+
+from sockslocal.address import Endpoint
+from sockslocal.net.binding import DATAGRAM_BUFFER
+
+
+def relay_socket(relay: Endpoint, server: str, here: str) -> socket.socket:
+    """A non-blocking socket that hears nobody but `relay`. Raises OSError.
+
+    It speaks from `here`, as the control connection to `server` does, because servers know their client by
+    that address; the relay may be elsewhere, where `here` would not do.
+    """
+    family = socket.AF_INET6 if ":" in relay.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DATAGRAM_BUFFER)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, DATAGRAM_BUFFER)
+        if relay.host == server:
+            sock.bind((here, 0))
+        sock.connect((relay.host, relay.port))
+    except OSError:
+        sock.close()
+        raise
+    return sock

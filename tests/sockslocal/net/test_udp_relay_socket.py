@@ -1,0 +1,54 @@
+import errno
+import socket
+
+import pytest
+
+from sockslocal.address import Endpoint
+from sockslocal.net.udp_relay_socket import relay_socket
+
+
+def relay_on(host: str) -> socket.socket:
+    """A relay on `host`."""
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    sock.settimeout(10)
+    sock.bind((host, 0))
+    return sock
+
+
+def connected_to(relay: socket.socket, server: str, here: str) -> socket.socket:
+    """A socket to `relay`."""
+    return relay_socket(Endpoint(*relay.getsockname()[:2]), server, here)
+
+
+@pytest.mark.parametrize(("host", "here"), [("127.0.0.1", "127.0.0.2"), ("::1", "::1")])
+def test_it_speaks_from_where_the_control_connection_does(host: str, here: str) -> None:
+    """To the server itself; in the family of the relay, and without ever waiting."""
+    with relay_on(host) as relay, connected_to(relay, host, here) as sock:
+        assert not sock.getblocking()
+        sock.send(b"ping")
+        assert relay.recvfrom(10) == (b"ping", sock.getsockname())
+        assert sock.getsockname()[0] == here
+
+
+def test_a_relay_elsewhere() -> None:
+    """To there it speaks from the address that leads there, whichever leads to the server."""
+    with relay_on("127.0.0.1") as relay, connected_to(relay, "192.0.2.1", "192.0.2.2") as sock:
+        sock.send(b"ping")
+        assert relay.recvfrom(10) == (b"ping", sock.getsockname())
+
+
+def test_nobody_else_is_heard() -> None:
+    """Whoever knows where it is."""
+    host = "127.0.0.1"
+    with relay_on(host) as relay, relay_on(host) as stranger, connected_to(relay, host, host) as sock:
+        stranger.sendto(b"forged", sock.getsockname())
+        relay.sendto(b"pong", sock.getsockname())
+        sock.settimeout(10)
+        assert sock.recv(10) == b"pong"
+
+
+def test_an_address_that_is_not_ours() -> None:
+    """The error of the system, and no socket is left open (that would be a ResourceWarning)."""
+    with pytest.raises(OSError, match=r"[Cc]annot assign") as caught:
+        relay_socket(Endpoint("127.0.0.1", 9), "127.0.0.1", "192.0.2.1")
+    assert caught.value.errno == errno.EADDRNOTAVAIL

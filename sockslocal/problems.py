@@ -108,8 +108,8 @@ REGISTRY: dict[str, Kind] = {
     ),
     "server-timeout": Kind(
         "Server does not answer",
-        "{address} did not finish the {stage} within {seconds:g} s",
-        "check that {address} is the SOCKS5 server",
+        "{address} did not finish the {stage} within {seconds:g} s: {stage.awaited} was waited for",
+        "{stage.suspect}",  # of socks5.messages.Stage
         _S,
     ),
     "server-closed": Kind(
@@ -123,6 +123,12 @@ REGISTRY: dict[str, Kind] = {
     ),
     "server-no-method": Kind(
         "No common way to log in", "{address} accepts none of the methods offered: {offered}", "{remedy}", _S
+    ),
+    "server-wrong-method": Kind(
+        "Another way to log in",
+        "{address} chose {method}, which was not offered: only {offered} was",
+        "{remedy}",
+        _S,
     ),
     "auth-failed": Kind(
         "Login rejected",

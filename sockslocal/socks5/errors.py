@@ -30,7 +30,22 @@ from abc import abstractmethod
 from enum import StrEnum
 
 from sockslocal.problems import Problem, problem
-from sockslocal.socks5.messages import Command, Reply, Request, Stage
+from sockslocal.socks5.messages import Command, Method, Reply, Request, Stage
+
+_METHODS: dict[int, str] = {
+    Method.NO_AUTHENTICATION: "no login",
+    Method.GSSAPI: "GSSAPI",
+    Method.USERNAME_PASSWORD: "user name and password",
+}
+"""The ways to log in, in words."""
+
+
+def _offer_login(server: str) -> str:
+    return f"set username in [server.{server}], then: sockslocal login {server}"
+
+
+def _offer_no_login(server: str) -> str:
+    return f"if the server wants no login, remove username from [server.{server}]"
 
 
 class RemoteError(Exception):
@@ -63,14 +78,14 @@ class NoAcceptableMethod(RemoteError):
         super().__init__(phrase)
         self.username = username
 
+    @property
+    def offered(self) -> str:
+        """What was offered, in words."""
+        return _METHODS[Method.NO_AUTHENTICATION if self.username is None else Method.USERNAME_PASSWORD]
+
     def problem_at(self, address: str, server: str) -> Problem:
-        if self.username is None:
-            offered = "no login"
-            remedy = f"set username in [server.{server}], then: sockslocal login {server}"
-        else:
-            offered = "user name and password"
-            remedy = f"if the server wants no login, remove username from [server.{server}]"
-        return problem("server-no-method", address=address, offered=offered, remedy=remedy)
+        remedy = _offer_login(server) if self.username is None else _offer_no_login(server)
+        return problem("server-no-method", address=address, offered=self.offered, remedy=remedy)
 
 
 class MethodNotOffered(NoAcceptableMethod):
@@ -79,6 +94,21 @@ class MethodNotOffered(NoAcceptableMethod):
     def __init__(self, username: str | None, method: int) -> None:
         super().__init__(username, f"it chose method {method}, which was not offered")
         self.method = method
+
+    def problem_at(self, address: str, server: str) -> Problem:
+        if self.method == Method.NO_AUTHENTICATION:
+            remedy = _offer_no_login(server)
+        elif self.method == Method.USERNAME_PASSWORD:
+            remedy = _offer_login(server)
+        else:
+            remedy = f"have the server accept {self.offered}"
+        return problem(
+            "server-wrong-method",
+            address=address,
+            method=_METHODS.get(self.method, f"method {self.method}"),
+            offered=self.offered,
+            remedy=remedy,
+        )
 
 
 class AuthenticationRejected(RemoteError):
@@ -112,7 +142,7 @@ class ConnectionClosed(RemoteError):
 
     def _remedy(self, server: str) -> str:
         if self.username is not None and self.stage is Stage.GREETING:  # as `ssh -D` does
-            return f"if the server wants no login, remove username from [server.{server}]"
+            return _offer_no_login(server)
         if self.stage is Stage.AUTHENTICATION:
             return f"if the password is wrong: sockslocal login {server}"
         return "check the server's log for the reason"

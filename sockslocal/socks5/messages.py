@@ -73,6 +73,33 @@ class Stage(StrEnum):
     REPLY = "reply"
     DONE = "transfer"
 
+    @property
+    def awaited(self) -> str:
+        """What the server owes at this stage, in words; nothing where it owes nothing."""
+        return _AWAITED.get(self, ("", ""))[0]
+
+    @property
+    def suspect(self) -> str:
+        """What a user is to look at where the server keeps silent at this stage."""
+        return _AWAITED.get(self, ("", ""))[1]
+
+
+_AWAITED = {
+    Stage.GREETING: (
+        "its choice of a way to log in",
+        "check that this is the address of the SOCKS5 server",
+    ),
+    Stage.AUTHENTICATION: (
+        "its word on the login",
+        "check the server's log, or whether it is too busy to check the password",
+    ),
+    Stage.REPLY: (
+        "its answer to the request",
+        "check that the target answers, for the server may be waiting for it; else the server's log",
+    ),
+}
+"""For each stage at which the server has to say something: what, and what to check if it does not."""
+
 
 class Request(NamedTuple):
     """A command and what it is about: where to connect to, or where datagrams will come from."""

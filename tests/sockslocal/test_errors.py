@@ -34,9 +34,9 @@ def test_one_tree() -> None:
 
 def test_carries_its_problem() -> None:
     """An error is the problem it was made of, and of the class it was asked for."""
-    error = ServerError.of("server-timeout", address="a:1", stage="greeting", seconds=2, server="office")
+    error = ServerError.of("server-unreachable", address="a:1", reason="no route")
     assert type(error) is ServerError
-    assert error.problem.code == "server-timeout"
+    assert error.problem.code == "server-unreachable"
     assert str(error) == error.problem.text
     assert error.exit_code is ExitCode.SERVER
 

@@ -9,13 +9,15 @@ import pytest
 
 import sockslocal
 from sockslocal.problems import REGISTRY, ExitCode, problem
+from sockslocal.socks5.messages import Stage
 
 _SOURCES = sorted(Path(sockslocal.__file__).parent.rglob("*.py"))
 
 
 def _names(template: str) -> set[str]:
     """What `template` has to be filled in with."""
-    return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+    names = (name for _, name, _, _ in string.Formatter().parse(template) if name is not None)
+    return {name.partition(".")[0] for name in names}
 
 
 class _Use(NamedTuple):
@@ -64,7 +66,7 @@ def test_row(code: str) -> None:
     """Every row has a stable code, a headline, a text and a remedy, and leaves nothing unfilled."""
     kind = REGISTRY[code]
     details: dict[str, object] = dict.fromkeys(_names(kind.text) | _names(kind.remedy), 5.0)
-    made = problem(code, **details)
+    made = problem(code, **{**details, "stage": Stage.REPLY})
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", code)
     assert (made.code, made.title) == (code, kind.title)
     assert kind.title[0].isupper()
@@ -99,8 +101,21 @@ def test_a_remedy_is_a_command_or_a_sentence(code: str) -> None:
 
 def test_numbers_have_their_format() -> None:
     """A template may say how a number is shown."""
-    made = problem("server-timeout", address="a:1", stage="greeting", seconds=10.0, server="office")
+    made = problem("server-timeout", address="a:1", stage=Stage.REPLY, seconds=10.0, server="office")
     assert "within 10 s" in made.text
+
+
+def test_silence_is_told_by_what_was_waited_for() -> None:
+    """After a good login nobody doubts that it is the SOCKS5 server."""
+    made = {
+        stage: problem("server-timeout", address="a:1", stage=stage, seconds=5.0, server="office")
+        for stage in (Stage.GREETING, Stage.AUTHENTICATION, Stage.REPLY)
+    }
+    assert made[Stage.REPLY].text == (
+        "a:1 did not finish the reply within 5 s: its answer to the request was waited for"
+    )
+    assert "target" in made[Stage.REPLY].remedy
+    assert [stage for stage, one in made.items() if "SOCKS5 server" in one.remedy] == [Stage.GREETING]
 
 
 def test_unknown_code() -> None:

@@ -145,7 +145,7 @@ async def test_what_is_shown(engine: Engine, server: FakeServer, echo: Endpoint)
         (Script(reply=5), "target-refused"),
         (Script(at=Stage.REPLY, act=Act.CLOSE), "target-refused"),
         (Script(at=Stage.METHOD, act=Act.RESET), "server-closed"),
-        (Script(method=1), "server-no-method"),
+        (Script(method=1), "server-wrong-method"),
         (Script(at=Stage.RELAY, act=Act.CLOSE), "target-closed"),
     ],
 )

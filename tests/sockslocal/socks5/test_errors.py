@@ -41,10 +41,31 @@ def test_what_is_not_socks5_says_what_it_is() -> None:
 
 
 def test_no_common_method_says_what_was_offered_and_what_else_to_offer() -> None:
-    """The user either adds or removes the user name; whether it may be skipped is not the server's choice."""
+    """The user either adds or removes the user name."""
     assert_problem(NoAcceptableMethod(None), "server-no-method", offered="no login", remedy=SET_USERNAME)
-    for error in (NoAcceptableMethod("ana"), MethodNotOffered("ana", 0)):
-        assert_problem(error, "server-no-method", offered="user name and password", remedy=REMOVE_USERNAME)
+    error = NoAcceptableMethod("ana")
+    assert_problem(error, "server-no-method", offered="user name and password", remedy=REMOVE_USERNAME)
+
+
+@pytest.mark.parametrize(
+    ("error", "method", "offered", "remedy"),
+    [
+        (MethodNotOffered("ana", 0), "no login", "user name and password", REMOVE_USERNAME),
+        (
+            MethodNotOffered("ana", 1),
+            "GSSAPI",
+            "user name and password",
+            "have the server accept user name and password",
+        ),
+        (MethodNotOffered(None, 2), "user name and password", "no login", SET_USERNAME),
+        (MethodNotOffered(None, 128), "method 128", "no login", "have the server accept no login"),
+    ],
+)
+def test_a_method_that_was_not_offered_is_named(
+    error: MethodNotOffered, method: str, offered: str, remedy: str
+) -> None:
+    """Whether a login may be skipped is not the server's choice, but what it chose tells what it wants."""
+    assert_problem(error, "server-wrong-method", method=method, offered=offered, remedy=remedy)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from sockslocal.socks5.messages import (
     Command,
     Method,
     Reply,
+    Stage,
     address_end,
     decode_address,
     encode_address,
@@ -92,3 +93,10 @@ def test_an_unknown_type_has_no_end(kind: int) -> None:
 def test_any_octets_in_place_of_a_name_are_survived(name: bytes, host: str) -> None:
     """A name arrives as our own are written, or as nothing where it is none (U4)."""
     assert decode_address(b"\x03" + bytes((len(name),)) + name + b"\x1d\x49") == Endpoint(host, 7497)
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_what_is_waited_for_has_words(stage: Stage) -> None:
+    """At each stage at which the server has to speak, and at no other."""
+    speaks = stage in (Stage.GREETING, Stage.AUTHENTICATION, Stage.REPLY)
+    assert bool(stage.awaited) == bool(stage.suspect) == speaks

@@ -9,7 +9,6 @@ from sockslocal.config.model import ServerConfig
 from sockslocal.errors import CredentialsError, SockslocalError
 from sockslocal.net.backoff import Backoff
 from sockslocal.net.server import Server
-from sockslocal.problems import Problem
 from sockslocal.secret import Secret
 from sockslocal.socks5.client import Credentials
 from sockslocal.socks5.errors import InvalidCredentials
@@ -77,7 +76,6 @@ class LoginKeeper:
     async def _keep(self, server: Server, username: str) -> None:
         """Try until the password is there."""
         backoff = Backoff(FIRST_RETRY_S, LAST_RETRY_S)
-        told: Problem | None = None
         while True:
             self._sooner.clear()
             self._reading = True
@@ -86,9 +84,6 @@ class LoginKeeper:
             if not isinstance(answer, SockslocalError):
                 server.settle_login(answer)
                 return
-            if answer.problem != told:
-                told = answer.problem
-                _log.warning("! server %s: %s", self._config.name, answer)
             locked = answer.problem.code == "needs-unlock"
             bothers_nobody = locked or self._config.password_from.kind in ("file", "systemd")
             patience = FIRST_RETRY_S if bothers_nobody else PATIENCE_S

@@ -23,6 +23,7 @@ from sockslocal.resolver import Resolver
 from sockslocal.supervisor.changes import Changes
 from sockslocal.supervisor.dns import DnsService
 from sockslocal.supervisor.logins import LoginKeeper, ReadPassword
+from sockslocal.supervisor.server_log import ServerLog
 from sockslocal.supervisor.services import Service
 from sockslocal.supervisor.switches import Switches
 
@@ -199,7 +200,13 @@ class Supervisor:
 
     def _start_server(self, config: ServerConfig) -> None:
         keeper = LoginKeeper(config, self._read_password)
-        server = Server(self._engine, config, self.changes.poke, keeper.wanted)
+        log = ServerLog(config.name)
+
+        def changed() -> None:
+            log.note(server.state, server.problem)
+            self.changes.poke()
+
+        server = Server(self._engine, config, changed, keeper.wanted)
         self._keepers[config.name] = keeper
         self._servers[config.name] = server
         keeper.start(server)

@@ -583,6 +583,31 @@ def test_a_port_in_use_is_that_forwards_error(
         run(test)
 
 
+def test_a_server_that_goes_and_comes_is_logged(
+    run: Run, server: FakeServer, echo: Endpoint, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A line each time, whatever is dialled in between."""
+    caplog.set_level(logging.INFO)
+    port = free_port()
+
+    async def test(made: Made) -> None:
+        made.apply(office(server), tcp("db", port, echo))
+        await made.up()
+        server.stop()
+        for _ in range(3):
+            with contextlib.suppress(ConnectionError):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                await reader.read(-1)
+        await until(lambda: made.status.servers["office"].state == "down", "it is gone")
+        server.start()
+        await made.up()
+
+    run(test)
+    told = [line.split(":")[0] for line in caplog.messages if "server office" in line]
+    assert told == ["= server office is up", "! server office is down", "= server office is up"]
+
+
 def test_a_locked_keyring(
     run: Run, server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:

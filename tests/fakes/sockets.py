@@ -29,6 +29,14 @@ def udp_pair() -> tuple[socket.socket, socket.socket]:
     return one, other
 
 
+def unix_pair() -> tuple[socket.socket, socket.socket]:
+    """Two non-blocking ends of a Unix stream: what one has sent the other can read before `send` returns."""
+    ends = socket.socketpair()
+    for end in ends:
+        end.setblocking(False)
+    return ends
+
+
 @contextlib.contextmanager
 def closing(*sockets: socket.socket) -> Iterator[None]:
     """Close all of `sockets` at the end."""

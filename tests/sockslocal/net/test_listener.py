@@ -4,13 +4,12 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from fakes import loops
 from fakes.engine import POLLERS, turns, until
 from fakes.sockets import closing
 from sockslocal.net import listener as module
@@ -18,9 +17,7 @@ from sockslocal.net.descriptors import DescriptorBudget
 from sockslocal.net.listener import BATCH, Listener
 from sockslocal.net.poller import Poller, best_poller
 
-Make = Callable[[], Poller]
-
-every_poller = pytest.mark.parametrize("make", POLLERS, ids=["best", "loop"])
+every_poller = pytest.mark.parametrize("poller", POLLERS, ids=["best", "loop"])
 
 
 class Door:
@@ -49,143 +46,114 @@ class Door:
             sock.close()
 
 
-def opening(
-    body: Callable[[Door], Awaitable[None]], make: Make = best_poller, *, limit: int = 1 << 20
-) -> None:
-    """Run `body` with a listener in a loop of its own."""
+@pytest.fixture
+def door(runner: asyncio.Runner, poller: Callable[[], Poller]) -> Iterator[Door]:
+    """A listener in the loop of the test."""
 
-    async def main() -> None:
-        poller = make()
-        with ExitStack() as stack:
-            stack.callback(poller.stop)
-            door = Door(poller)
-            stack.callback(door.close)
-            await body(door)
+    async def make() -> Door:
+        return Door(poller())
 
-    loops.run(main())
+    made = runner.run(make())
+    yield made
+    made.close()
+    made.poller.stop()
 
 
 @every_poller
-def test_accepts(make: Make) -> None:
+async def test_accepts(door: Door) -> None:
     """A connection is handed over non-blocking, ready to be used, as often as one comes."""
-
-    async def body(door: Door) -> None:
-        for count in range(1, 4):
-            door.knock()
-            await until(lambda count=count: len(door.accepted) == count, f"connection {count}")  # type: ignore[misc]
-            accepted, client = door.accepted[-1], door.clients[-1]
-            assert not accepted.getblocking()
-            assert accepted.getpeername() == client.getsockname()
-            client.send(b"x")
-            assert accepted.recv(1) == b"x"
-
-    opening(body, make)
+    for count in range(1, 4):
+        door.knock()
+        await until(lambda count=count: len(door.accepted) == count, f"connection {count}")  # type: ignore[misc]
+        accepted, client = door.accepted[-1], door.clients[-1]
+        assert not accepted.getblocking()
+        assert accepted.getpeername() == client.getsockname()
+        client.send(b"x")
+        assert accepted.recv(1) == b"x"
 
 
-def test_address() -> None:
+async def test_address(door: Door) -> None:
     """The address that the kernel chose can be told."""
-
-    async def body(door: Door) -> None:
-        assert door.listener.address == door.sock.getsockname()
-
-    opening(body)
+    assert door.listener.address == door.sock.getsockname()
 
 
-def test_unix_and_ipv6(tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_unix_and_ipv6(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What is accepted is of the listener's family."""
-
-    async def main() -> None:
-        poller = best_poller()
-        path = str(tmp_path_factory.mktemp("s") / "s")
-        for family, address in ((socket.AF_UNIX, path), (socket.AF_INET6, ("::1", 0))):
-            listening = socket.socket(family, socket.SOCK_STREAM)
-            listening.bind(address)
-            listening.listen()
-            listening.setblocking(False)
-            accepted: list[socket.socket] = []
-            listener = Listener(poller, listening, accepted.append, DescriptorBudget(1 << 20))
-            with socket.socket(family, socket.SOCK_STREAM) as client:
-                client.connect(listening.getsockname())
-                await until(lambda accepted=accepted: accepted, "a connection")  # type: ignore[misc]
-                assert (accepted[0].family, accepted[0].type) == (family, socket.SOCK_STREAM)
-                accepted[0].close()
-            listener.close()
-        poller.stop()
-
-    loops.run(main())
+    poller = best_poller()
+    path = str(tmp_path_factory.mktemp("s") / "s")
+    for family, address in ((socket.AF_UNIX, path), (socket.AF_INET6, ("::1", 0))):
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.bind(address)
+        listening.listen()
+        listening.setblocking(False)
+        accepted: list[socket.socket] = []
+        listener = Listener(poller, listening, accepted.append, DescriptorBudget(1 << 20))
+        with socket.socket(family, socket.SOCK_STREAM) as client:
+            client.connect(listening.getsockname())
+            await until(lambda accepted=accepted: accepted, "a connection")  # type: ignore[misc]
+            assert (accepted[0].family, accepted[0].type) == (family, socket.SOCK_STREAM)
+            accepted[0].close()
+        listener.close()
+    poller.stop()
 
 
 @every_poller
-def test_more_than_a_batch(make: Make) -> None:
+async def test_more_than_a_batch(door: Door) -> None:
     """All that wait are accepted, and between two batches other sockets have their turn."""
-
-    async def body(door: Door) -> None:
-        door.knock(2 * BATCH + 10)
-        seen: list[int] = []
-        near, far = socket.socketpair()
-        near.setblocking(False)
-        with closing(near, far):
-            door.poller.register(near, lambda _bits: seen.append(len(door.accepted)))
-            far.send(b"x")
-            await until(lambda: len(door.accepted) == 2 * BATCH + 10, "all connections")
-            assert min(seen) <= BATCH
-            door.poller.close(near)
-
-    opening(body, make)
+    door.knock(2 * BATCH + 10)
+    seen: list[int] = []
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    with closing(near, far):
+        door.poller.register(near, lambda _bits: seen.append(len(door.accepted)))
+        far.send(b"x")
+        await until(lambda: len(door.accepted) == 2 * BATCH + 10, "all connections")
+        assert min(seen) <= BATCH
+        door.poller.close(near)
 
 
-def test_closed() -> None:
+async def test_closed(door: Door) -> None:
     """After `close` nothing is accepted, the port is free, and what was accepted lives."""
-
-    async def body(door: Door) -> None:
-        door.knock()
-        await until(lambda: door.accepted, "a connection")
-        address = door.sock.getsockname()
-        door.listener.close()
-        door.listener.close()
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(address)
-        door.clients[0].send(b"x")
-        await turns()
-        assert door.accepted[0].recv(1) == b"x"
-
-    opening(body)
+    door.knock()
+    await until(lambda: door.accepted, "a connection")
+    address = door.sock.getsockname()
+    door.listener.close()
+    door.listener.close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
+    door.clients[0].send(b"x")
+    await turns()
+    assert door.accepted[0].recv(1) == b"x"
 
 
-def test_closed_from_within() -> None:
+async def test_closed_from_within(door: Door) -> None:
     """The receiver of a connection may close the listener; those behind it are not accepted."""
 
-    async def body(door: Door) -> None:
-        def accept(sock: socket.socket) -> None:
-            door.accepted.append(sock)
-            door.listener.close()
+    def accept(sock: socket.socket) -> None:
+        door.accepted.append(sock)
+        door.listener.close()
 
-        door.listener._accepted = accept
-        door.knock(3)
-        await until(lambda: door.accepted, "a connection")
-        await turns()
-        assert len(door.accepted) == 1
-
-    opening(body)
+    door.listener._accepted = accept
+    door.knock(3)
+    await until(lambda: door.accepted, "a connection")
+    await turns()
+    assert len(door.accepted) == 1
 
 
 @every_poller
-def test_bug_of_the_receiver(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+async def test_bug_of_the_receiver(door: Door, caplog: pytest.LogCaptureFixture) -> None:
     """A connection that cannot be served is closed, and those behind it are accepted."""
 
-    async def body(door: Door) -> None:
-        def accept(sock: socket.socket) -> None:
-            door.accepted.append(sock)
-            if len(door.accepted) == 1:
-                raise RuntimeError("bug")
+    def accept(sock: socket.socket) -> None:
+        door.accepted.append(sock)
+        if len(door.accepted) == 1:
+            raise RuntimeError("bug")
 
-        door.listener._accepted = accept
-        door.knock(3)
-        await until(lambda: len(door.accepted) == 3, "all connections")
-        assert door.clients[0].recv(1) == b""
-        assert door.accepted[0].fileno() == -1
-
-    opening(body, make)
+    door.listener._accepted = accept
+    door.knock(3)
+    await until(lambda: len(door.accepted) == 3, "all connections")
+    assert door.clients[0].recv(1) == b""
+    assert door.accepted[0].fileno() == -1
     assert "bug" in caplog.text
 
 
@@ -215,16 +183,12 @@ def failing(door: Door, *errors: int) -> Accepting:
 
 
 @every_poller
-def test_clients_that_went_away(make: Make) -> None:
+async def test_clients_that_went_away(door: Door) -> None:
     """A client that is gone before it was accepted costs nobody else anything."""
-
-    async def body(door: Door) -> None:
-        fake = failing(door, errno.ECONNABORTED, errno.EPROTO, errno.EPERM)
-        door.knock(2)
-        await until(lambda: len(door.accepted) == 2, "the others")
-        assert fake.calls >= 5
-
-    opening(body, make)
+    fake = failing(door, errno.ECONNABORTED, errno.EPROTO, errno.EPERM)
+    door.knock(2)
+    await until(lambda: len(door.accepted) == 2, "the others")
+    assert fake.calls >= 5
 
 
 class Pauses:
@@ -246,107 +210,96 @@ class Pauses:
 
 @every_poller
 @pytest.mark.parametrize("error", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS])
-def test_full(
-    make: Make, error: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_full(
+    door: Door, error: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A full process or machine: accepting pauses, whatever else arrives; one line says why; it goes on."""
-
-    async def body(door: Door) -> None:
-        pauses = Pauses(door.poller, monkeypatch)
-        fake = failing(door, *[error] * 3)
-        door.knock()
-        for tries in (1, 2, 3):
-            await until(lambda tries=tries: fake.calls == tries, "a try")  # type: ignore[misc]
-            door.knock(7)  # each is an edge of its own
-            await turns()
-            assert fake.calls == tries, "a pause is a pause"
-            assert len(pauses.callbacks) == 1, "there is one at a time"
-            pauses.end()
-        await until(lambda: len(door.accepted) == 22, "all connections")
-
-    opening(body, make)
+    pauses = Pauses(door.poller, monkeypatch)
+    fake = failing(door, *[error] * 3)
+    door.knock()
+    for tries in (1, 2, 3):
+        await until(lambda tries=tries: fake.calls == tries, "a try")  # type: ignore[misc]
+        door.knock(7)  # each is an edge of its own
+        await turns()
+        assert fake.calls == tries, "a pause is a pause"
+        assert len(pauses.callbacks) == 1, "there is one at a time"
+        pauses.end()
+    await until(lambda: len(door.accepted) == 22, "all connections")
     assert [record.message for record in caplog.records] == [
         f"! {os.strerror(error).lower()} (limit {1 << 20}): new connections wait"
     ]
 
 
-def test_an_error_that_stays() -> None:
+async def test_an_error_that_stays(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     """An error that no retry mends is not retried without pause."""
-
-    async def body(door: Door) -> None:
-        fake = failing(door, *[errno.EINVAL] * 10_000)
-        door.knock()
-        await until(lambda: fake.calls, "the first try")
-        await turns(10)
-        assert fake.calls == BATCH
-        fake.errors.clear()
-        await until(lambda: door.accepted, "the connection")
-
-    opening(body)
+    pauses = Pauses(door.poller, monkeypatch)
+    fake = failing(door, *[errno.EINVAL] * 10_000)
+    door.knock()
+    await until(lambda: fake.calls, "the first try")
+    await turns(10)
+    assert fake.calls == BATCH
+    fake.errors.clear()
+    pauses.end()
+    await until(lambda: door.accepted, "the connection")
 
 
-def test_closed_during_a_pause() -> None:
+async def test_closed_during_a_pause(door: Door) -> None:
     """A listener that is closed while it pauses stays closed."""
-
-    async def body(door: Door) -> None:
-        fake = failing(door, *[errno.EMFILE] * 3)
-        door.knock()
-        await until(lambda: fake.calls, "the first try")
-        pause = door.listener._pause
-        door.listener.close()
-        assert pause is not None
-        assert pause.cancelled()
-
-    opening(body)
+    fake = failing(door, *[errno.EMFILE] * 3)
+    door.knock()
+    await until(lambda: fake.calls, "the first try")
+    pause = door.listener._pause
+    door.listener.close()
+    assert pause is not None
+    assert pause.cancelled()
 
 
-def test_closed_by_the_receiver_of_the_last_descriptor() -> None:
+async def test_closed_by_the_receiver_of_the_last_descriptor(door: Door) -> None:
     """The same where the receiver of a connection closes it, and no descriptor is left."""
+    door.budget.ceiling = 0
 
-    async def body(door: Door) -> None:
-        door.budget.ceiling = 0
+    def accept(sock: socket.socket) -> None:
+        door.accepted.append(sock)
+        door.listener.close()
 
-        def accept(sock: socket.socket) -> None:
-            door.accepted.append(sock)
-            door.listener.close()
-
-        door.listener._accepted = accept
-        door.knock()
-        await until(lambda: door.accepted, "the connection")
-        assert door.listener._pause is None
-
-    opening(body)
+    door.listener._accepted = accept
+    door.knock()
+    await until(lambda: door.accepted, "the connection")
+    assert door.listener._pause is None
 
 
 # --- when descriptors run out
 
 
 @every_poller
-def test_the_reserve_is_left_alone(
-    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_the_reserve_is_left_alone(
+    door: Door, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Near the limit accepting pauses, and goes on when descriptors are free again."""
     monkeypatch.setattr(module, "PAUSE_S", 0.01)
 
-    async def body(door: Door) -> None:
-        lowest = os.dup(2)
-        os.close(lowest)
-        door.knock(10)
-        door.budget.ceiling = lowest + 10 + 3
-        await until(lambda: door.accepted, "connections")
-        await turns(20)
-        assert 3 <= len(door.accepted) <= 5
-        for sock in door.accepted:
-            sock.close()
-        before = len(door.accepted)
-        await until(lambda: len(door.accepted) > before, "connections again")
-        for client in door.clients:
-            client.close()
-        door.budget.ceiling = 1 << 20
-        await until(lambda: len(door.accepted) == 10, "all connections")
-
-    opening(body, make)
+    door.budget.ceiling = next_descriptors(10 + 3)[-1] + 1
+    door.knock(10)
+    await until(lambda: door.accepted, "connections")
+    await turns(20)
+    assert 3 <= len(door.accepted) <= 5
+    for sock in door.accepted:
+        sock.close()
+    before = len(door.accepted)
+    await until(lambda: len(door.accepted) > before, "connections again")
+    for client in door.clients:
+        client.close()
+    door.budget.ceiling = 1 << 20
+    await until(lambda: len(door.accepted) == 10, "all connections")
     assert len(caplog.records) == 1
+
+
+def next_descriptors(count: int) -> list[int]:
+    """The numbers that the next `count` descriptors will have."""
+    opened = [os.dup(2) for _ in range(count)]
+    for descriptor in opened:
+        os.close(descriptor)
+    return opened
 
 
 EXHAUSTED = """

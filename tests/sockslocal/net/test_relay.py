@@ -8,13 +8,15 @@ import os
 import random
 import socket
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
-from fakes.engine import POLLERS, run, turns, until
-from fakes.sockets import closing, fill, read_available, reset, tcp_pair
-from sockslocal.net import pipes, poller, pump, watchdog
+from fakes.engine import POLLERS, turns, until
+from fakes.sockets import closing, fill, read_available, reset, tcp_pair, unix_pair
+from sockslocal.net import pipes, pump, watchdog
+from sockslocal.net import poller as poller_module
 from sockslocal.net.engine import Engine
 from sockslocal.net.keepalive import REMOTE_IDLE_S
 from sockslocal.net.pipes import Pipe, PipePool
@@ -24,19 +26,21 @@ from sockslocal.net.relay import End, Relay
 
 MIB = 1 << 20
 
+MakePair = Callable[[], tuple[socket.socket, socket.socket]]
+
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The loop's poller looks for resets more often."""
-    monkeypatch.setattr(poller, "LOOK_S", 0.01)
+    monkeypatch.setattr(poller_module, "LOOK_S", 0.01)
 
 
 class Joint:
     """A relay, with the program at its local end and the server at its remote one."""
 
-    def __init__(self, engine: Engine, pair: Callable[[], tuple[socket.socket, socket.socket]]) -> None:
+    def __init__(self, engine: Engine, make_pair: MakePair) -> None:
         self.engine = engine
-        self.program, self.local = pair()
+        self.program, self.local = make_pair()
         self.remote, self.server = tcp_pair()
         self.ends: list[End | None] = []
         self.edges = {"local": 0, "remote": 0}
@@ -57,9 +61,6 @@ class Joint:
         self.edges[side] |= bits
 
 
-Body = Callable[[Joint], Awaitable[None]]
-
-
 @dataclasses.dataclass(frozen=True)
 class Way:
     """With which poller a relay works, and whether it has pipes."""
@@ -67,35 +68,57 @@ class Way:
     make_poller: Callable[[], Poller]
     splices: bool
 
-    def run(
-        self,
-        body: Body,
-        *,
-        pool: PipePool | None = None,
-        pair: Callable[[], tuple[socket.socket, socket.socket]] = tcp_pair,
-    ) -> None:
-        """Run `body` with a relay that is not started; at its end both sockets and all pipes are free."""
-
-        async def test(engine: Engine) -> None:
-            lender = pool or PipePool(ceiling=1 << 20 if self.splices else 0)
-            joint = Joint(dataclasses.replace(engine, pipes=lender), pair)
-            with closing(joint.program, joint.server):
-                try:
-                    await body(joint)
-                finally:
-                    joint.relay.abort()
-                    await turns()
-                    lender.close()
-            assert len(joint.ends) == 1, "the end is told once"
-            assert joint.local.fileno() == joint.remote.fileno() == -1
-            assert lender.lent == 0, "a pipe was not given back"
-            assert not engine.watchdog._watched
-
-        run(test, poller=self.make_poller)
-
 
 WAYS = [Way(make_poller, splices) for make_poller in POLLERS for splices in (True, False)]
-every_way = pytest.mark.parametrize("way", WAYS, ids=["best-splice", "best-copy", "loop-splice", "loop-copy"])
+
+only_best = pytest.mark.parametrize("way", WAYS[:1])
+"""For what does not depend on the way."""
+
+
+@pytest.fixture(params=WAYS, ids=["best-splice", "best-copy", "loop-splice", "loop-copy"])
+def way(request: pytest.FixtureRequest) -> Way:
+    """Each of them."""
+    made: Way = request.param
+    return made
+
+
+@pytest.fixture
+def poller(way: Way) -> Callable[[], Poller]:
+    """What the engine has."""
+    return way.make_poller
+
+
+@pytest.fixture
+def make_pool(way: Way) -> Callable[[], PipePool]:
+    """Where the relay borrows its pipes; to be parametrized."""
+    return partial(PipePool, ceiling=1 << 20 if way.splices else 0)
+
+
+@pytest.fixture
+def make_pair() -> MakePair:
+    """Makes the program and the relay's local end; to be parametrized."""
+    return tcp_pair
+
+
+@pytest.fixture
+def joint(
+    engine: Engine,
+    runner: asyncio.Runner,
+    make_pool: Callable[[], PipePool],
+    make_pair: MakePair,
+) -> Iterator[Joint]:
+    """A relay that is not started; at the end of the test both sockets and all pipes are free."""
+    pool = make_pool()
+    made = Joint(dataclasses.replace(engine, pipes=pool), make_pair)
+    with closing(made.program, made.server):
+        yield made
+        made.relay.abort()
+        runner.run(turns())
+        pool.close()
+    assert len(made.ends) == 1, "the end is told once"
+    assert made.local.fileno() == made.remote.fileno() == -1
+    assert pool.lent == 0, "a pipe was not given back"
+    assert not engine.watchdog._watched
 
 
 PATTERN = random.Random(1).randbytes(MIB + 7)
@@ -133,23 +156,17 @@ def pumps(joint: Joint) -> tuple[Pump, Pump]:
 # --- what passes
 
 
-@every_way
-def test_both_ways(way: Way) -> None:
+async def test_both_ways(joint: Joint) -> None:
     """What each side says the other hears, and it is counted."""
-
-    async def body(joint: Joint) -> None:
-        joint.start()
-        await send(joint.program, b"question")
-        assert await receive(joint.server, 8) == b"question"
-        await send(joint.server, b"answer")
-        assert await receive(joint.program, 6) == b"answer"
-        assert (joint.relay.sent, joint.relay.received) == (8, 6)
-
-    way.run(body)
+    joint.start()
+    await send(joint.program, b"question")
+    assert await receive(joint.server, 8) == b"question"
+    await send(joint.server, b"answer")
+    assert await receive(joint.program, 6) == b"answer"
+    assert (joint.relay.sent, joint.relay.received) == (8, 6)
 
 
-@every_way
-def test_bulk(way: Way) -> None:
+async def test_bulk(joint: Joint) -> None:
     """64 MB down and 16 MB up at the same time arrive as they were sent."""
     up, down = some_octets(16 * MIB), some_octets(64 * MIB)
 
@@ -157,20 +174,17 @@ def test_bulk(way: Way) -> None:
         await send(sock, data)
         sock.shutdown(socket.SHUT_WR)
 
-    async def body(joint: Joint) -> None:
-        joint.start()
-        _, _, heard_up, heard_down = await asyncio.gather(
-            sent_and_ended(joint.program, up),
-            sent_and_ended(joint.server, down),
-            receive_all(joint.server),
-            receive_all(joint.program),
-        )
-        assert hashlib.sha256(heard_up).digest() == hashlib.sha256(up).digest()
-        assert hashlib.sha256(heard_down).digest() == hashlib.sha256(down).digest()
-        assert await joint.end() is End.FINISHED
-        assert (joint.relay.sent, joint.relay.received) == (16 * MIB, 64 * MIB)
-
-    way.run(body)
+    joint.start()
+    _, _, heard_up, heard_down = await asyncio.gather(
+        sent_and_ended(joint.program, up),
+        sent_and_ended(joint.server, down),
+        receive_all(joint.server),
+        receive_all(joint.program),
+    )
+    assert hashlib.sha256(heard_up).digest() == hashlib.sha256(up).digest()
+    assert hashlib.sha256(heard_down).digest() == hashlib.sha256(down).digest()
+    assert await joint.end() is End.FINISHED
+    assert (joint.relay.sent, joint.relay.received) == (16 * MIB, 64 * MIB)
 
 
 async def chat(joint: Joint, seed: int) -> None:
@@ -209,28 +223,19 @@ async def chat(joint: Joint, seed: int) -> None:
     assert await joint.end() is End.FINISHED
 
 
-@every_way
 @pytest.mark.parametrize("seed", range(3))
-def test_any_pieces(way: Way, seed: int) -> None:
+async def test_any_pieces(joint: Joint, seed: int) -> None:
     """However the octets are cut when sent and when read, they arrive."""
-
-    async def body(joint: Joint) -> None:
-        joint.start()
-        await chat(joint, seed)
-
-    way.run(body)
+    joint.start()
+    await chat(joint, seed)
 
 
-@every_way
-def test_small_pipes(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_small_pipes(joint: Joint, monkeypatch: pytest.MonkeyPatch) -> None:
     """With pipes of one page, as the kernel leaves them to a user over the limit, it is only slower."""
     monkeypatch.setattr(pipes, "CAPACITY", 4096)
 
-    async def body(joint: Joint) -> None:
-        joint.start()
-        await chat(joint, 3)
-
-    way.run(body)
+    joint.start()
+    await chat(joint, 3)
 
 
 class FlakyPool(PipePool):
@@ -244,77 +249,52 @@ class FlakyPool(PipePool):
         return super().borrow() if self._dice.random() < 0.5 else None
 
 
-@every_way
-def test_pipes_that_come_and_go(way: Way) -> None:
+@pytest.mark.parametrize("make_pool", [FlakyPool])
+async def test_pipes_that_come_and_go(joint: Joint) -> None:
     """A stream may splice at one time and copy at another."""
-
-    async def body(joint: Joint) -> None:
-        joint.start()
-        await chat(joint, 4)
-
-    way.run(body, pool=FlakyPool())
+    joint.start()
+    await chat(joint, 4)
 
 
-@every_way
-def test_program_on_a_unix_socket(way: Way) -> None:
+@pytest.mark.parametrize("make_pair", [unix_pair])
+async def test_program_on_a_unix_socket(joint: Joint) -> None:
     """The local side may be a Unix socket."""
-
-    def pair() -> tuple[socket.socket, socket.socket]:
-        ends = socket.socketpair()
-        for end in ends:
-            end.setblocking(False)
-        return ends
-
-    async def body(joint: Joint) -> None:
-        joint.start()
-        await chat(joint, 5)
-
-    way.run(body, pair=pair)
+    joint.start()
+    await chat(joint, 5)
 
 
-@every_way
-def test_urgent_data_stalls_nothing(way: Way) -> None:
+async def test_urgent_data_stalls_nothing(joint: Joint) -> None:
     """What follows urgent data arrives without more having to come."""
-
-    async def body(joint: Joint) -> None:
-        joint.start()
-        await turns()
-        joint.program.send(b"before")
-        joint.program.send(b"!", socket.MSG_OOB)
-        joint.program.send(b"after")
-        heard = b""
-        while not heard.endswith(b"after"):
-            heard += await receive(joint.server, 1)
-        assert heard in (b"beforeafter", b"before!after")
-
-    way.run(body)
+    joint.start()
+    await turns()
+    joint.program.send(b"before")
+    joint.program.send(b"!", socket.MSG_OOB)
+    joint.program.send(b"after")
+    heard = b""
+    while not heard.endswith(b"after"):
+        heard += await receive(joint.server, 1)
+    assert heard in (b"beforeafter", b"before!after")
 
 
 # --- ends, each way on its own
 
 
-@every_way
-def test_program_ends_first(way: Way) -> None:
+async def test_program_ends_first(joint: Joint) -> None:
     """After the program's FIN the server's 10 MB still arrive, and then its FIN."""
     late = some_octets(10 * MIB)
 
-    async def body(joint: Joint) -> None:
-        joint.start()
-        await send(joint.program, b"question")
-        joint.program.shutdown(socket.SHUT_WR)
-        assert await receive_all(joint.server) == b"question"
-        await asyncio.gather(
-            send(joint.server, late[: 5 * MIB]), turns(10), read_exactly(joint.program, late[: 5 * MIB])
-        )
-        assert not joint.ends, "one direction lives"
-        await asyncio.gather(
-            send(joint.server, late[5 * MIB :]), read_exactly(joint.program, late[5 * MIB :])
-        )
-        joint.server.shutdown(socket.SHUT_WR)
-        assert await receive_all(joint.program) == b""
-        assert await joint.end() is End.FINISHED
-
-    way.run(body)
+    joint.start()
+    await send(joint.program, b"question")
+    joint.program.shutdown(socket.SHUT_WR)
+    assert await receive_all(joint.server) == b"question"
+    await asyncio.gather(
+        send(joint.server, late[: 5 * MIB]), turns(10), read_exactly(joint.program, late[: 5 * MIB])
+    )
+    assert not joint.ends, "one direction lives"
+    await asyncio.gather(send(joint.server, late[5 * MIB :]), read_exactly(joint.program, late[5 * MIB :]))
+    joint.server.shutdown(socket.SHUT_WR)
+    assert await receive_all(joint.program) == b""
+    assert await joint.end() is End.FINISHED
 
 
 async def read_exactly(sock: socket.socket, data: bytes) -> None:
@@ -322,67 +302,54 @@ async def read_exactly(sock: socket.socket, data: bytes) -> None:
     assert await receive(sock, len(data)) == data
 
 
-@every_way
-def test_server_ends_first(way: Way) -> None:
+async def test_server_ends_first(joint: Joint) -> None:
     """After the server's FIN the program's 10 MB still arrive, and then its FIN."""
     late = some_octets(10 * MIB)
 
-    async def body(joint: Joint) -> None:
-        joint.start()
-        await send(joint.server, b"welcome")
-        joint.server.shutdown(socket.SHUT_WR)
-        assert await receive_all(joint.program) == b"welcome"
-        await asyncio.gather(send(joint.program, late), read_exactly(joint.server, late))
-        assert not joint.ends, "one direction lives"
-        joint.program.shutdown(socket.SHUT_WR)
-        assert await receive_all(joint.server) == b""
-        assert await joint.end() is End.FINISHED
-
-    way.run(body)
+    joint.start()
+    await send(joint.server, b"welcome")
+    joint.server.shutdown(socket.SHUT_WR)
+    assert await receive_all(joint.program) == b"welcome"
+    await asyncio.gather(send(joint.program, late), read_exactly(joint.server, late))
+    assert not joint.ends, "one direction lives"
+    joint.program.shutdown(socket.SHUT_WR)
+    assert await receive_all(joint.server) == b""
+    assert await joint.end() is End.FINISHED
 
 
-@every_way
-def test_end_behind_bulk_for_a_slow_reader(way: Way) -> None:
+async def test_end_behind_bulk_for_a_slow_reader(joint: Joint) -> None:
     """A FIN waits behind what came before it, and its edge is not lost while the sink is full."""
     data = some_octets(12 * MIB)
 
-    async def body(joint: Joint) -> None:
-        joint.start()
+    joint.start()
 
-        async def speak() -> None:
-            await send(joint.server, data)
-            joint.server.shutdown(socket.SHUT_WR)
+    async def speak() -> None:
+        await send(joint.server, data)
+        joint.server.shutdown(socket.SHUT_WR)
 
-        speaking = asyncio.create_task(speak())
-        await until(lambda: pumps(joint)[1].last is Turn.FULL, "the program's buffers are full")
-        await turns()
-        assert await receive_all(joint.program) == data
-        await speaking
-
-    way.run(body)
+    speaking = asyncio.create_task(speak())
+    await until(lambda: pumps(joint)[1].last is Turn.FULL, "the program's buffers are full")
+    await turns()
+    assert await receive_all(joint.program) == data
+    await speaking
 
 
 # --- aborts
 
 
-@every_way
 @pytest.mark.parametrize("aborting", ["program", "server"])
-def test_abort_when_idle(way: Way, aborting: str) -> None:
+async def test_abort_when_idle(joint: Joint, aborting: str) -> None:
     """A reset on one side is a reset on the other."""
-
-    async def body(joint: Joint) -> None:
-        joint.start()
-        await send(joint.program, b"question")
-        await receive(joint.server, 8)
-        await send(joint.server, b"answer")
-        await receive(joint.program, 6)
-        there, here = sides(joint, aborting)
-        reset(there)
-        with pytest.raises(ConnectionResetError):
-            await receive_all(here)
-        assert await joint.end() is End.ABORTED
-
-    way.run(body)
+    joint.start()
+    await send(joint.program, b"question")
+    await receive(joint.server, 8)
+    await send(joint.server, b"answer")
+    await receive(joint.program, 6)
+    there, here = sides(joint, aborting)
+    reset(there)
+    with pytest.raises(ConnectionResetError):
+        await receive_all(here)
+    assert await joint.end() is End.ABORTED
 
 
 def sides(joint: Joint, first: str) -> tuple[socket.socket, socket.socket]:
@@ -391,23 +358,18 @@ def sides(joint: Joint, first: str) -> tuple[socket.socket, socket.socket]:
     return pair if first == "program" else pair[::-1]
 
 
-@every_way
 @pytest.mark.parametrize("aborting", ["program", "server"])
-def test_abort_by_a_stalled_reader(way: Way, aborting: str) -> None:
+async def test_abort_by_a_stalled_reader(joint: Joint, aborting: str) -> None:
     """Who does not read may abort: the sender, whose octets wait in the relay, hears of it."""
-
-    async def body(joint: Joint) -> None:
-        joint.start()
-        there, here = sides(joint, aborting)
-        await send(there, b"x")
-        await receive(here, 1)
-        await until_stalled(joint, here)
-        reset(there)
-        with pytest.raises(ConnectionResetError):
-            await receive_all(here)
-        assert await joint.end() is End.ABORTED
-
-    way.run(body)
+    joint.start()
+    there, here = sides(joint, aborting)
+    await send(there, b"x")
+    await receive(here, 1)
+    await until_stalled(joint, here)
+    reset(there)
+    with pytest.raises(ConnectionResetError):
+        await receive_all(here)
+    assert await joint.end() is End.ABORTED
 
 
 async def until_stalled(joint: Joint, sender: socket.socket) -> int:
@@ -421,45 +383,35 @@ async def until_stalled(joint: Joint, sender: socket.socket) -> int:
     return taken
 
 
-@every_way
 @pytest.mark.parametrize("aborting", ["program", "server"])
-def test_abort_by_a_stalled_sender(way: Way, aborting: str) -> None:
+async def test_abort_by_a_stalled_sender(joint: Joint, aborting: str) -> None:
     """Who cannot send on, because the other side does not read, may abort: it is an abort there too."""
-
-    async def body(joint: Joint) -> None:
-        joint.start()
-        there, here = sides(joint, aborting)
-        await send(here, b"x")
-        await receive(there, 1)
-        await until_stalled(joint, there)
-        reset(there)
-        assert await joint.end() is End.ABORTED
-        with pytest.raises(ConnectionResetError):
-            await receive_all(here)
-
-    way.run(body)
+    joint.start()
+    there, here = sides(joint, aborting)
+    await send(here, b"x")
+    await receive(there, 1)
+    await until_stalled(joint, there)
+    reset(there)
+    assert await joint.end() is End.ABORTED
+    with pytest.raises(ConnectionResetError):
+        await receive_all(here)
 
 
-@every_way
 @pytest.mark.parametrize("aborting", ["program", "server"])
-def test_abort_after_an_end(way: Way, aborting: str) -> None:
+async def test_abort_after_an_end(joint: Joint, aborting: str) -> None:
     """A side that has sent its FIN may abort later: the other one hears of it."""
-
-    async def body(joint: Joint) -> None:
-        joint.start()
-        there, here = sides(joint, aborting)
-        await send(there, b"last words")
-        there.shutdown(socket.SHUT_WR)
-        assert await receive_all(here) == b"last words"
-        await send(here, b"unread")
-        await turns()
-        reset(there)
-        assert await joint.end() is End.ABORTED
-        await turns()
-        with pytest.raises((ConnectionResetError, BrokenPipeError)):
-            await send_without_end(here)
-
-    way.run(body)
+    joint.start()
+    there, here = sides(joint, aborting)
+    await send(there, b"last words")
+    there.shutdown(socket.SHUT_WR)
+    assert await receive_all(here) == b"last words"
+    await send(here, b"unread")
+    await turns()
+    reset(there)
+    assert await joint.end() is End.ABORTED
+    await turns()
+    with pytest.raises((ConnectionResetError, BrokenPipeError)):
+        await send_without_end(here)
 
 
 async def send_without_end(sock: socket.socket) -> None:
@@ -469,322 +421,238 @@ async def send_without_end(sock: socket.socket) -> None:
         await turns(1)
 
 
-@every_way
-def test_end_and_abort_at_once(way: Way) -> None:
+async def test_end_and_abort_at_once(joint: Joint) -> None:
     """A FIN and an RST that come together are an abort, though a read finds only the end."""
-
-    async def body(joint: Joint) -> None:
-        joint.start()
-        await send(joint.server, b"unread")
-        await turns()
-        joint.program.shutdown(socket.SHUT_WR)
-        reset(joint.program)
-        assert await joint.end() is End.ABORTED
-        with pytest.raises((ConnectionResetError, BrokenPipeError)):
-            await send_without_end(joint.server)
-
-    way.run(body)
+    joint.start()
+    await send(joint.server, b"unread")
+    await turns()
+    joint.program.shutdown(socket.SHUT_WR)
+    reset(joint.program)
+    assert await joint.end() is End.ABORTED
+    with pytest.raises((ConnectionResetError, BrokenPipeError)):
+        await send_without_end(joint.server)
 
 
-@every_way
 @pytest.mark.parametrize("bulk", [False, True])
-def test_abort_from_here(way: Way, bulk: bool) -> None:  # noqa: FBT001  a parameter of the test
+async def test_abort_from_here(joint: Joint, bulk: bool) -> None:  # noqa: FBT001  a parameter of the test
     """`abort` resets both sides, also in the middle of a stream; a second time it does nothing."""
-
-    async def body(joint: Joint) -> None:
-        joint.start()
-        if bulk:
-            await until_stalled(joint, joint.server)
-            assert pumps(joint)[1].held
-        joint.relay.abort()
-        joint.relay.abort()
-        assert joint.ends == [End.ABORTED]
-        for sock in (joint.program, joint.server):
-            with pytest.raises(ConnectionResetError):
-                await receive_all(sock)
-
-    way.run(body)
+    joint.start()
+    if bulk:
+        await until_stalled(joint, joint.server)
+        assert pumps(joint)[1].held
+    joint.relay.abort()
+    joint.relay.abort()
+    assert joint.ends == [End.ABORTED]
+    for sock in (joint.program, joint.server):
+        with pytest.raises(ConnectionResetError):
+            await receive_all(sock)
 
 
-@every_way
-def test_a_late_reset_takes_nothing_back(way: Way) -> None:
+async def test_a_late_reset_takes_nothing_back(joint: Joint) -> None:
     """What the server said and ended stays readable, though it then resets what the program still sends."""
     answer = some_octets(6 * MIB)
 
-    async def body(joint: Joint) -> None:
-        joint.program.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 100_000)
-        joint.start()
-        await send(joint.program, b"question")
-        await receive(joint.server, 8)
+    joint.program.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 100_000)
+    joint.start()
+    await send(joint.program, b"question")
+    await receive(joint.server, 8)
 
-        async def answer_and_go() -> None:
-            await send(joint.server, answer)
-            joint.server.shutdown(socket.SHUT_WR)
+    async def answer_and_go() -> None:
+        await send(joint.server, answer)
+        joint.server.shutdown(socket.SHUT_WR)
 
-        answering = asyncio.create_task(answer_and_go())
-        heard = await receive(joint.program, 3 * MIB)
-        await until(lambda: pumps(joint)[1].last is Turn.ENDED, "the relay has passed on the end")
-        await answering
-        joint.server.close()
-        await send(joint.program, b"one more question")
-        assert await joint.end() is End.ABORTED
-        heard += await receive_all(joint.program)
-        assert heard == answer
-
-    way.run(body)
+    answering = asyncio.create_task(answer_and_go())
+    heard = await receive(joint.program, 3 * MIB)
+    await until(lambda: pumps(joint)[1].last is Turn.ENDED, "the relay has passed on the end")
+    await answering
+    joint.server.close()
+    await send(joint.program, b"one more question")
+    assert await joint.end() is End.ABORTED
+    heard += await receive_all(joint.program)
+    assert heard == answer
 
 
 # --- a server that says yes and means no
 
 
-@every_way
 @pytest.mark.parametrize("spoken", [b"", b"question"])
-def test_rejected(way: Way, spoken: bytes) -> None:
+async def test_rejected(joint: Joint, spoken: bytes) -> None:
     """A server that ends before anything passed has refused: the program reads a reset."""
-
-    async def body(joint: Joint) -> None:
-        joint.program.send(spoken)
-        joint.server.shutdown(socket.SHUT_WR)
-        await turns()
-        joint.start()
-        assert await joint.end() is End.REJECTED
-        with pytest.raises(ConnectionResetError):
-            await receive_all(joint.program)
-
-    way.run(body)
+    joint.program.send(spoken)
+    joint.server.shutdown(socket.SHUT_WR)
+    await turns()
+    joint.start()
+    assert await joint.end() is End.REJECTED
+    with pytest.raises(ConnectionResetError):
+        await receive_all(joint.program)
 
 
-@every_way
-def test_rejected_by_reset(way: Way) -> None:
+async def test_rejected_by_reset(joint: Joint) -> None:
     """The same where it ends with a reset."""
-
-    async def body(joint: Joint) -> None:
-        joint.start()
-        await turns()
-        reset(joint.server)
-        assert await joint.end() is End.REJECTED
-        with pytest.raises(ConnectionResetError):
-            await receive_all(joint.program)
-
-    way.run(body)
+    joint.start()
+    await turns()
+    reset(joint.server)
+    assert await joint.end() is End.REJECTED
+    with pytest.raises(ConnectionResetError):
+        await receive_all(joint.program)
 
 
-@every_way
-def test_unanswered(way: Way) -> None:
+async def test_unanswered(joint: Joint) -> None:
     """A server that ends without answering what the program said: to the program a clean end."""
-
-    async def body(joint: Joint) -> None:
-        joint.start()
-        await send(joint.program, b"question")
-        await receive(joint.server, 8)
-        joint.server.shutdown(socket.SHUT_WR)
-        assert await receive_all(joint.program) == b""
-        assert not joint.ends
-        joint.program.shutdown(socket.SHUT_WR)
-        assert await joint.end() is End.UNANSWERED
-
-    way.run(body)
+    joint.start()
+    await send(joint.program, b"question")
+    await receive(joint.server, 8)
+    joint.server.shutdown(socket.SHUT_WR)
+    assert await receive_all(joint.program) == b""
+    assert not joint.ends
+    joint.program.shutdown(socket.SHUT_WR)
+    assert await joint.end() is End.UNANSWERED
 
 
-@every_way
-def test_unanswered_by_reset(way: Way) -> None:
+async def test_unanswered_by_reset(joint: Joint) -> None:
     """A server that is reset before it answers what the program said: the program is reset, and told why."""
-
-    async def body(joint: Joint) -> None:
-        joint.start()
-        await send(joint.program, b"question")
-        await receive(joint.server, 8)
-        reset(joint.server)
-        assert await joint.end() is End.UNANSWERED
-        with pytest.raises(ConnectionResetError):
-            await receive_all(joint.program)
-
-    way.run(body)
+    joint.start()
+    await send(joint.program, b"question")
+    await receive(joint.server, 8)
+    reset(joint.server)
+    assert await joint.end() is End.UNANSWERED
+    with pytest.raises(ConnectionResetError):
+        await receive_all(joint.program)
 
 
-@every_way
-def test_unanswered_and_then_aborted(way: Way) -> None:
+async def test_unanswered_and_then_aborted(joint: Joint) -> None:
     """What the program does after an end without answer does not change what the server did."""
-
-    async def body(joint: Joint) -> None:
-        joint.start()
-        await send(joint.program, b"question")
-        await receive(joint.server, 8)
-        joint.server.shutdown(socket.SHUT_WR)
-        assert await receive_all(joint.program) == b""
-        reset(joint.program)
-        assert await joint.end() is End.UNANSWERED
-        with pytest.raises((ConnectionResetError, BrokenPipeError)):
-            await send_without_end(joint.server)
-
-    way.run(body)
+    joint.start()
+    await send(joint.program, b"question")
+    await receive(joint.server, 8)
+    joint.server.shutdown(socket.SHUT_WR)
+    assert await receive_all(joint.program) == b""
+    reset(joint.program)
+    assert await joint.end() is End.UNANSWERED
+    with pytest.raises((ConnectionResetError, BrokenPipeError)):
+        await send_without_end(joint.server)
 
 
-@every_way
-def test_silence_after_the_program_ended(way: Way) -> None:
+async def test_silence_after_the_program_ended(joint: Joint) -> None:
     """A server that ends without a word after the program's end has nothing to answer for."""
-
-    async def body(joint: Joint) -> None:
-        joint.start()
-        joint.program.shutdown(socket.SHUT_WR)
-        assert await receive_all(joint.server) == b""
-        joint.server.shutdown(socket.SHUT_WR)
-        assert await receive_all(joint.program) == b""
-        assert await joint.end() is End.FINISHED
-
-    way.run(body)
+    joint.start()
+    joint.program.shutdown(socket.SHUT_WR)
+    assert await receive_all(joint.server) == b""
+    joint.server.shutdown(socket.SHUT_WR)
+    assert await receive_all(joint.program) == b""
+    assert await joint.end() is End.FINISHED
 
 
 # --- what came before the start
 
 
-@every_way
-def test_leftover_first(way: Way) -> None:
+async def test_leftover_first(joint: Joint) -> None:
     """What came behind the server's reply is heard first, and then what came since."""
-
-    async def body(joint: Joint) -> None:
-        await send(joint.server, b" and the rest")
-        await turns()
-        joint.start(leftover=b"the beginning")
-        assert await receive(joint.program, 26) == b"the beginning and the rest"
-        assert joint.relay.received == 26
-
-    way.run(body)
+    await send(joint.server, b" and the rest")
+    await turns()
+    joint.start(leftover=b"the beginning")
+    assert await receive(joint.program, 26) == b"the beginning and the rest"
+    assert joint.relay.received == 26
 
 
-@every_way
 @pytest.mark.parametrize("rest", [b"", b" and the rest"])
-def test_leftover_with_the_end(way: Way, rest: bytes) -> None:
+async def test_leftover_with_the_end(joint: Joint, rest: bytes) -> None:
     """A server that answered and ended together with its reply is heard to the end."""
-
-    async def body(joint: Joint) -> None:
-        joint.server.send(rest)
-        joint.server.shutdown(socket.SHUT_WR)
-        await turns()
-        joint.start(leftover=b"the beginning")
-        assert await receive_all(joint.program) == b"the beginning" + rest
-        joint.program.shutdown(socket.SHUT_WR)
-        assert await joint.end() is End.FINISHED
-
-    way.run(body)
+    joint.server.send(rest)
+    joint.server.shutdown(socket.SHUT_WR)
+    await turns()
+    joint.start(leftover=b"the beginning")
+    assert await receive_all(joint.program) == b"the beginning" + rest
+    joint.program.shutdown(socket.SHUT_WR)
+    assert await joint.end() is End.FINISHED
 
 
-@every_way
-def test_leftover_alone(way: Way) -> None:
+async def test_leftover_alone(joint: Joint) -> None:
     """What came behind the reply is heard although nothing came since."""
-
-    async def body(joint: Joint) -> None:
-        await turns()
-        joint.edges["remote"] = 0
-        joint.start(leftover=b"the beginning")
-        assert await receive(joint.program, 13) == b"the beginning"
-        await send(joint.server, b" and the rest")
-        assert await receive(joint.program, 13) == b" and the rest"
-
-    way.run(body)
+    await turns()
+    joint.edges["remote"] = 0
+    joint.start(leftover=b"the beginning")
+    assert await receive(joint.program, 13) == b"the beginning"
+    await send(joint.server, b" and the rest")
+    assert await receive(joint.program, 13) == b" and the rest"
 
 
-@every_way
-def test_leftover_for_a_program_that_left(way: Way) -> None:
+async def test_leftover_for_a_program_that_left(joint: Joint) -> None:
     """What cannot be delivered because the program has gone is no rejection by the server."""
-
-    async def body(joint: Joint) -> None:
-        reset(joint.program)
-        await turns()
-        joint.edges["local"] = 0
-        joint.start(leftover=b"the beginning")
-        assert await joint.end() is End.ABORTED
-
-    way.run(body)
+    reset(joint.program)
+    await turns()
+    joint.edges["local"] = 0
+    joint.start(leftover=b"the beginning")
+    assert await joint.end() is End.ABORTED
 
 
-@every_way
-def test_program_ended_before_the_start(way: Way) -> None:
+async def test_program_ended_before_the_start(joint: Joint) -> None:
     """A program that spoke and ended while the way was made is heard, to the end."""
-
-    async def body(joint: Joint) -> None:
-        await send(joint.program, b"question")
-        joint.program.shutdown(socket.SHUT_WR)
-        await turns()
-        joint.start()
-        assert await receive_all(joint.server) == b"question"
-        await send(joint.server, b"answer")
-        assert await receive(joint.program, 6) == b"answer"
-
-    way.run(body)
+    await send(joint.program, b"question")
+    joint.program.shutdown(socket.SHUT_WR)
+    await turns()
+    joint.start()
+    assert await receive_all(joint.server) == b"question"
+    await send(joint.server, b"answer")
+    assert await receive(joint.program, 6) == b"answer"
 
 
-@every_way
-def test_program_aborted_before_the_start(way: Way) -> None:
+async def test_program_aborted_before_the_start(joint: Joint) -> None:
     """A program that aborted while the way was made ends it."""
-
-    async def body(joint: Joint) -> None:
-        await turns()
-        reset(joint.program)
-        await turns()
-        joint.start()
-        assert await joint.end() is End.ABORTED
-        with pytest.raises(ConnectionResetError):
-            await receive_all(joint.server)
-
-    way.run(body)
+    await turns()
+    reset(joint.program)
+    await turns()
+    joint.start()
+    assert await joint.end() is End.ABORTED
+    with pytest.raises(ConnectionResetError):
+        await receive_all(joint.server)
 
 
-@every_way
 @pytest.mark.parametrize("aborting", ["program", "server"])
-def test_error_before_the_start(way: Way, aborting: str) -> None:
+async def test_error_before_the_start(joint: Joint, aborting: str) -> None:
     """An error that was told before the start is an abort, though a read may now find a mere end."""
-
-    async def body(joint: Joint) -> None:
-        await send(joint.server, b"welcome")
-        await turns()
-        there, here = sides(joint, aborting)
-        reset(there)
-        await turns()
-        ours, side = (joint.local, "local") if aborting == "program" else (joint.remote, "remote")
-        ours.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # as who looks for errors does
-        joint.edges[side] |= READABLE
-        joint.start()
-        assert joint.ends == [End.ABORTED]
-        if aborting == "program":
-            with pytest.raises(ConnectionResetError):
-                await receive_all(here)
-
-    way.run(body)
+    await send(joint.server, b"welcome")
+    await turns()
+    there, here = sides(joint, aborting)
+    reset(there)
+    await turns()
+    ours, side = (joint.local, "local") if aborting == "program" else (joint.remote, "remote")
+    ours.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # as who looks for errors does
+    joint.edges[side] |= READABLE
+    joint.start()
+    assert joint.ends == [End.ABORTED]
+    if aborting == "program":
+        with pytest.raises(ConnectionResetError):
+            await receive_all(here)
 
 
 # --- what it costs the others
 
 
-@every_way
-def test_stalled_reader(way: Way) -> None:
+async def test_stalled_reader(joint: Joint, way: Way) -> None:
     """Of 80 MB for a program that does not read little is held; the sender waits, and nothing is lost."""
     data = some_octets(80 * MIB)
 
-    async def body(joint: Joint) -> None:
-        joint.start()
-        sending = asyncio.create_task(send(joint.server, data))
-        _, down = pumps(joint)
-        await until(lambda: down.last is Turn.FULL, "the program's buffers are full")
-        seen = -1
-        while seen != (seen := joint.relay.received + down.held):
-            await turns(10)
-        assert not sending.done(), "the sender has to wait"
-        assert 0 < down.held <= max(CHUNK, pipes.CAPACITY)
-        assert seen < len(data) // 2
-        assert joint.engine.pipes.lent == way.splices
-        heard = await receive(joint.program, len(data))
-        await sending
-        assert hashlib.sha256(heard).digest() == hashlib.sha256(data).digest()
-        await until(lambda: down.last is Turn.DRY, "all has passed")
-        assert down.held == 0
-        assert joint.engine.pipes.lent == 0, "an idle relay holds no pipe"
-
-    way.run(body)
+    joint.start()
+    sending = asyncio.create_task(send(joint.server, data))
+    _, down = pumps(joint)
+    await until(lambda: down.last is Turn.FULL, "the program's buffers are full")
+    seen = -1
+    while seen != (seen := joint.relay.received + down.held):
+        await turns(10)
+    assert not sending.done(), "the sender has to wait"
+    assert 0 < down.held <= max(CHUNK, pipes.CAPACITY)
+    assert seen < len(data) // 2
+    assert joint.engine.pipes.lent == way.splices
+    heard = await receive(joint.program, len(data))
+    await sending
+    assert hashlib.sha256(heard).digest() == hashlib.sha256(data).digest()
+    await until(lambda: down.last is Turn.DRY, "all has passed")
+    assert down.held == 0
+    assert joint.engine.pipes.lent == 0, "an idle relay holds no pipe"
 
 
-@every_way
-def test_a_busy_stream_starves_nobody(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_busy_stream_starves_nobody(joint: Joint, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between two turns of a busy stream the others have theirs, and no turn is longer than its share."""
     monkeypatch.setattr(pump, "SHARE", 4 * CHUNK)
     moved: list[tuple[Pump, int]] = []
@@ -800,118 +668,108 @@ def test_a_busy_stream_starves_nobody(way: Way, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(Pump, "turn", noted)
 
-    async def body(joint: Joint) -> None:
-        other = Joint(joint.engine, tcp_pair)
-        with closing(other.program, other.server):
-            joint.start()
-            other.start()
-            await turns()
-            queued = fill(joint.server)
-            other.server.send(b"x")
-            reading = asyncio.create_task(receive(joint.program, queued))
-            assert await receive(other.program, 1) == b"x"
-            await reading
-            other.relay.abort()
-        busy, brief = pumps(joint)[1], pumps(other)[1]
-        order = [which for which, _ in moved]
-        assert order.count(busy) > 4, "it was in need of several turns"
-        assert order.index(brief) < 4, "the brief one waited for more than the turns of one round"
-        assert max(octets for _, octets in moved) <= pump.SHARE + CHUNK + pipes.CAPACITY
-
-    way.run(body)
+    other = Joint(joint.engine, tcp_pair)
+    with closing(other.program, other.server):
+        joint.start()
+        other.start()
+        await turns()
+        queued = fill(joint.server)
+        other.server.send(b"x")
+        reading = asyncio.create_task(receive(joint.program, queued))
+        assert await receive(other.program, 1) == b"x"
+        await reading
+        other.relay.abort()
+    busy, brief = pumps(joint)[1], pumps(other)[1]
+    order = [which for which, _ in moved]
+    assert order.count(busy) > 4, "it was in need of several turns"
+    assert order.index(brief) < 4, "the brief one waited for more than the turns of one round"
+    assert max(octets for _, octets in moved) <= pump.SHARE + CHUNK + pipes.CAPACITY
 
 
 # --- what is left
 
 
-def test_a_connection_that_lasts_is_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+@only_best
+async def test_a_connection_that_lasts_is_kept_alive(joint: Joint, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what lives until the first look of the watchdog is worth four system calls."""
     monkeypatch.setattr(watchdog, "PERIOD_S", 0.05)
 
-    async def body(joint: Joint) -> None:
-        def kept_alive() -> int:
-            return joint.remote.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    def kept_alive() -> int:
+        return joint.remote.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
-        joint.start()
-        assert not kept_alive()
-        await until(kept_alive, "the first look")
-        assert joint.remote.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == REMOTE_IDLE_S
-
-    WAYS[0].run(body)
+    joint.start()
+    assert not kept_alive()
+    await until(kept_alive, "the first look")
+    assert joint.remote.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == REMOTE_IDLE_S
 
 
-def test_a_peer_that_vanished(monkeypatch: pytest.MonkeyPatch) -> None:
+@only_best
+async def test_a_peer_that_vanished(joint: Joint, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the watchdog ends is aborted on both sides."""
     monkeypatch.setattr(watchdog, "PERIOD_S", 0.001)
     monkeypatch.setattr(watchdog, "SILENT_S", 0.0)
     monkeypatch.setattr(watchdog, "ATTEMPTS", 0)
 
-    async def body(joint: Joint) -> None:
-        def silence(sock: socket.socket, *_rest: object) -> object:
-            return watchdog._Silence(0.0, 0, 0) if sock is joint.remote else None
+    def silence(sock: socket.socket, *_rest: object) -> object:
+        return watchdog._Silence(0.0, 0, 0) if sock is joint.remote else None
 
-        monkeypatch.setattr(watchdog, "_silence", silence)
-        joint.start()
-        assert await joint.end() is End.ABORTED
-        for sock in (joint.program, joint.server):
-            with pytest.raises(ConnectionResetError):
-                await receive_all(sock)
-
-    WAYS[0].run(body)
+    monkeypatch.setattr(watchdog, "_silence", silence)
+    joint.start()
+    assert await joint.end() is End.ABORTED
+    for sock in (joint.program, joint.server):
+        with pytest.raises(ConnectionResetError):
+            await receive_all(sock)
 
 
-def test_freed_without_the_collector() -> None:
-    """A relay that has ended is freed at once: nothing of it refers to itself in a circle."""
-
-    async def test(engine: Engine) -> None:
-        program, local = tcp_pair()
-        remote, server = tcp_pair()
-        ended: list[End | None] = []
-        for sock in (local, remote):
-            engine.poller.register(sock, lambda _bits: None)
-        Relay(engine, local, remote, lambda relay: ended.append(relay.end)).start()
-        gone = weakref.ref(local)
-        del local, remote, sock
-        with closing(program, server):
-            await send(server, bytes(5 * MIB))
-            assert len(await receive(program, 5 * MIB)) == 5 * MIB
-            program.shutdown(socket.SHUT_WR)
-            server.shutdown(socket.SHUT_WR)
-            await until(lambda: ended, "the end of the relay")
-            await turns()
-            assert gone() is None
-
+@pytest.fixture
+def _no_collector() -> Iterator[None]:
+    """What refers to itself in a circle is not freed."""
     gc.disable()
-    try:
-        run(test)
-    finally:
-        gc.enable()
+    yield
+    gc.enable()
 
 
-def test_descriptors_run_out_in_mid_stream() -> None:
+@pytest.mark.usefixtures("_no_collector")
+@only_best
+async def test_freed_without_the_collector(engine: Engine) -> None:
+    """A relay that has ended is freed at once: nothing of it refers to itself in a circle."""
+    program, local = tcp_pair()
+    remote, server = tcp_pair()
+    ended: list[End | None] = []
+    for sock in (local, remote):
+        engine.poller.register(sock, lambda _bits: None)
+    Relay(engine, local, remote, lambda relay: ended.append(relay.end)).start()
+    gone = weakref.ref(local)
+    del local, remote, sock
+    with closing(program, server):
+        await send(server, bytes(5 * MIB))
+        assert len(await receive(program, 5 * MIB)) == 5 * MIB
+        program.shutdown(socket.SHUT_WR)
+        server.shutdown(socket.SHUT_WR)
+        await until(lambda: ended, "the end of the relay")
+        await turns()
+        assert gone() is None
+
+
+@only_best
+async def test_descriptors_run_out_in_mid_stream(joint: Joint, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no pipe can be made, a stream of any length is copied."""
-
-    async def body(joint: Joint) -> None:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(os, "pipe", out_of_descriptors)
-            joint.start()
-            data = bytes(range(256)) * 80_000
-            await asyncio.gather(send(joint.server, data), read_exactly(joint.program, data))
 
     def out_of_descriptors() -> tuple[int, int]:
         raise OSError(24, "Too many open files")
 
-    WAYS[0].run(body)
-
-
-def test_nothing_is_read_before_it_starts() -> None:
-    """Until its start a relay leaves the sockets alone."""
-
-    async def body(joint: Joint) -> None:
-        await send(joint.program, b"question")
-        await turns()
-        assert joint.local.recv(8, socket.MSG_PEEK) == b"question"
-        assert read_available(joint.server) == b""
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pipe", out_of_descriptors)
         joint.start()
+        data = bytes(range(256)) * 80_000
+        await asyncio.gather(send(joint.server, data), read_exactly(joint.program, data))
 
-    WAYS[0].run(body)
+
+@only_best
+async def test_nothing_is_read_before_it_starts(joint: Joint) -> None:
+    """Until its start a relay leaves the sockets alone."""
+    await send(joint.program, b"question")
+    await turns()
+    assert joint.local.recv(8, socket.MSG_PEEK) == b"question"
+    assert read_available(joint.server) == b""
+    joint.start()

@@ -1,3 +1,4 @@
+import asyncio
 import errno
 import os
 import shutil
@@ -5,13 +6,12 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from fakes import loops
-from fakes.engine import turns, until
+from fakes.engine import FakeClock, turns, until
 from sockslocal.net import watchdog as module
 from sockslocal.net.watchdog import Watchdog
 
@@ -63,52 +63,44 @@ def retransmitting(line: Line) -> None:
     line.retransmits = min(line.retransmits + 1, 15)
 
 
-def watching(body: Callable[[Watchdog], Awaitable[None]]) -> None:
-    """Run `body` with a watchdog in a loop of its own."""
+@pytest.fixture
+def watchdog(runner: asyncio.Runner) -> Iterator[Watchdog]:
+    """A watchdog in the loop of the test."""
 
-    async def main() -> None:
-        watchdog = Watchdog()
-        try:
-            await body(watchdog)
-        finally:
-            watchdog.stop()
+    async def make() -> Watchdog:
+        return Watchdog()
 
-    loops.run(main())
+    made = runner.run(make())
+    yield made
+    made.stop()
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_a_peer_that_vanished(which: int) -> None:
+async def test_a_peer_that_vanished(watchdog: Watchdog, which: int) -> None:
     """Octets that nobody acknowledges, however often they are sent: the end, whichever peer it is."""
-
-    async def body(watchdog: Watchdog) -> None:
-        lines = [Line(), Line()]
-        lines[which].then = retransmitting
-        connection = Connection(*lines)
-        connection.on_abort = lambda: watchdog.discard(connection)
-        watchdog.add(connection)
-        await until(lambda: connection.aborted, "it is ended")
-        await turns()
-        assert connection.aborted == 1
-
-    watching(body)
+    lines = [Line(), Line()]
+    lines[which].then = retransmitting
+    connection = Connection(*lines)
+    connection.on_abort = lambda: watchdog.discard(connection)
+    watchdog.add(connection)
+    await until(lambda: connection.aborted, "it is ended")
+    await turns()
+    assert connection.aborted == 1
 
 
-def test_a_peer_that_vanished_with_its_window_closed() -> None:
+async def test_a_peer_that_vanished_with_its_window_closed(watchdog: Watchdog) -> None:
     """Probes of a closed window that nobody answers."""
 
     def probing(line: Line) -> None:
         line.probes = min(line.probes + 1, 15)
         line.last_answer_ms = 1_000_000
 
-    async def body(watchdog: Watchdog) -> None:
-        line = Line()
-        line.then = probing
-        connection = Connection(line)
-        connection.on_abort = lambda: watchdog.discard(connection)
-        watchdog.add(connection)
-        await until(lambda: connection.aborted, "it is ended")
-
-    watching(body)
+    line = Line()
+    line.then = probing
+    connection = Connection(line)
+    connection.on_abort = lambda: watchdog.discard(connection)
+    watchdog.add(connection)
+    await until(lambda: connection.aborted, "it is ended")
 
 
 def idle(line: Line) -> None:
@@ -144,128 +136,110 @@ def unix(_line: Line) -> None:
     raise OSError(errno.EOPNOTSUPP, "Operation not supported")
 
 
-@pytest.mark.parametrize("behaviour", [idle, busy, stalled, lossy, rare, unix])
-def test_a_peer_that_is_there(behaviour: Callable[[Line], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever answers at all lives, however slow, full or silent."""
-    monkeypatch.setattr(module, "SILENT_S", 0.1)
+@pytest.fixture
+def look(watchdog: Watchdog, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """The next look of the watchdog, so many seconds after the one before."""
+    monkeypatch.setattr(watchdog._loop, "time", clock)
 
-    async def body(watchdog: Watchdog) -> None:
-        line = Line()
-        line.then = behaviour
-        connection = Connection(line)
-        watchdog.add(connection)
-        await until(lambda: line.asked > 200, "it is looked at again and again", seconds=30)
-        assert not connection.aborted
-
-    watching(body)
-
-
-def test_an_idle_connection_and_a_brief_outage() -> None:
-    """What was idle for long owed no answer all that time: it is not ended for a few attempts."""
-    now = 0.0
-
-    async def body(watchdog: Watchdog) -> None:
-        monkeypatch = pytest.MonkeyPatch()
-        monkeypatch.setattr(watchdog._loop, "time", lambda: now)
-        line = Line()
-        connection = Connection(line)
-        watchdog.add(connection)
-        look(watchdog, line, 0)
-        look(watchdog, line, 1_000 * module.SILENT_S, idle)
-        for _ in range(5):
-            look(watchdog, line, module.SILENT_S / 10, retransmitting)
-        assert not connection.aborted
-        look(watchdog, line, module.SILENT_S, retransmitting)
-        assert connection.aborted, "but for ever it is not waited"
-        monkeypatch.undo()
-
-    def look(watchdog: Watchdog, line: Line, seconds: float, then: Callable[[Line], None] = idle) -> None:
-        nonlocal now
-        now += seconds
-        line.then = then
+    def look(seconds: float) -> None:
+        clock.advance(seconds)
         watchdog._look()
 
-    watching(body)
+    return look
 
 
-def test_lasts_is_told_once() -> None:
+@pytest.mark.parametrize("behaviour", [idle, busy, stalled, lossy, rare, unix])
+async def test_a_peer_that_is_there(
+    watchdog: Watchdog, look: Callable[[float], None], behaviour: Callable[[Line], None]
+) -> None:
+    """Whoever answers at all lives, however slow, full or silent."""
+    line = Line()
+    line.then = behaviour
+    connection = Connection(line)
+    watchdog.add(connection)
+    for _ in range(300):
+        look(module.SILENT_S / 50)
+    assert line.asked == 300
+    assert not connection.aborted
+
+
+async def test_an_idle_connection_and_a_brief_outage(
+    watchdog: Watchdog, look: Callable[[float], None]
+) -> None:
+    """What was idle for long owed no answer all that time: it is not ended for a few attempts."""
+    line = Line()
+    connection = Connection(line)
+    watchdog.add(connection)
+    line.then = idle
+    look(0)
+    look(1_000 * module.SILENT_S)
+    line.then = retransmitting
+    for _ in range(5):
+        look(module.SILENT_S / 10)
+    assert not connection.aborted
+    look(module.SILENT_S)
+    assert connection.aborted, "but for ever it is not waited"
+
+
+async def test_lasts_is_told_once(watchdog: Watchdog) -> None:
     """At the first look a connection is told that it lasts; one that has ended before is not."""
-
-    async def body(watchdog: Watchdog) -> None:
-        brief, long = Connection(), Connection(Line())
-        watchdog.add(brief)
-        watchdog.add(long)
-        watchdog.discard(brief)
-        await until(lambda: long.sockets[0].asked > 3, "several looks")
-        assert (brief.lasted, long.lasted) == (0, 1)
-
-    watching(body)
+    brief, long = Connection(), Connection(Line())
+    watchdog.add(brief)
+    watchdog.add(long)
+    watchdog.discard(brief)
+    await until(lambda: long.sockets[0].asked > 3, "several looks")
+    assert (brief.lasted, long.lasted) == (0, 1)
 
 
-def test_one_ends_another() -> None:
+async def test_one_ends_another(watchdog: Watchdog) -> None:
     """What is ended may end others that are watched."""
+    lines = [Line(), Line()]
+    connections = [Connection(line) for line in lines]
 
-    async def body(watchdog: Watchdog) -> None:
-        lines = [Line(), Line()]
-        connections = [Connection(line) for line in lines]
+    def end_all() -> None:
+        for connection in connections:
+            watchdog.discard(connection)
 
-        def end_all() -> None:
-            for connection in connections:
-                watchdog.discard(connection)
-
-        for line, connection in zip(lines, connections, strict=True):
-            line.then = retransmitting
-            connection.on_abort = end_all
-            watchdog.add(connection)
-        await until(lambda: any(connection.aborted for connection in connections), "one is ended")
-        await turns()
-        assert not watchdog._watched
-
-    watching(body)
+    for line, connection in zip(lines, connections, strict=True):
+        line.then = retransmitting
+        connection.on_abort = end_all
+        watchdog.add(connection)
+    await until(lambda: any(connection.aborted for connection in connections), "one is ended")
+    await turns()
+    assert not watchdog._watched
 
 
-def test_nothing_is_kept() -> None:
+async def test_nothing_is_kept(watchdog: Watchdog) -> None:
     """Of connections that have ended nothing is remembered, and without any there is no timer."""
-
-    async def body(watchdog: Watchdog) -> None:
-        assert watchdog._timer is None
-        line = Line()
-        line.then = rare
-        connection = Connection(line)
-        watchdog.add(connection)
-        await until(lambda: watchdog._silences, "a silence is noticed")
-        watchdog.discard(connection)
-        await until(lambda: watchdog._timer is None, "the timer ends")
-        assert not watchdog._silences
-        assert not watchdog._watched
-
-    watching(body)
+    assert watchdog._timer is None
+    line = Line()
+    line.then = rare
+    connection = Connection(line)
+    watchdog.add(connection)
+    await until(lambda: watchdog._silences, "a silence is noticed")
+    watchdog.discard(connection)
+    await until(lambda: watchdog._timer is None, "the timer ends")
+    assert not watchdog._silences
+    assert not watchdog._watched
 
 
-def test_stop() -> None:
+async def test_stop(watchdog: Watchdog) -> None:
     """Stopped, it looks at nothing any more."""
-
-    async def body(watchdog: Watchdog) -> None:
-        connection = Connection(Line())
-        watchdog.add(connection)
-        watchdog.stop()
-        await turns()
-        assert (connection.lasted, connection.sockets[0].asked) == (0, 0)
-
-    watching(body)
+    connection = Connection(Line())
+    watchdog.add(connection)
+    watchdog.stop()
+    await turns()
+    assert (connection.lasted, connection.sockets[0].asked) == (0, 0)
 
 
-def test_elsewhere_only_keepalive(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_elsewhere_only_keepalive(watchdog: Watchdog, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system does not tell, connections are kept alive, and nothing else."""
     monkeypatch.setattr(sys, "platform", "darwin")
 
-    async def body(watchdog: Watchdog) -> None:
-        connection = Connection(Line())
-        watchdog.add(connection)
-        await until(lambda: connection.lasted, "the first look")
-        assert not connection.sockets[0].asked
-
-    watching(body)
+    connection = Connection(Line())
+    watchdog.add(connection)
+    await until(lambda: connection.lasted, "the first look")
+    assert not connection.sockets[0].asked
 
 
 # --- with a network that loses everything

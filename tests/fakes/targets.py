@@ -41,9 +41,9 @@ def _echo_datagrams(sock: socket.socket) -> None:
 
 @contextlib.contextmanager
 def tcp_echo() -> Iterator[Address]:
-    """Sends back what it gets, each direction closed on its own."""
-    with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
-        thread = threading.Thread(target=_accept, args=(listener,), name="tcp echo")
+    """Sends back what it gets, each direction closed on its own; at the end nothing of it is left open."""
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as listener, contextlib.ExitStack() as stack:
+        thread = threading.Thread(target=_accept, args=(listener, stack), name="tcp echo")
         thread.start()
         try:
             yield listener.getsockname()
@@ -52,11 +52,19 @@ def tcp_echo() -> Iterator[Address]:
             thread.join()
 
 
-def _accept(listener: socket.socket) -> None:
+def _accept(listener: socket.socket, stack: contextlib.ExitStack) -> None:
     with contextlib.suppress(OSError):
         while True:
             connection, _ = listener.accept()
-            threading.Thread(target=_echo, args=(connection,), name="tcp echo", daemon=True).start()
+            thread = threading.Thread(target=_echo, args=(connection,), name="tcp echo")
+            thread.start()
+            stack.callback(_end, connection, thread)
+
+
+def _end(connection: socket.socket, thread: threading.Thread) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    thread.join()
 
 
 def _echo(connection: socket.socket) -> None:

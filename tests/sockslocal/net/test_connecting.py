@@ -178,10 +178,10 @@ async def test_cancelling_closes_all_attempts(engine: Engine, monkeypatch: pytes
     monkeypatch.setattr(connecting, "ATTEMPT_DELAY_S", 0.01)
 
     with blackhole() as silent, listening() as address:
-        attempt, outcome = race(engine, silent, silent, silent, address)
-        await until(lambda: len(attempt._attempts) == 2, "two attempts under way")
+        attempt, outcome = race(engine, *[silent] * 1_000, address)
+        await until(lambda: len(attempt._attempts) >= 2, "two attempts under way")
         sockets = [*attempt._attempts]
         attempt.cancel()
         await turns(20)
-        assert [sock.fileno() for sock in sockets] == [-1, -1]
+        assert {sock.fileno() for sock in sockets} == {-1}
         assert outcome == Outcome()

@@ -70,6 +70,9 @@ REGISTRY: dict[str, Kind] = {
         "wait until it is done, and try again",
         _C,
     ),
+    "not-enabled": Kind(
+        "Not enabled", "{name!q} is not enabled in {path}", "remove enabled = false from [{table}]", _C
+    ),
     # listening
     "port-in-use": Kind(
         "Port in use",
@@ -213,7 +216,13 @@ REGISTRY: dict[str, Kind] = {
         _K,
     ),
     # DNS
-    "dns-off": Kind("No resolver", "the resolver is switched off or not configured", "sockslocal on dns"),
+    "dns-missing": Kind(
+        "No resolver",
+        "there is no resolver: {path} has no [dns]",
+        'add [dns] to it, with listen = "127.0.0.1:5399" and upstreams = ["udp://9.9.9.9"]',
+        _C,
+    ),
+    "dns-off": Kind("Resolver off", "the resolver is switched off", "sockslocal on dns"),
     "dns-no-upstream": Kind(
         "No DNS upstream answers",
         "none of the upstreams answered: {reason}",

@@ -1,14 +1,16 @@
 """`on` and `off`: the whole tunnel or single forwards, by the daemon, which keeps them across restarts."""
 
 from argparse import Namespace
+from pathlib import Path
 
 from sockslocal.cli.context import Context
-from sockslocal.cli.outcome import report
+from sockslocal.cli.outcome import report, tell
 from sockslocal.cli.propose import config_of
 from sockslocal.cli.terminal import say
 from sockslocal.control.client import Client
 from sockslocal.control.messages import as_status
-from sockslocal.problems import ExitCode
+from sockslocal.problems import ExitCode, Problem, problem
+from sockslocal.status import Status
 
 
 def on(arguments: Namespace, context: Context) -> int:
@@ -30,4 +32,17 @@ def _switch(switch: str, names: list[str], context: Context) -> int:
     codes = [report(name, status, config) for name in names]
     if switch == "on" and not status.tunnel.on:
         say("the tunnel is off as a whole: sockslocal on", "warn")
+    elif switch == "on":
+        codes += [tell(_disabled(name, status, config), config) for name in names]
     return max(codes)
+
+
+def _disabled(name: str, status: Status, config: Path) -> Problem | None:
+    """What keeps `name` off though it is switched on."""
+    if name in status.forwards:
+        state, table = status.forwards[name].state, f"{status.forwards[name].kind}.{name}"
+    else:
+        state, table = status.dns.state if status.dns else "error", name
+    if state != "off" or status.daemon.state != "running":
+        return None
+    return problem("not-enabled", name=name, path=config, table=table)

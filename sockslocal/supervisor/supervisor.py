@@ -95,7 +95,7 @@ class Supervisor:
         """Switch the forwards `names`, or with none the whole tunnel. Raises ControlError."""
         for name in names:
             if name not in self._services:
-                raise _unknown("forward", name, self._services)
+                raise self._without_dns() if name == DNS else _unknown("forward", name, self._services)
         if not names:
             self._switches.set_tunnel(on=on)
         for name in names:
@@ -114,10 +114,21 @@ class Supervisor:
 
     @property
     def resolver(self) -> Resolver:
-        """The running resolver. Raises ControlError where there is none."""
-        if self._dns is None:
-            raise ControlError.of("dns-off")
+        """The running resolver. Raises ControlError, which says what keeps it from running."""
+        config = self._config
+        if config is None or config.dns is None or self._dns is None:
+            raise self._without_dns()
+        if not self._switches.tunnel:
+            raise ControlError.of("tunnel-off")
+        if not config.dns.enabled:
+            raise ControlError.of("not-enabled", name=DNS, path=config.path, table=DNS)
+        why = self._services[DNS].problem
+        if why is not None:
+            raise ControlError(why)
         return self._dns.resolver
+
+    def _without_dns(self) -> ControlError:
+        return ControlError.of("dns-missing", path=self._config.path if self._config else "the configuration")
 
     def snapshot(self) -> status.Status:
         """The whole picture now."""

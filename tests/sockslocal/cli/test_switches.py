@@ -69,6 +69,20 @@ def test_old_trouble_is_no_error_of_a_switch(
     assert done == (0, "", f"db: 127.0.0.1:1 → a:1, {now}\ndns: 127.0.0.1:53, {now}\n")
 
 
+def test_what_the_file_disables_stays_off(cli: CommandLine, paths: Paths) -> None:
+    """It is not said to have been done: a line of the file has to go."""
+    state = status(forwards={"db": forward("off"), "web": forward()}, dns=Dns("127.0.0.1:53", "s", "off"))
+    with fake_daemon(paths, {"on": answering(state)}):
+        done = cli("on", "db", "web", "dns")
+    assert done.code == 4
+    assert [line for line in done.err.splitlines() if line.startswith(("error: ", "  help: "))] == [
+        f'error: "db" is not enabled in {paths.config}',
+        "  help: remove enabled = false from [tcp.db]",
+        f'error: "dns" is not enabled in {paths.config}',
+        "  help: remove enabled = false from [dns]",
+    ]
+
+
 def test_a_forward_of_a_tunnel_that_is_off(cli: CommandLine, paths: Paths) -> None:
     """Whoever switches it on is told why nothing listens."""
     state = status(tunnel=Tunnel(on=False), forwards={"db": forward("off")})

@@ -65,7 +65,7 @@ def test_it_is_made_anew_each_time() -> None:
 
 
 def test_its_own_problem_is_shown() -> None:
-    """Unless the supervisor has a graver one."""
+    """Unless the supervisor has a graver one; not any more once it was switched off."""
 
     async def test(service: DnsService, _: set[asyncio.Task[None]]) -> None:
         service.open()
@@ -76,6 +76,10 @@ def test_its_own_problem_is_shown() -> None:
         assert shown.problem.code == "dns-no-upstream"
         graver = ControlError.of("dns-off").problem
         assert service.snapshot("error", graver).problem is graver
+        service.close()
+        assert service.snapshot("off", None).problem is None
+        service.open()
+        assert service.snapshot("listening", None).problem is None
         service.close()
 
     run(test)

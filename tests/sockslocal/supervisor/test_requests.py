@@ -1,3 +1,4 @@
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,36 @@ def test_changed_credentials_are_read_again(run: Run) -> None:
     run(test)
 
 
+def test_why_there_is_no_resolver(run: Run) -> None:
+    """What is told is what mends it: the configuration, either switch, or the port."""
+    port = free_port()
+
+    async def why(made: Made) -> str:
+        with pytest.raises(ControlError) as caught:
+            await made.ask("dns.query", name="www.example", type="A")
+        return caught.value.problem.remedy
+
+    async def test(made: Made) -> None:
+        without = made.config.read_text()
+        table = f'[dns]\nlisten = "127.0.0.1:{port}"\nupstreams = ["udp://192.0.2.53"]\n'
+        assert (await why(made)).startswith("add [dns] to it")
+        with pytest.raises(ControlError, match=r"has no \[dns\]"):
+            await made.ask("on", names=["dns"])
+        made.config.write_text(f"{without}{table}enabled = false\n")
+        await made.ask("reload")
+        assert await why(made) == "remove enabled = false from [dns]"
+        made.config.write_text(without + table)
+        with socket.create_server(("127.0.0.1", port)):
+            await made.ask("reload")
+            assert "listen" in await why(made)
+        await made.ask("off", names=["dns"])
+        assert await why(made) == "sockslocal on dns"
+        await made.ask("off", names=[])
+        assert await why(made) == "sockslocal on"
+
+    run(test)
+
+
 def test_questions_to_a_resolver_that_is_not_there(run: Run) -> None:
     """Each says so."""
 
@@ -146,7 +177,7 @@ def test_questions_to_a_resolver_that_is_not_there(run: Run) -> None:
         ):
             with pytest.raises(ControlError) as caught:
                 await made.ask(verb, **parameters)
-            assert caught.value.problem.code == "dns-off"
+            assert caught.value.problem.code == "dns-missing"
 
     run(test)
 
@@ -157,14 +188,9 @@ def test_questions_to_the_resolver(run: Run) -> None:
     async def test(made: Made) -> None:
         with made.config.open("a") as file:
             file.write(f'[dns]\nlisten = "127.0.0.1:{free_port()}"\nupstreams = ["udp://192.0.2.53"]\n')
-            file.write("enabled = false\n")
         await made.ask("reload")
-        dns = made.supervisor._dns
-        assert dns is not None
-        dns.open()
         assert (await made.ask("dns.query", name="www.example", type="A")).rcode == "SERVFAIL"
         assert await made.ask("dns.flush") == {"removed": 0}
         assert (await made.ask("dns.status")).queries == 0
-        dns.close()
 
     run(test)

@@ -32,10 +32,19 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 @pytest.fixture
-def runner() -> Iterator[asyncio.Runner]:
+def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
     """The loop of a test, for fixtures that have to run something in it."""
-    with asyncio.Runner(loop_factory=new_loop) as made:
+    quick = "quick_loop" in request.fixturenames
+    with asyncio.Runner(loop_factory=loops.QuickLoop if quick else new_loop) as made:
         yield made
+
+
+@pytest.fixture
+def quick_loop(runner: asyncio.Runner) -> loops.QuickLoop:
+    """A test that asks for it runs in it, and not in one that can have the data plane's poller."""
+    loop = runner.get_loop()
+    assert isinstance(loop, loops.QuickLoop)
+    return loop
 
 
 @pytest.fixture

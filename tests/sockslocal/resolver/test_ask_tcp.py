@@ -4,13 +4,14 @@ from contextlib import suppress
 import dns.message
 import pytest
 
-from fakes import loops
 from fakes.dns_tunnel import REFUSAL, FakeTunnel, addresses, response, silence, until
 from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
 from sockslocal.resolver import ask_tcp, channel, wire
 from sockslocal.resolver.ask_tcp import MAX_OUTSTANDING, StreamTransport
 from sockslocal.resolver.errors import LostError
+
+pytestmark = pytest.mark.usefixtures("quick_loop")
 
 SERVER = Endpoint("dns.example", 53)
 QUESTION = b"\3www\7example\0\0\1\0\1"
@@ -28,21 +29,17 @@ async def closed(tunnel: FakeTunnel, transport: StreamTransport) -> None:
     await tunnel.close()
 
 
-def test_a_query_is_answered() -> None:
+async def test_a_query_is_answered() -> None:
     """Under an id of this connection, in the letter case of the client."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel()
-        transport = StreamTransport(tunnel, SERVER)
-        answer = await transport.ask(MESSAGE, QUESTION)
-        assert wire.answers(answer, QUESTION, exact=True)
-        assert tunnel.targets == [SERVER]
-        await closed(tunnel, transport)
-
-    loops.run(main())
+    tunnel = FakeTunnel()
+    transport = StreamTransport(tunnel, SERVER)
+    answer = await transport.ask(MESSAGE, QUESTION)
+    assert wire.answers(answer, QUESTION, exact=True)
+    assert tunnel.targets == [SERVER]
+    await closed(tunnel, transport)
 
 
-def test_one_connection_carries_all_queries_and_answers_come_in_any_order() -> None:
+async def test_one_connection_carries_all_queries_and_answers_come_in_any_order() -> None:
     """The first ones ask while it is still being made (RFC 7766 §6.2.1)."""
     held: list[bytes] = []
 
@@ -50,117 +47,96 @@ def test_one_connection_carries_all_queries_and_answers_come_in_any_order() -> N
         held.insert(0, asked.id.to_bytes(2, "big") + response(asked)[2:])
         return []
 
-    async def main() -> None:
-        tunnel = FakeTunnel(hold)
-        transport = StreamTransport(tunnel, SERVER)
-        tasks = [asking(transport) for _ in range(100)]
-        await until(lambda: len(held) == 100)
-        assert len({message[:2] for message in held}) == 100
-        tunnel.streams[0].write(b"".join(len(message).to_bytes(2, "big") + message for message in held))
-        answers = await asyncio.gather(*tasks)
-        assert sorted(answers) == sorted(held)
-        assert len(tunnel.streams) == 1
-        await closed(tunnel, transport)
-
-    loops.run(main())
+    tunnel = FakeTunnel(hold)
+    transport = StreamTransport(tunnel, SERVER)
+    tasks = [asking(transport) for _ in range(100)]
+    await until(lambda: len(held) == 100)
+    assert len({message[:2] for message in held}) == 100
+    tunnel.streams[0].write(b"".join(len(message).to_bytes(2, "big") + message for message in held))
+    answers = await asyncio.gather(*tasks)
+    assert sorted(answers) == sorted(held)
+    assert len(tunnel.streams) == 1
+    await closed(tunnel, transport)
 
 
-def test_length_and_message_leave_in_one_write() -> None:
+async def test_length_and_message_leave_in_one_write() -> None:
     """Some servers read no further than the first segment (checklist 57)."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel()
-        transport = StreamTransport(tunnel, SERVER)
-        reader, writer = await tunnel.open_stream(SERVER)
-        writes: list[bytes] = []
-        writer.write = writes.append  # type: ignore[method-assign,assignment]
-        connection = ask_tcp._Connection(reader, writer)
-        task = asyncio.create_task(connection.ask(MESSAGE, QUESTION))
-        await until(lambda: bool(writes))
-        assert writes[0][:2] == (len(writes[0]) - 2).to_bytes(2, "big")
-        connection.end(LostError("closed"))
-        await asyncio.gather(task, return_exceptions=True)
-        await closed(tunnel, transport)
-
-    loops.run(main())
+    tunnel = FakeTunnel()
+    transport = StreamTransport(tunnel, SERVER)
+    reader, writer = await tunnel.open_stream(SERVER)
+    writes: list[bytes] = []
+    writer.write = writes.append  # type: ignore[method-assign,assignment]
+    connection = ask_tcp._Connection(reader, writer)
+    task = asyncio.create_task(connection.ask(MESSAGE, QUESTION))
+    await until(lambda: bool(writes))
+    assert writes[0][:2] == (len(writes[0]) - 2).to_bytes(2, "big")
+    connection.end(LostError("closed"))
+    await asyncio.gather(task, return_exceptions=True)
+    await closed(tunnel, transport)
 
 
-def test_a_connection_closed_with_queries_outstanding_is_replaced_once() -> None:
+async def test_a_connection_closed_with_queries_outstanding_is_replaced_once() -> None:
     """They are asked again on a new one (checklist 61), and fail when that closes as well."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel(silence)
-        transport = StreamTransport(tunnel, SERVER)
-        task = asking(transport)
-        for streams_made in (1, 2):
-            await until(lambda: len(tunnel.asked) == streams_made)  # noqa: B023 (at once)
-            tunnel.streams[-1].close()
-        with pytest.raises(LostError):
-            await task
-        assert len(tunnel.streams) == 2
-        await closed(tunnel, transport)
-
-    loops.run(main())
+    tunnel = FakeTunnel(silence)
+    transport = StreamTransport(tunnel, SERVER)
+    task = asking(transport)
+    for streams_made in (1, 2):
+        await until(lambda: len(tunnel.asked) == streams_made)  # noqa: B023 (at once)
+        tunnel.streams[-1].close()
+    with pytest.raises(LostError):
+        await task
+    assert len(tunnel.streams) == 2
+    await closed(tunnel, transport)
 
 
-def test_a_connection_closed_while_idle_is_replaced_by_the_next_query() -> None:
+async def test_a_connection_closed_while_idle_is_replaced_by_the_next_query() -> None:
     """Servers do that after a few seconds."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel()
-        transport = StreamTransport(tunnel, SERVER)
-        for _ in range(3):
-            await transport.ask(MESSAGE, QUESTION)
-            tunnel.streams[-1].close()
-            await until(lambda: transport._connection is not None and transport._connection.ended is not None)
-        assert len(tunnel.streams) == 3
-        await closed(tunnel, transport)
-
-    loops.run(main())
+    tunnel = FakeTunnel()
+    transport = StreamTransport(tunnel, SERVER)
+    for _ in range(3):
+        await transport.ask(MESSAGE, QUESTION)
+        tunnel.streams[-1].close()
+        await until(lambda: transport._connection is not None and transport._connection.ended is not None)
+    assert len(tunnel.streams) == 3
+    await closed(tunnel, transport)
 
 
-def test_an_idle_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_idle_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """By us, before the server has to (RFC 7766 §6.2.3); never while someone waits."""
     monkeypatch.setattr(ask_tcp, "IDLE_S", 0.05)
 
-    async def main() -> None:
-        tunnel = FakeTunnel()
-        transport = StreamTransport(tunnel, SERVER)
-        await transport.ask(MESSAGE, QUESTION)
-        await until(tunnel.streams[0].is_closing)
-        tunnel.script = silence
-        task = asking(transport)
-        await until(lambda: len(tunnel.asked) == 2)
-        connection = transport._connection
-        assert connection is not None
-        connection._close_if_idle()
-        assert connection.ended is None
-        await closed(tunnel, transport)
-        with pytest.raises(LostError):
-            await task
-        assert len(tunnel.streams) == 2
-
-    loops.run(main())
+    tunnel = FakeTunnel()
+    transport = StreamTransport(tunnel, SERVER)
+    await transport.ask(MESSAGE, QUESTION)
+    await until(tunnel.streams[0].is_closing)
+    tunnel.script = silence
+    task = asking(transport)
+    await until(lambda: len(tunnel.asked) == 2)
+    connection = transport._connection
+    assert connection is not None
+    connection._close_if_idle()
+    assert connection.ended is None
+    await closed(tunnel, transport)
+    with pytest.raises(LostError):
+        await task
+    assert len(tunnel.streams) == 2
 
 
-def test_a_silent_connection_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_connection_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """As when the way to the server has died without a word: the next query does not wait for it."""
     monkeypatch.setattr(channel, "FAIR_S", 0.0)
 
-    async def main() -> None:
-        tunnel = FakeTunnel(silence)
-        transport = StreamTransport(tunnel, SERVER)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(transport.ask(MESSAGE, QUESTION), 0.05)
-        tunnel.script = addresses
-        await transport.ask(MESSAGE, QUESTION)
-        assert len(tunnel.streams) == 2
-        await closed(tunnel, transport)
-
-    loops.run(main())
+    tunnel = FakeTunnel(silence)
+    transport = StreamTransport(tunnel, SERVER)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(transport.ask(MESSAGE, QUESTION), 0.05)
+    tunnel.script = addresses
+    await transport.ask(MESSAGE, QUESTION)
+    assert len(tunnel.streams) == 2
+    await closed(tunnel, transport)
 
 
-def test_an_attempt_to_connect_that_hangs_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_attempt_to_connect_that_hangs_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """After an outage the second attempt works where the first one still waits."""
     monkeypatch.setattr(ask_tcp, "CONNECT_S", (0.01, 5.0))
 
@@ -171,16 +147,13 @@ def test_an_attempt_to_connect_that_hangs_is_made_anew(monkeypatch: pytest.Monke
                 await asyncio.Event().wait()
             return await super().open_stream(target)
 
-    async def main() -> None:
-        tunnel = Hanging()
-        transport = StreamTransport(tunnel, SERVER)
-        await transport.ask(MESSAGE, QUESTION)
-        await closed(tunnel, transport)
-
-    loops.run(main())
+    tunnel = Hanging()
+    transport = StreamTransport(tunnel, SERVER)
+    await transport.ask(MESSAGE, QUESTION)
+    await closed(tunnel, transport)
 
 
-def test_attempts_to_connect_end(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_attempts_to_connect_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """With TimeoutError after the last."""
     monkeypatch.setattr(ask_tcp, "CONNECT_S", (0.01, 0.01))
 
@@ -188,33 +161,26 @@ def test_attempts_to_connect_end(monkeypatch: pytest.MonkeyPatch) -> None:
         async def open_stream(self, target):  # type: ignore[no-untyped-def]
             await asyncio.Event().wait()
 
-    async def main() -> None:
-        transport = StreamTransport(Hanging(), SERVER)
-        with pytest.raises(TimeoutError):
-            await transport.ask(MESSAGE, QUESTION)
-
-    loops.run(main())
-
-
-def test_all_who_wait_for_a_connection_learn_why_there_is_none() -> None:
-    """One attempt for all of them, an exception for each; the next query makes a new one."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel()
-        tunnel.refusal = REFUSAL
-        transport = StreamTransport(tunnel, SERVER)
-        outcomes = await asyncio.gather(*(asking(transport) for _ in range(5)), return_exceptions=True)
-        assert all(isinstance(outcome, ServerError) for outcome in outcomes)
-        assert len(set(map(id, outcomes))) == 5
-        assert len(tunnel.targets) == 1
-        tunnel.refusal = None
+    transport = StreamTransport(Hanging(), SERVER)
+    with pytest.raises(TimeoutError):
         await transport.ask(MESSAGE, QUESTION)
-        await closed(tunnel, transport)
-
-    loops.run(main())
 
 
-def test_closing_ends_an_attempt_to_connect() -> None:
+async def test_all_who_wait_for_a_connection_learn_why_there_is_none() -> None:
+    """One attempt for all of them, an exception for each; the next query makes a new one."""
+    tunnel = FakeTunnel()
+    tunnel.refusal = REFUSAL
+    transport = StreamTransport(tunnel, SERVER)
+    outcomes = await asyncio.gather(*(asking(transport) for _ in range(5)), return_exceptions=True)
+    assert all(isinstance(outcome, ServerError) for outcome in outcomes)
+    assert len(set(map(id, outcomes))) == 5
+    assert len(tunnel.targets) == 1
+    tunnel.refusal = None
+    await transport.ask(MESSAGE, QUESTION)
+    await closed(tunnel, transport)
+
+
+async def test_closing_ends_an_attempt_to_connect() -> None:
     """Nothing is left behind."""
 
     class Hanging(FakeTunnel):
@@ -222,41 +188,34 @@ def test_closing_ends_an_attempt_to_connect() -> None:
             self.targets.append(target)
             await asyncio.Event().wait()
 
-    async def main() -> None:
-        tunnel = Hanging()
-        transport = StreamTransport(tunnel, SERVER)
-        task = asking(transport)
-        await until(lambda: bool(tunnel.targets))
-        await transport.close()
-        (outcome,) = await asyncio.gather(task, return_exceptions=True)
-        assert isinstance(outcome, asyncio.CancelledError)
-
-    loops.run(main())
+    tunnel = Hanging()
+    transport = StreamTransport(tunnel, SERVER)
+    task = asking(transport)
+    await until(lambda: bool(tunnel.targets))
+    await transport.close()
+    (outcome,) = await asyncio.gather(task, return_exceptions=True)
+    assert isinstance(outcome, asyncio.CancelledError)
 
 
-def test_closing_ends_a_connection_that_was_just_made() -> None:
+async def test_closing_ends_a_connection_that_was_just_made() -> None:
     """Its task has ended then, and cannot be cancelled any more."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel()
-        transport = StreamTransport(tunnel, SERVER)
-        task = asking(transport)
-        await until(lambda: transport._connecting is not None)
-        connecting = transport._connecting
-        assert connecting is not None
-        while not connecting.done():  # noqa: ASYNC110 (to go on in the very turn in which it ends)
-            await asyncio.sleep(0)
-        await transport.close()
-        assert (await connecting).ended is not None
-        with pytest.raises(LostError, match="closed"):
-            await task
-        assert transport._connecting is None
-        await tunnel.close()
-
-    loops.run(main())
+    tunnel = FakeTunnel()
+    transport = StreamTransport(tunnel, SERVER)
+    task = asking(transport)
+    await until(lambda: transport._connecting is not None)
+    connecting = transport._connecting
+    assert connecting is not None
+    while not connecting.done():  # noqa: ASYNC110 (to go on in the very turn in which it ends)
+        await asyncio.sleep(0)
+    await transport.close()
+    assert (await connecting).ended is not None
+    with pytest.raises(LostError, match="closed"):
+        await task
+    assert transport._connecting is None
+    await tunnel.close()
 
 
-def test_closing_can_be_cancelled() -> None:
+async def test_closing_can_be_cancelled() -> None:
     """Whoever has waited enough for it is not held; what was begun ends all the same."""
     release = asyncio.Event()
 
@@ -268,70 +227,56 @@ def test_closing_can_be_cancelled() -> None:
             finally:
                 await release.wait()
 
-    async def main() -> None:
-        tunnel = Stubborn()
-        transport = StreamTransport(tunnel, SERVER)
-        task = asking(transport)
-        await until(lambda: bool(tunnel.targets))
-        closing = asyncio.create_task(transport.close())
-        await asyncio.sleep(0)
-        closing.cancel()
-        await asyncio.wait({closing}, timeout=5.0)
-        assert closing.cancelled()
-        release.set()
-        await asyncio.wait({task}, timeout=5.0)
-        assert task.cancelled()
-
-    loops.run(main())
+    tunnel = Stubborn()
+    transport = StreamTransport(tunnel, SERVER)
+    task = asking(transport)
+    await until(lambda: bool(tunnel.targets))
+    closing = asyncio.create_task(transport.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.wait({closing}, timeout=5.0)
+    assert closing.cancelled()
+    release.set()
+    await asyncio.wait({task}, timeout=5.0)
+    assert task.cancelled()
 
 
-def test_messages_that_match_nothing_are_counted_and_end_nobodys_wait() -> None:
+async def test_messages_that_match_nothing_are_counted_and_end_nobodys_wait() -> None:
     """Another name under the same id; then the true answer (checklist 70)."""
 
     def script(asked: dns.message.Message, _path: str) -> list[bytes]:
         true = response(asked)
         return [true.replace(b"www", b"xxx"), b"\0\7", true]
 
-    async def main() -> None:
-        tunnel = FakeTunnel(script)
-        transport = StreamTransport(tunnel, SERVER)
-        answer = await transport.ask(MESSAGE, QUESTION)
-        assert wire.answers(answer, QUESTION, exact=True)
-        assert transport.mismatches == 2
-        await closed(tunnel, transport)
-
-    loops.run(main())
+    tunnel = FakeTunnel(script)
+    transport = StreamTransport(tunnel, SERVER)
+    answer = await transport.ask(MESSAGE, QUESTION)
+    assert wire.answers(answer, QUESTION, exact=True)
+    assert transport.mismatches == 2
+    await closed(tunnel, transport)
 
 
-def test_an_error_without_the_question_is_an_answer() -> None:
+async def test_an_error_without_the_question_is_an_answer() -> None:
     """Old servers send no more than a header; nobody else can write into this connection."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel(lambda asked, path: [b"\0\0\x81\1\0\0\0\0\0\0\0\0"])
-        transport = StreamTransport(tunnel, SERVER)
-        assert wire.is_bare_error(await transport.ask(MESSAGE, QUESTION))
-        await closed(tunnel, transport)
-
-    loops.run(main())
+    tunnel = FakeTunnel(lambda asked, path: [b"\0\0\x81\1\0\0\0\0\0\0\0\0"])
+    transport = StreamTransport(tunnel, SERVER)
+    assert wire.is_bare_error(await transport.ask(MESSAGE, QUESTION))
+    await closed(tunnel, transport)
 
 
-def test_outstanding_queries_are_bounded() -> None:
+async def test_outstanding_queries_are_bounded() -> None:
     """Those beyond wait until others are answered."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel(silence)
-        transport = StreamTransport(tunnel, SERVER)
-        tasks = [asking(transport) for _ in range(MAX_OUTSTANDING + 10)]
-        await until(lambda: len(tunnel.asked) == MAX_OUTSTANDING)
-        for _ in range(20):
-            await asyncio.sleep(0)
-        assert len(tunnel.asked) == MAX_OUTSTANDING
-        tunnel.script = addresses
-        for task in tasks[:10]:
-            task.cancel()
-        await until(lambda: len(tunnel.asked) == MAX_OUTSTANDING + 10)
-        await asyncio.gather(*tasks[-10:])
-        await closed(tunnel, transport)
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    loops.run(main())
+    tunnel = FakeTunnel(silence)
+    transport = StreamTransport(tunnel, SERVER)
+    tasks = [asking(transport) for _ in range(MAX_OUTSTANDING + 10)]
+    await until(lambda: len(tunnel.asked) == MAX_OUTSTANDING)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(tunnel.asked) == MAX_OUTSTANDING
+    tunnel.script = addresses
+    for task in tasks[:10]:
+        task.cancel()
+    await until(lambda: len(tunnel.asked) == MAX_OUTSTANDING + 10)
+    await asyncio.gather(*tasks[-10:])
+    await closed(tunnel, transport)
+    await asyncio.gather(*tasks, return_exceptions=True)

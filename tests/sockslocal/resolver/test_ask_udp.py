@@ -4,13 +4,15 @@ from contextlib import suppress
 
 import pytest
 
-from fakes import loops
 from fakes.dns_tunnel import REFUSAL, FakeTunnel, addresses, query, response, silence, until
+from fakes.loops import QuickLoop
 from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
 from sockslocal.resolver import ask_udp, channel, wire
 from sockslocal.resolver.ask_udp import MAX_MISMATCHES, DatagramTransport
 from sockslocal.resolver.errors import ForgeryError, LostError
+
+pytestmark = pytest.mark.usefixtures("quick_loop")
 
 SERVER = Endpoint("192.0.2.53", 53)
 QUESTION = b"\3www\7example\0\0\1\0\1"
@@ -22,278 +24,225 @@ def asking(transport: DatagramTransport) -> asyncio.Task[bytes]:
     return asyncio.create_task(transport.ask(MESSAGE, QUESTION))
 
 
-def test_a_query_is_answered() -> None:
+async def test_a_query_is_answered() -> None:
     """By the server that was meant, with what was asked, in a message of our own size."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel()
-        transport = DatagramTransport(tunnel, SERVER)
-        answer = await transport.ask(MESSAGE, QUESTION)
-        assert answer == tunnel.flows[0].sent[0][:2] + addresses(tunnel.asked[0][1])[0][2:]
-        assert tunnel.targets == [SERVER]
-        assert (tunnel.asked[0][1].edns, tunnel.asked[0][1].payload) == (0, 1232)
-        transport.close()
-        assert tunnel.flows[0].closed
-
-    loops.run(main())
+    tunnel = FakeTunnel()
+    transport = DatagramTransport(tunnel, SERVER)
+    answer = await transport.ask(MESSAGE, QUESTION)
+    assert answer == tunnel.flows[0].sent[0][:2] + addresses(tunnel.asked[0][1])[0][2:]
+    assert tunnel.targets == [SERVER]
+    assert (tunnel.asked[0][1].edns, tunnel.asked[0][1].payload) == (0, 1232)
+    transport.close()
+    assert tunnel.flows[0].closed
 
 
-def test_one_flow_carries_all_queries_and_answers_come_in_any_order() -> None:
+async def test_one_flow_carries_all_queries_and_answers_come_in_any_order() -> None:
     """They are told apart by their ids."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel(silence)
-        transport = DatagramTransport(tunnel, SERVER)
-        tasks = [asking(transport) for _ in range(50)]
-        await until(lambda: len(tunnel.asked) == 50)
-        (flow,) = tunnel.flows
-        for sent in reversed(flow.sent):
-            flow.deliver(sent[:2] + b"\x81" + sent[3:])
-        answers = await asyncio.gather(*tasks)
-        assert [answer[:2] for answer in answers] == [sent[:2] for sent in flow.sent]
-        transport.close()
-
-    loops.run(main())
+    tunnel = FakeTunnel(silence)
+    transport = DatagramTransport(tunnel, SERVER)
+    tasks = [asking(transport) for _ in range(50)]
+    await until(lambda: len(tunnel.asked) == 50)
+    (flow,) = tunnel.flows
+    for sent in reversed(flow.sent):
+        flow.deliver(sent[:2] + b"\x81" + sent[3:])
+    answers = await asyncio.gather(*tasks)
+    assert [answer[:2] for answer in answers] == [sent[:2] for sent in flow.sent]
+    transport.close()
 
 
-def test_ids_are_spread_evenly() -> None:
+async def test_ids_are_spread_evenly() -> None:
     """Chi-square over 256 buckets of 10,000 ids (checklist 68): above 400 once in ten million runs."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel(silence)
-        transport = DatagramTransport(tunnel, SERVER)
-        tunnel.answers = lambda payload, path: []  # type: ignore[method-assign]
-        tasks = [asking(transport) for _ in range(10_000)]
-        await until(lambda: bool(tunnel.flows) and len(tunnel.flows[0].sent) == 10_000)
-        numbers = [int.from_bytes(sent[:2], "big") for sent in tunnel.flows[0].sent]
-        assert len(set(numbers)) == 10_000
-        for buckets in (
-            Counter(number >> 8 for number in numbers),
-            Counter(number & 255 for number in numbers),
-        ):
-            expected = 10_000 / 256
-            assert sum((buckets[key] - expected) ** 2 / expected for key in range(256)) < 400
-        transport.close()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    loops.run(main())
+    tunnel = FakeTunnel(silence)
+    transport = DatagramTransport(tunnel, SERVER)
+    tunnel.answers = lambda payload, path: []  # type: ignore[method-assign]
+    tasks = [asking(transport) for _ in range(10_000)]
+    await until(lambda: bool(tunnel.flows) and len(tunnel.flows[0].sent) == 10_000)
+    numbers = [int.from_bytes(sent[:2], "big") for sent in tunnel.flows[0].sent]
+    assert len(set(numbers)) == 10_000
+    for buckets in (
+        Counter(number >> 8 for number in numbers),
+        Counter(number & 255 for number in numbers),
+    ):
+        expected = 10_000 / 256
+        assert sum((buckets[key] - expected) ** 2 / expected for key in range(256)) < 400
+    transport.close()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def test_the_letter_case_differs_from_query_to_query() -> None:
+async def test_the_letter_case_differs_from_query_to_query() -> None:
     """And is not the client's (0x20)."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel()
-        transport = DatagramTransport(tunnel, SERVER)
-        for _ in range(20):
-            await transport.ask(MESSAGE, QUESTION)
-        questions = {sent[12 : 12 + len(QUESTION)] for sent in tunnel.flows[0].sent}
-        assert len(questions) > 1
-        assert {question.lower() for question in questions} == {QUESTION}
-        transport.close()
-
-    loops.run(main())
+    tunnel = FakeTunnel()
+    transport = DatagramTransport(tunnel, SERVER)
+    for _ in range(20):
+        await transport.ask(MESSAGE, QUESTION)
+    questions = {sent[12 : 12 + len(QUESTION)] for sent in tunnel.flows[0].sent}
+    assert len(questions) > 1
+    assert {question.lower() for question in questions} == {QUESTION}
+    transport.close()
 
 
-def test_forged_answers_are_counted_and_end_nobodys_wait() -> None:
+async def test_forged_answers_are_counted_and_end_nobodys_wait() -> None:
     """Wrong id, wrong question, other case, a query: the true one still arrives (checklist 67, 70)."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel(silence)
-        transport = DatagramTransport(tunnel, SERVER)
-        task = asking(transport)
-        await until(lambda: bool(tunnel.flows) and bool(tunnel.flows[0].sent))
-        (flow,) = tunnel.flows
-        (sent,) = flow.sent
-        true = sent[:2] + b"\x81" + sent[3:]
-        flow.deliver(bytes((sent[0] ^ 1,)) + true[1:])
-        flow.deliver(true.replace(sent[12:25], b"\3xxx\7example\0"))
-        flow.deliver(true.replace(sent[12:25], sent[12:25].swapcase()))
-        flow.deliver(sent)
-        flow.deliver(b"")
-        flow.deliver(true[:11])
-        await asyncio.sleep(0)
-        assert (task.done(), transport.mismatches) == (False, 6)
-        flow.deliver(true)
-        assert await task == true
-        transport.close()
-
-    loops.run(main())
+    tunnel = FakeTunnel(silence)
+    transport = DatagramTransport(tunnel, SERVER)
+    task = asking(transport)
+    await until(lambda: bool(tunnel.flows) and bool(tunnel.flows[0].sent))
+    (flow,) = tunnel.flows
+    (sent,) = flow.sent
+    true = sent[:2] + b"\x81" + sent[3:]
+    flow.deliver(bytes((sent[0] ^ 1,)) + true[1:])
+    flow.deliver(true.replace(sent[12:25], b"\3xxx\7example\0"))
+    flow.deliver(true.replace(sent[12:25], sent[12:25].swapcase()))
+    flow.deliver(sent)
+    flow.deliver(b"")
+    flow.deliver(true[:11])
+    await asyncio.sleep(0)
+    assert (task.done(), transport.mismatches) == (False, 6)
+    flow.deliver(true)
+    assert await task == true
+    transport.close()
 
 
-def test_many_forged_answers_end_the_flow() -> None:
+async def test_many_forged_answers_end_the_flow() -> None:
     """Whoever guesses gets few guesses; the count goes on over flows."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel(silence)
-        transport = DatagramTransport(tunnel, SERVER)
-        for flows in (1, 2):
-            task = asking(transport)
-            await until(lambda: len(tunnel.flows) == flows and bool(tunnel.flows[-1].sent))  # noqa: B023 (at once)
-            flow = tunnel.flows[-1]
-            guess = int.from_bytes(flow.sent[0][:2], "big") ^ 1
-            for _ in range(2 * MAX_MISMATCHES):
-                flow.deliver(guess.to_bytes(2, "big") + b"\x81" + flow.sent[0][3:])
-            with pytest.raises(ForgeryError):
-                await task
-            assert flow.closed
-            assert transport.mismatches == flows * MAX_MISMATCHES
-
-    loops.run(main())
+    tunnel = FakeTunnel(silence)
+    transport = DatagramTransport(tunnel, SERVER)
+    for flows in (1, 2):
+        task = asking(transport)
+        await until(lambda: len(tunnel.flows) == flows and bool(tunnel.flows[-1].sent))  # noqa: B023 (at once)
+        flow = tunnel.flows[-1]
+        guess = int.from_bytes(flow.sent[0][:2], "big") ^ 1
+        for _ in range(2 * MAX_MISMATCHES):
+            flow.deliver(guess.to_bytes(2, "big") + b"\x81" + flow.sent[0][3:])
+        with pytest.raises(ForgeryError):
+            await task
+        assert flow.closed
+        assert transport.mismatches == flows * MAX_MISMATCHES
 
 
-def test_an_unanswered_query_is_sent_three_times(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unanswered_query_is_sent_three_times(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same octets each time, and no more often (checklist 41)."""
     monkeypatch.setattr(ask_udp, "RESEND_AFTER_S", (0.001, 0.002))
 
-    async def main() -> None:
-        tunnel = FakeTunnel(silence)
-        transport = DatagramTransport(tunnel, SERVER)
-        task = asking(transport)
-        await until(lambda: len(tunnel.asked) == 3)
-        (flow,) = tunnel.flows
-        assert len(set(flow.sent)) == 1
-        flow.deliver(flow.sent[0][:2] + b"\x81" + flow.sent[0][3:])
-        await task
-        transport.close()
-
-    loops.run(main())
+    tunnel = FakeTunnel(silence)
+    transport = DatagramTransport(tunnel, SERVER)
+    task = asking(transport)
+    await until(lambda: len(tunnel.asked) == 3)
+    (flow,) = tunnel.flows
+    assert len(set(flow.sent)) == 1
+    flow.deliver(flow.sent[0][:2] + b"\x81" + flow.sent[0][3:])
+    await task
+    transport.close()
 
 
-def test_what_comes_late_is_no_forgery() -> None:
+async def test_what_comes_late_is_no_forgery() -> None:
     """The second answer to a query sent twice, or one after nobody waits, is not held against anyone."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel(lambda asked, path: addresses(asked) * 3)
-        transport = DatagramTransport(tunnel, SERVER)
-        await transport.ask(MESSAGE, QUESTION)
-        await asyncio.sleep(0)
-        assert transport.mismatches == 0
-        transport.close()
-
-    loops.run(main())
+    tunnel = FakeTunnel(lambda asked, path: addresses(asked) * 3)
+    transport = DatagramTransport(tunnel, SERVER)
+    await transport.ask(MESSAGE, QUESTION)
+    await asyncio.sleep(0)
+    assert transport.mismatches == 0
+    transport.close()
 
 
-def test_a_lost_flow_is_replaced_once() -> None:
+async def test_a_lost_flow_is_replaced_once() -> None:
     """The query goes out again; when the new flow is lost too, that is the outcome."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel(silence)
-        transport = DatagramTransport(tunnel, SERVER)
-        task = asking(transport)
-        for flows in (1, 2):
-            await until(lambda: len(tunnel.flows) == flows and bool(tunnel.flows[-1].sent))  # noqa: B023 (at once)
-            tunnel.flows[-1].lost(REFUSAL)
-        with pytest.raises(LostError, match="connection refused"):
-            await task
-
-    loops.run(main())
+    tunnel = FakeTunnel(silence)
+    transport = DatagramTransport(tunnel, SERVER)
+    task = asking(transport)
+    for flows in (1, 2):
+        await until(lambda: len(tunnel.flows) == flows and bool(tunnel.flows[-1].sent))  # noqa: B023 (at once)
+        tunnel.flows[-1].lost(REFUSAL)
+    with pytest.raises(LostError, match="connection refused"):
+        await task
 
 
-def test_a_flow_lost_while_idle_is_replaced_by_the_next_query() -> None:
+async def test_a_flow_lost_while_idle_is_replaced_by_the_next_query() -> None:
     """As when the server has restarted."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel()
-        transport = DatagramTransport(tunnel, SERVER)
-        await transport.ask(MESSAGE, QUESTION)
-        tunnel.flows[0].lost(REFUSAL)
-        tunnel.flows[0].lost(REFUSAL)
-        await transport.ask(MESSAGE, QUESTION)
-        assert len(tunnel.flows) == 2
-        transport.close()
-
-    loops.run(main())
+    tunnel = FakeTunnel()
+    transport = DatagramTransport(tunnel, SERVER)
+    await transport.ask(MESSAGE, QUESTION)
+    tunnel.flows[0].lost(REFUSAL)
+    tunnel.flows[0].lost(REFUSAL)
+    await transport.ask(MESSAGE, QUESTION)
+    assert len(tunnel.flows) == 2
+    transport.close()
 
 
-def test_a_silent_flow_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_flow_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing came back while a query waited in vain: the next one gets a new flow, and so a new port."""
     monkeypatch.setattr(channel, "FAIR_S", 0.0)
 
-    async def main() -> None:
-        tunnel = FakeTunnel(silence)
-        transport = DatagramTransport(tunnel, SERVER)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(transport.ask(MESSAGE, QUESTION), 0.01)
-        assert tunnel.flows[0].closed
-        tunnel.script = addresses
-        await transport.ask(MESSAGE, QUESTION)
-        assert len(tunnel.flows) == 2
-        transport.close()
-
-    loops.run(main())
+    tunnel = FakeTunnel(silence)
+    transport = DatagramTransport(tunnel, SERVER)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(transport.ask(MESSAGE, QUESTION), 0.01)
+    assert tunnel.flows[0].closed
+    tunnel.script = addresses
+    await transport.ask(MESSAGE, QUESTION)
+    assert len(tunnel.flows) == 2
+    transport.close()
 
 
-def test_a_flow_that_answers_others_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_flow_that_answers_others_is_kept(
+    quick_loop: QuickLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Then it was that one question."""
     monkeypatch.setattr(channel, "FAIR_S", 0.0)
 
-    async def main() -> None:
-        tunnel = FakeTunnel(silence)
-        transport = DatagramTransport(tunnel, SERVER)
-        waiting = asking(transport)
-        await until(lambda: bool(tunnel.asked))
-        tunnel.script = addresses
-        await transport.ask(MESSAGE, QUESTION)
-        waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
-        assert not tunnel.flows[0].closed
-        transport.close()
-
-    loops.run(main())
+    tunnel = FakeTunnel(silence)
+    transport = DatagramTransport(tunnel, SERVER)
+    waiting = asking(transport)
+    await until(lambda: bool(tunnel.asked))
+    quick_loop.advance(0.001)
+    tunnel.script = addresses
+    await transport.ask(MESSAGE, QUESTION)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert not tunnel.flows[0].closed
+    transport.close()
 
 
-def test_without_a_way_through_there_is_no_flow() -> None:
+async def test_without_a_way_through_there_is_no_flow() -> None:
     """The reason goes up; nothing is remembered of the attempt."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel()
-        tunnel.refusal = REFUSAL
-        transport = DatagramTransport(tunnel, SERVER)
-        with pytest.raises(ServerError):
-            await transport.ask(MESSAGE, QUESTION)
-        tunnel.refusal = None
+    tunnel = FakeTunnel()
+    tunnel.refusal = REFUSAL
+    transport = DatagramTransport(tunnel, SERVER)
+    with pytest.raises(ServerError):
         await transport.ask(MESSAGE, QUESTION)
-        transport.close()
+    tunnel.refusal = None
+    await transport.ask(MESSAGE, QUESTION)
+    transport.close()
 
-    loops.run(main())
 
-
-def test_a_query_that_cannot_be_sent_is_not_waited_for() -> None:
+async def test_a_query_that_cannot_be_sent_is_not_waited_for() -> None:
     """The error goes up, and nothing stays behind of it."""
 
     class Broken(FakeTunnel):
         def answers(self, payload: bytes, path: str) -> list[bytes]:
             raise RuntimeError("a bug")
 
-    async def main() -> None:
-        transport = DatagramTransport(Broken(), SERVER)
-        with pytest.raises(RuntimeError):
-            await transport.ask(MESSAGE, QUESTION)
-        assert transport._flow is not None
-        assert not transport._flow._waiting
-        transport.close()
-
-    loops.run(main())
+    transport = DatagramTransport(Broken(), SERVER)
+    with pytest.raises(RuntimeError):
+        await transport.ask(MESSAGE, QUESTION)
+    assert transport._flow is not None
+    assert not transport._flow._waiting
+    transport.close()
 
 
-def test_after_closing_nothing_is_opened() -> None:
+async def test_after_closing_nothing_is_opened() -> None:
     """Who waited is told, and is not asked for again."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel(silence)
-        transport = DatagramTransport(tunnel, SERVER)
-        task = asking(transport)
-        await until(lambda: bool(tunnel.asked))
-        transport.close()
-        with pytest.raises(LostError):
-            await task
-        assert len(tunnel.flows) == 1
-
-    loops.run(main())
+    tunnel = FakeTunnel(silence)
+    transport = DatagramTransport(tunnel, SERVER)
+    task = asking(transport)
+    await until(lambda: bool(tunnel.asked))
+    transport.close()
+    with pytest.raises(LostError):
+        await task
+    assert len(tunnel.flows) == 1
 
 
-def test_a_flow_lost_while_it_is_opened() -> None:
+async def test_a_flow_lost_while_it_is_opened() -> None:
     """Some find out at once that there is no UDP."""
 
     class Hasty(FakeTunnel):
@@ -302,22 +251,15 @@ def test_a_flow_lost_while_it_is_opened() -> None:
             lost(REFUSAL)
             return flow
 
-    async def main() -> None:
-        with pytest.raises(LostError):
-            await DatagramTransport(Hasty(), SERVER).ask(MESSAGE, QUESTION)
-
-    loops.run(main())
+    with pytest.raises(LostError):
+        await DatagramTransport(Hasty(), SERVER).ask(MESSAGE, QUESTION)
 
 
-def test_an_answer_to_another_question_under_the_same_id_is_refused() -> None:
+async def test_an_answer_to_another_question_under_the_same_id_is_refused() -> None:
     """Even from the right server, as after its own mistake."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel(lambda asked, path: [response(query("other.example")), *addresses(asked)])
-        transport = DatagramTransport(tunnel, SERVER)
-        answer = await transport.ask(MESSAGE, QUESTION)
-        assert wire.answers(answer, QUESTION, exact=False)
-        assert transport.mismatches == 1
-        transport.close()
-
-    loops.run(main())
+    tunnel = FakeTunnel(lambda asked, path: [response(query("other.example")), *addresses(asked)])
+    transport = DatagramTransport(tunnel, SERVER)
+    answer = await transport.ask(MESSAGE, QUESTION)
+    assert wire.answers(answer, QUESTION, exact=False)
+    assert transport.mismatches == 1
+    transport.close()

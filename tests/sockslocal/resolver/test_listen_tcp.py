@@ -7,45 +7,37 @@ import dns.message
 import dns.rcode
 import pytest
 
-from fakes import loops
 from fakes.dns_client import PATIENCE_S, connected, resolver
 from fakes.dns_tunnel import FakeTunnel, addresses, query, response, silence, until
-from sockslocal.net.poller import LoopPoller, Poller, best_poller
+from fakes.engine import POLLERS
+from sockslocal.net.poller import Poller
 from sockslocal.resolver import listen_tcp
 from sockslocal.resolver.listen_tcp import MAX_OUTSTANDING
 
 
-def test_a_miss_and_a_hit_are_answered() -> None:
+@pytest.mark.parametrize("poller", POLLERS)
+async def test_a_miss_and_a_hit_are_answered(poller: Callable[[], Poller]) -> None:
     """On one connection (checklist 56), with either poller."""
-
-    async def main(poller: Callable[[], Poller]) -> None:
-        tunnel = FakeTunnel()
-        async with resolver(tunnel, poller=poller()) as made, connected(made) as client:
-            for _ in range(2):
-                client.send(query())
-                assert (await client.receive()).answer[0][0].to_text() == "192.0.2.1"
-            assert len(tunnel.asked) == 1
-            assert (made.status().queries, made.status().cache_hits) == (2, 1)
-
-    for poller in (best_poller, LoopPoller):
-        loops.run(main(poller))
+    tunnel = FakeTunnel()
+    async with resolver(tunnel, poller=poller()) as made, connected(made) as client:
+        for _ in range(2):
+            client.send(query())
+            assert (await client.receive()).answer[0][0].to_text() == "192.0.2.1"
+        assert len(tunnel.asked) == 1
+        assert (made.status().queries, made.status().cache_hits) == (2, 1)
 
 
-def test_a_hundred_queries_in_one_write_get_a_hundred_answers() -> None:
+async def test_a_hundred_queries_in_one_write_get_a_hundred_answers() -> None:
     """Each under its own id (checklist 58)."""
-
-    async def main() -> None:
-        async with resolver(FakeTunnel()) as made, connected(made) as client:
-            messages = {number: query(f"host{number % 60}.example", id=number) for number in range(100)}
-            client.send(*messages.values())
-            replies = [await client.receive() for _ in range(100)]
-            assert {reply.id for reply in replies} == set(messages)
-            assert all(messages[reply.id].is_response(reply) for reply in replies)
-
-    loops.run(main())
+    async with resolver(FakeTunnel()) as made, connected(made) as client:
+        messages = {number: query(f"host{number % 60}.example", id=number) for number in range(100)}
+        client.send(*messages.values())
+        replies = [await client.receive() for _ in range(100)]
+        assert {reply.id for reply in replies} == set(messages)
+        assert all(messages[reply.id].is_response(reply) for reply in replies)
 
 
-def test_a_slow_query_does_not_hold_up_the_others() -> None:
+async def test_a_slow_query_does_not_hold_up_the_others() -> None:
     """Answers come as they are known (checklist 62)."""
     held: list[bytes] = []
 
@@ -55,262 +47,210 @@ def test_a_slow_query_does_not_hold_up_the_others() -> None:
         held.append(asked.id.to_bytes(2, "big") + addresses(asked)[0][2:])
         return []
 
-    async def main() -> None:
-        tunnel = FakeTunnel(script)
-        async with resolver(tunnel, "tcp") as made, connected(made) as client:
-            client.send(
-                query("slow.example", id=1), query("quick.example", id=2), query("swift.example", id=3)
-            )
-            assert {(await client.receive()).id, (await client.receive()).id} == {2, 3}
-            tunnel.streams[0].write(len(held[0]).to_bytes(2, "big") + held[0])
-            assert (await client.receive()).id == 1
-
-    loops.run(main())
+    tunnel = FakeTunnel(script)
+    async with resolver(tunnel, "tcp") as made, connected(made) as client:
+        client.send(query("slow.example", id=1), query("quick.example", id=2), query("swift.example", id=3))
+        assert {(await client.receive()).id, (await client.receive()).id} == {2, 3}
+        tunnel.streams[0].write(len(held[0]).to_bytes(2, "big") + held[0])
+        assert (await client.receive()).id == 1
 
 
-def test_a_message_may_come_in_single_octets() -> None:
+async def test_a_message_may_come_in_single_octets() -> None:
     """The length as well (checklist 57)."""
-
-    async def main() -> None:
-        async with resolver(FakeTunnel()) as made, connected(made) as client:
-            for octet in query(id=7).to_wire(prepend_length=True):
-                client.writer.write(bytes((octet,)))
-                await client.writer.drain()
-                await asyncio.sleep(0)
-            assert (await client.receive()).id == 7
-
-    loops.run(main())
+    async with resolver(FakeTunnel()) as made, connected(made) as client:
+        for octet in query(id=7).to_wire(prepend_length=True):
+            client.writer.write(bytes((octet,)))
+            await client.writer.drain()
+            await asyncio.sleep(0)
+        assert (await client.receive()).id == 7
 
 
-def test_a_client_that_closes_its_side_gets_its_answers() -> None:
+async def test_a_client_that_closes_its_side_gets_its_answers() -> None:
     """Then the connection is closed (checklist 59); one that asked nothing is closed at once."""
-
-    async def main() -> None:
-        async with resolver(FakeTunnel()) as made:
-            async with connected(made) as client:
-                client.send(query(id=7), query("other.example", id=8))
-                client.writer.write_eof()
-                assert {(await client.receive()).id, (await client.receive()).id} == {7, 8}
-                assert await client.ended()
-            async with connected(made) as client:
-                client.writer.write_eof()
-                assert await client.ended()
-
-    loops.run(main())
+    async with resolver(FakeTunnel()) as made:
+        async with connected(made) as client:
+            client.send(query(id=7), query("other.example", id=8))
+            client.writer.write_eof()
+            assert {(await client.receive()).id, (await client.receive()).id} == {7, 8}
+            assert await client.ended()
+        async with connected(made) as client:
+            client.writer.write_eof()
+            assert await client.ended()
 
 
 @pytest.mark.parametrize("length", [0, 11])
-def test_a_length_below_a_header_ends_the_connection(length: int) -> None:
+async def test_a_length_below_a_header_ends_the_connection(length: int) -> None:
     """There is no way to go on after it (checklist 60)."""
-
-    async def main() -> None:
-        async with resolver(FakeTunnel()) as made, connected(made) as client:
-            client.writer.write(struct.pack("!H", length) + b"x" * length)
-            assert await client.ended()
-
-    loops.run(main())
+    async with resolver(FakeTunnel()) as made, connected(made) as client:
+        client.writer.write(struct.pack("!H", length) + b"x" * length)
+        assert await client.ended()
 
 
-def test_malformed_messages_cost_only_themselves() -> None:
+async def test_malformed_messages_cost_only_themselves() -> None:
     """FORMERR, silence for a response, and the next query is answered."""
-
-    async def main() -> None:
-        async with resolver(FakeTunnel()) as made, connected(made) as client:
-            octets = query(id=1).to_wire()
-            for message in (octets + b"x", octets[:2] + b"\x81" + octets[3:]):
-                client.writer.write(len(message).to_bytes(2, "big") + message)
-            client.send(query(id=2))
-            first = await client.receive()
-            assert (first.id, first.rcode()) == (1, dns.rcode.FORMERR)
-            assert (await client.receive()).id == 2
-
-    loops.run(main())
+    async with resolver(FakeTunnel()) as made, connected(made) as client:
+        octets = query(id=1).to_wire()
+        for message in (octets + b"x", octets[:2] + b"\x81" + octets[3:]):
+            client.writer.write(len(message).to_bytes(2, "big") + message)
+        client.send(query(id=2))
+        first = await client.receive()
+        assert (first.id, first.rcode()) == (1, dns.rcode.FORMERR)
+        assert (await client.receive()).id == 2
 
 
-def test_an_answer_is_whole_however_large() -> None:
+async def test_an_answer_is_whole_however_large() -> None:
     """TC is for UDP."""
 
     def script(asked: dns.message.Message, _path: str) -> list[bytes]:
         return [response(asked, *(f"www.example TXT {number:0250}" for number in range(200)))]
 
-    async def main() -> None:
-        async with resolver(FakeTunnel(script), "tcp") as made, connected(made) as client:
-            for _ in range(2):
-                client.send(query(rdtype="TXT"))
-                assert len((await client.receive()).answer[0]) == 200
-
-    loops.run(main())
+    async with resolver(FakeTunnel(script), "tcp") as made, connected(made) as client:
+        for _ in range(2):
+            client.send(query(rdtype="TXT"))
+            assert len((await client.receive()).answer[0]) == 200
 
 
-def test_an_idle_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_idle_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one that sends octets but no whole query (checklist 60); never one that waits for an answer."""
     monkeypatch.setattr(listen_tcp, "IDLE_S", 0.05)
 
-    async def main() -> None:
-        tunnel = FakeTunnel(silence)
-        async with resolver(tunnel) as made:
-            async with connected(made) as idle, connected(made) as dripping:
-                dripping.writer.write(b"\0")
-                assert await idle.ended()
-                assert await dripping.ended()
-            async with connected(made) as client:
-                client.send(query(id=7))
-                await until(lambda: bool(tunnel.asked))
-                (served,) = made._streams[0].connections
-                served.used = 0.0
-                served._close_if_idle()
-                (flow,) = tunnel.flows
-                flow.deliver(flow.sent[0][:2] + addresses(tunnel.asked[0][1])[0][2:])
-                assert (await client.receive()).id == 7
-
-    loops.run(main())
+    tunnel = FakeTunnel(silence)
+    async with resolver(tunnel) as made:
+        async with connected(made) as idle, connected(made) as dripping:
+            dripping.writer.write(b"\0")
+            assert await idle.ended()
+            assert await dripping.ended()
+        async with connected(made) as client:
+            client.send(query(id=7))
+            await until(lambda: bool(tunnel.asked))
+            (served,) = made._streams[0].connections
+            served.used = 0.0
+            served._close_if_idle()
+            (flow,) = tunnel.flows
+            flow.deliver(flow.sent[0][:2] + addresses(tunnel.asked[0][1])[0][2:])
+            assert (await client.receive()).id == 7
 
 
-def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that has been idle longest makes room; where none is idle the new one is closed."""
     monkeypatch.setattr(listen_tcp, "MAX_CONNECTIONS", 2)
 
-    async def main() -> None:
-        tunnel = FakeTunnel()
-        async with resolver(tunnel) as made, connected(made) as first, connected(made) as second:
-            for client in (first, second):
-                client.send(query())
-                await client.receive()
-            assert made._streams[0].idle_s == listen_tcp.BUSY_IDLE_S
-            async with connected(made) as third:
-                assert await first.ended()
-                tunnel.script = silence
-                second.send(query("a.example"))
-                third.send(query("b.example"))
-                await until(lambda: len(tunnel.asked) == 3)
-                async with connected(made) as fourth:
-                    assert await fourth.ended()
-
-    loops.run(main())
+    tunnel = FakeTunnel()
+    async with resolver(tunnel) as made, connected(made) as first, connected(made) as second:
+        for client in (first, second):
+            client.send(query())
+            await client.receive()
+        assert made._streams[0].idle_s == listen_tcp.BUSY_IDLE_S
+        async with connected(made) as third:
+            assert await first.ended()
+            tunnel.script = silence
+            second.send(query("a.example"))
+            third.send(query("b.example"))
+            await until(lambda: len(tunnel.asked) == 3)
+            async with connected(made) as fourth:
+                assert await fourth.ended()
 
 
-def test_connections_are_bounded_in_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_connections_are_bounded_in_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each one accepted in one turn of the loop needs room of its own; one with none is closed."""
     monkeypatch.setattr(listen_tcp, "MAX_CONNECTIONS", 2)
 
-    async def main() -> None:
-        async with resolver(FakeTunnel()) as made, connected(made) as first, connected(made) as second:
-            (server,) = made._streams
-            await until(lambda: len(server.connections) == 2)
-            pairs = [socket.socketpair() for _ in range(3)]
-            for near, _ in pairs:
-                near.setblocking(False)
-                server._accepted(near)
-            assert pairs[2][0].fileno() == -1
-            assert await first.ended()
-            assert await second.ended()
-            await until(lambda: not server._adopting)
-            assert len(server.connections) == 2
-            for _, far in pairs:
-                far.close()
-
-    loops.run(main())
+    async with resolver(FakeTunnel()) as made, connected(made) as first, connected(made) as second:
+        (server,) = made._streams
+        await until(lambda: len(server.connections) == 2)
+        pairs = [socket.socketpair() for _ in range(3)]
+        for near, _ in pairs:
+            near.setblocking(False)
+            server._accepted(near)
+        assert pairs[2][0].fileno() == -1
+        assert await first.ended()
+        assert await second.ended()
+        await until(lambda: not server._adopting)
+        assert len(server.connections) == 2
+        for _, far in pairs:
+            far.close()
 
 
-def test_outstanding_queries_of_a_connection_are_bounded() -> None:
+async def test_outstanding_queries_of_a_connection_are_bounded() -> None:
     """No more is read from it until some are answered; in the end all are."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel(silence)
-        async with resolver(tunnel) as made, connected(made) as client:
-            count = 2 * MAX_OUTSTANDING + 10
-            client.send(*(query(f"host{number}.example", id=number) for number in range(count)))
-            await until(lambda: len(tunnel.asked) == MAX_OUTSTANDING)
-            for _ in range(50):
-                await asyncio.sleep(0)
-            assert len(tunnel.asked) == MAX_OUTSTANDING
-            tunnel.script = addresses
-            (flow,) = tunnel.flows
-            for sent, (_, asked) in list(zip(flow.sent, tunnel.asked, strict=True)):
-                flow.deliver(sent[:2] + addresses(asked)[0][2:])
-            assert {(await client.receive()).id for _ in range(count)} == set(range(count))
-
-    loops.run(main())
+    tunnel = FakeTunnel(silence)
+    async with resolver(tunnel) as made, connected(made) as client:
+        count = 2 * MAX_OUTSTANDING + 10
+        client.send(*(query(f"host{number}.example", id=number) for number in range(count)))
+        await until(lambda: len(tunnel.asked) == MAX_OUTSTANDING)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert len(tunnel.asked) == MAX_OUTSTANDING
+        tunnel.script = addresses
+        (flow,) = tunnel.flows
+        for sent, (_, asked) in list(zip(flow.sent, tunnel.asked, strict=True)):
+            flow.deliver(sent[:2] + addresses(asked)[0][2:])
+        assert {(await client.receive()).id for _ in range(count)} == set(range(count))
 
 
-def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its answers must not pile up here."""
     monkeypatch.setattr(listen_tcp, "MAX_UNSENT", 10_000)
 
     def script(asked: dns.message.Message, _path: str) -> list[bytes]:
         return [response(asked, *(f"www.example TXT {number:0250}" for number in range(200)))]
 
-    async def main() -> None:
-        async with resolver(FakeTunnel(script), "tcp") as made, connected(made) as client:
-            client.send(query(rdtype="TXT"))
-            await client.receive()
-            sock = client.writer.get_extra_info("socket")
-            client.writer.transport.pause_reading()  # type: ignore[attr-defined]
-            await until(lambda: len(made._streams[0].connections) == 1)
-            async with asyncio.timeout(PATIENCE_S):
-                while made._streams[0].connections:
-                    client.send(*[query(rdtype="TXT")] * 20)
-                    await asyncio.sleep(0)
-            assert sock.fileno() >= 0
-
-    loops.run(main())
+    async with resolver(FakeTunnel(script), "tcp") as made, connected(made) as client:
+        client.send(query(rdtype="TXT"))
+        await client.receive()
+        sock = client.writer.get_extra_info("socket")
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await until(lambda: len(made._streams[0].connections) == 1)
+        async with asyncio.timeout(PATIENCE_S):
+            while made._streams[0].connections:
+                client.send(*[query(rdtype="TXT")] * 20)
+                await asyncio.sleep(0)
+        assert sock.fileno() >= 0
 
 
-def test_a_client_that_resets_costs_nothing() -> None:
+async def test_a_client_that_resets_costs_nothing() -> None:
     """While it waits, and before it was even looked at."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel(silence)
-        async with resolver(tunnel) as made:
-            for message in (b"", query().to_wire(prepend_length=True)):
-                with socket.create_connection(made.endpoints[0]) as client:
-                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                    client.sendall(message)
-                    await until(lambda: bool(tunnel.asked) or not message)  # noqa: B023 (at once)
-            await until(lambda: not made._streams[0].connections)
-            (flow,) = tunnel.flows
-            flow.deliver(flow.sent[0][:2] + addresses(tunnel.asked[0][1])[0][2:])
-            async with connected(made) as client:
-                client.send(query(id=9))
-                assert (await client.receive()).id == 9
-
-    loops.run(main())
+    tunnel = FakeTunnel(silence)
+    async with resolver(tunnel) as made:
+        for message in (b"", query().to_wire(prepend_length=True)):
+            with socket.create_connection(made.endpoints[0]) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.sendall(message)
+                await until(lambda: bool(tunnel.asked) or not message)  # noqa: B023 (at once)
+        await until(lambda: not made._streams[0].connections)
+        (flow,) = tunnel.flows
+        flow.deliver(flow.sent[0][:2] + addresses(tunnel.asked[0][1])[0][2:])
+        async with connected(made) as client:
+            client.send(query(id=9))
+            assert (await client.receive()).id == 9
 
 
-def test_closing_ends_connections_after_what_they_wait_for() -> None:
+async def test_closing_ends_connections_after_what_they_wait_for() -> None:
     """No new ones are accepted meanwhile."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel(silence)
-        async with resolver(tunnel) as made, connected(made) as client:
-            client.send(query(id=7))
-            await until(lambda: bool(tunnel.asked))
-            closing = asyncio.create_task(made.close(PATIENCE_S))
-            await asyncio.sleep(0)
-            with pytest.raises(ConnectionRefusedError):
-                await asyncio.open_connection(*made.endpoints[0])
-            (flow,) = tunnel.flows
-            flow.deliver(flow.sent[0][:2] + addresses(tunnel.asked[0][1])[0][2:])
-            assert (await client.receive()).id == 7
-            await closing
-            assert await client.ended()
-
-    loops.run(main())
+    tunnel = FakeTunnel(silence)
+    async with resolver(tunnel) as made, connected(made) as client:
+        client.send(query(id=7))
+        await until(lambda: bool(tunnel.asked))
+        closing = asyncio.create_task(made.close(PATIENCE_S))
+        await asyncio.sleep(0)
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(*made.endpoints[0])
+        (flow,) = tunnel.flows
+        flow.deliver(flow.sent[0][:2] + addresses(tunnel.asked[0][1])[0][2:])
+        assert (await client.receive()).id == 7
+        await closing
+        assert await client.ended()
 
 
-def test_closing_right_after_accepting_leaves_nothing() -> None:
+async def test_closing_right_after_accepting_leaves_nothing() -> None:
     """A connection that is still being taken over is closed too."""
-
-    async def main() -> None:
-        async with resolver(FakeTunnel()) as made:
-            (server,) = made._streams
-            near, far = socket.socketpair()
-            near.setblocking(False)
-            server._accepted(near)
-            await made.close(0)
-            with far:
-                far.setblocking(False)
-                async with asyncio.timeout(PATIENCE_S):
-                    assert await asyncio.get_running_loop().sock_recv(far, 1) == b""
-
-    loops.run(main())
+    async with resolver(FakeTunnel()) as made:
+        (server,) = made._streams
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        server._accepted(near)
+        await made.close(0)
+        with far:
+            far.setblocking(False)
+            async with asyncio.timeout(PATIENCE_S):
+                assert await asyncio.get_running_loop().sock_recv(far, 1) == b""

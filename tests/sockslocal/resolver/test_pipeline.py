@@ -1,12 +1,10 @@
 import asyncio
-import logging
 from typing import Any
 
 import dns.flags
 import dns.message
 import pytest
 
-from fakes import loops
 from fakes.dns_tunnel import query, response, until
 from sockslocal.errors import ServerError
 from sockslocal.problems import problem
@@ -73,149 +71,114 @@ class Rest:
         ("TYPE65280", wire.NOERROR),
     ],
 )
-def test_types_that_are_no_questions_are_refused(rdtype: str, rcode: int) -> None:
+async def test_types_that_are_no_questions_are_refused(rdtype: str, rcode: int) -> None:
     """Transfers and the like; unknown types pass (checklist 26)."""
-
-    async def main() -> None:
-        message = bytearray(query().to_wire())
-        message[-4:-2] = int(dns.rdatatype.from_text(rdtype)).to_bytes(2, "big")
-        rest = Rest(address())
-        found = await refuse(parse_query(bytes(message)), rest)
-        assert found.answer.rcode == rcode
-        assert len(rest.queries) == (rcode == wire.NOERROR)
-
-    loops.run(main())
+    message = bytearray(query().to_wire())
+    message[-4:-2] = int(dns.rdatatype.from_text(rdtype)).to_bytes(2, "big")
+    rest = Rest(address())
+    found = await refuse(parse_query(bytes(message)), rest)
+    assert found.answer.rcode == rcode
+    assert len(rest.queries) == (rcode == wire.NOERROR)
 
 
-def test_what_was_stored_is_recalled_with_its_age() -> None:
+async def test_what_was_stored_is_recalled_with_its_age() -> None:
     """And the rest of the list is not asked."""
-
-    async def main() -> None:
-        cache, rest = Cache(), Rest(address())
-        now = 1000
-        remember, look_up = store(cache, lambda: now), recall(cache, lambda: now)
-        assert not (await remember(asked(), rest)).cached
-        now = 1100
-        found = await look_up(asked(), rest)
-        assert (found.answer, found.age, found.cached) == (rest.answer, 100, True)
-        assert len(rest.queries) == 1
-
-    loops.run(main())
+    cache, rest = Cache(), Rest(address())
+    now = 1000
+    remember, look_up = store(cache, lambda: now), recall(cache, lambda: now)
+    assert not (await remember(asked(), rest)).cached
+    now = 1100
+    found = await look_up(asked(), rest)
+    assert (found.answer, found.age, found.cached) == (rest.answer, 100, True)
+    assert len(rest.queries) == 1
 
 
-def test_failures_are_recalled_for_a_short_while() -> None:
+async def test_failures_are_recalled_for_a_short_while() -> None:
     """At least a second (checklist 40)."""
-
-    async def main() -> None:
-        cache, rest = Cache(), Rest(SERVFAIL)
-        now = 1000
-        steps = composed([recall(cache, lambda: now), store(cache, lambda: now), rest])
-        for now in (1000, 1001, 1002):  # noqa: B007 (the steps see it)
-            assert (await steps(asked())).answer is SERVFAIL
-        assert len(rest.queries) == 2
-
-    loops.run(main())
+    cache, rest = Cache(), Rest(SERVFAIL)
+    now = 1000
+    steps = composed([recall(cache, lambda: now), store(cache, lambda: now), rest])
+    for now in (1000, 1001, 1002):  # noqa: B007 (the steps see it)
+        assert (await steps(asked())).answer is SERVFAIL
+    assert len(rest.queries) == 2
 
 
-def test_troubles_of_ours_are_not_kept() -> None:
+async def test_troubles_of_ours_are_not_kept() -> None:
     """They are not the name's (checklist 45)."""
-
-    async def main() -> None:
-        cache, rest = Cache(), Rest(failure(wire.SERVFAIL, 23, "the tunnel is down"))
-        steps = composed([recall(cache, lambda: 0), store(cache, lambda: 0), rest])
-        for _ in range(3):
-            await steps(asked())
-        assert len(rest.queries) == 3
-
-    loops.run(main())
-
-
-def test_without_recursion_nothing_is_asked() -> None:
-    """Refused, with the reason that RFC 8914 §4.21 has for it; what is known is told all the same."""
-
-    async def main() -> None:
-        cache, rest = Cache(), Rest(address())
-        steps = composed([recall(cache, lambda: 0), require_recursion, store(cache, lambda: 0), rest])
-        without = asked(flags=dns.flags.QR ^ dns.flags.QR)
-        found = await steps(without)
-        assert found.answer.rcode == wire.REFUSED
-        assert found.answer.error is not None
-        assert found.answer.error[0] == 20
-        assert rest.queries == []
+    cache, rest = Cache(), Rest(failure(wire.SERVFAIL, 23, "the tunnel is down"))
+    steps = composed([recall(cache, lambda: 0), store(cache, lambda: 0), rest])
+    for _ in range(3):
         await steps(asked())
-        assert (await steps(without)).answer is rest.answer
-
-    loops.run(main())
+    assert len(rest.queries) == 3
 
 
-def test_identical_questions_are_asked_once() -> None:
+async def test_without_recursion_nothing_is_asked() -> None:
+    """Refused, with the reason that RFC 8914 §4.21 has for it; what is known is told all the same."""
+    cache, rest = Cache(), Rest(address())
+    steps = composed([recall(cache, lambda: 0), require_recursion, store(cache, lambda: 0), rest])
+    without = asked(flags=dns.flags.QR ^ dns.flags.QR)
+    found = await steps(without)
+    assert found.answer.rcode == wire.REFUSED
+    assert found.answer.error is not None
+    assert found.answer.error[0] == 20
+    assert rest.queries == []
+    await steps(asked())
+    assert (await steps(without)).answer is rest.answer
+
+
+async def test_identical_questions_are_asked_once() -> None:
     """In any letter case, while the first waits; another question is its own (checklist 69)."""
-
-    async def main() -> None:
-        coalesce, rest = Coalesce(), Rest(address())
-        rest.open.clear()
-        names = ["www.example", "WWW.example"] * 50
-        tasks = [asyncio.ensure_future(coalesce(asked(name), rest)) for name in names]
-        other = asyncio.ensure_future(coalesce(asked(rdtype="AAAA"), rest))
-        await until(lambda: len(rest.queries) == 2)
-        rest.open.set()
-        assert len({id(found.answer) for found in await asyncio.gather(*tasks, other)}) == 1
-        assert len(rest.queries) == 2
-        await coalesce(asked(), rest)
-        assert len(rest.queries) == 3
-
-    loops.run(main())
+    coalesce, rest = Coalesce(), Rest(address())
+    rest.open.clear()
+    names = ["www.example", "WWW.example"] * 50
+    tasks = [asyncio.ensure_future(coalesce(asked(name), rest)) for name in names]
+    other = asyncio.ensure_future(coalesce(asked(rdtype="AAAA"), rest))
+    await until(lambda: len(rest.queries) == 2)
+    rest.open.set()
+    assert len({id(found.answer) for found in await asyncio.gather(*tasks, other)}) == 1
+    assert len(rest.queries) == 2
+    await coalesce(asked(), rest)
+    assert len(rest.queries) == 3
 
 
-def test_who_leaves_does_not_take_the_answer_from_the_others() -> None:
+async def test_who_leaves_does_not_take_the_answer_from_the_others() -> None:
     """Not even the one who asked first."""
-
-    async def main() -> None:
-        coalesce, rest = Coalesce(), Rest(address())
-        rest.open.clear()
-        first, second = (asyncio.ensure_future(coalesce(asked(), rest)) for _ in range(2))
-        await until(lambda: len(rest.queries) == 1)
-        first.cancel()
-        rest.open.set()
-        assert (await second).answer is rest.answer
-        assert len(rest.queries) == 1
-
-    loops.run(main())
+    coalesce, rest = Coalesce(), Rest(address())
+    rest.open.clear()
+    first, second = (asyncio.ensure_future(coalesce(asked(), rest)) for _ in range(2))
+    await until(lambda: len(rest.queries) == 1)
+    first.cancel()
+    rest.open.set()
+    assert (await second).answer is rest.answer
+    assert len(rest.queries) == 1
 
 
-def test_a_bug_is_raised_to_each_who_waits_as_an_exception_of_its_own() -> None:
+async def test_a_bug_is_raised_to_each_who_waits_as_an_exception_of_its_own() -> None:
     """With the one that was raised first as its cause, for the log."""
 
     async def fail(_query: Query) -> Found:
         await asyncio.sleep(0)
         raise KeyError("bug")
 
-    async def main() -> None:
-        coalesce = Coalesce()
-        waiting = [coalesce(asked(), fail) for _ in range(3)]
-        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-        assert [repr(outcome) for outcome in outcomes] == ["KeyError('bug')"] * 3
-        causes = [outcome.__cause__ for outcome in outcomes if isinstance(outcome, KeyError)]
-        assert len(set(map(id, outcomes))) == 3
-        assert len(set(map(id, causes))) == 1
-        assert isinstance(causes[0], KeyError)
-
-    loops.run(main())
+    coalesce = Coalesce()
+    waiting = [coalesce(asked(), fail) for _ in range(3)]
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [repr(outcome) for outcome in outcomes] == ["KeyError('bug')"] * 3
+    causes = [outcome.__cause__ for outcome in outcomes if isinstance(outcome, KeyError)]
+    assert len(set(map(id, outcomes))) == 3
+    assert len(set(map(id, causes))) == 1
+    assert isinstance(causes[0], KeyError)
 
 
-def test_closing_ends_what_is_being_asked() -> None:
+async def test_closing_ends_what_is_being_asked() -> None:
     """Nothing is left running."""
-
-    async def main() -> None:
-        coalesce, rest = Coalesce(), Rest(address())
-        rest.open.clear()
-        waiting = asyncio.ensure_future(coalesce(asked(), rest))
-        await until(lambda: len(rest.queries) == 1)
-        await coalesce.close()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-
-    loops.run(main())
+    coalesce, rest = Coalesce(), Rest(address())
+    rest.open.clear()
+    waiting = asyncio.ensure_future(coalesce(asked(), rest))
+    await until(lambda: len(rest.queries) == 1)
+    await coalesce.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
 
 
 class Upstreams:
@@ -231,144 +194,113 @@ class Upstreams:
 
 
 @pytest.mark.parametrize(("transient", "code"), [(False, 22), (True, 23)])
-def test_no_upstream_is_servfail_with_the_reason(*, transient: bool, code: int) -> None:
+async def test_no_upstream_is_servfail_with_the_reason(*, transient: bool, code: int) -> None:
     """22 where they are silent, 23 where the network is to blame (RFC 8914 §4.23, §4.24)."""
-
-    async def main() -> None:
-        statistics = Statistics()
-        error = NoUpstreamError(problem("dns-no-upstream", reason="silence"), transient=transient)
-        found = await ask(Upstreams(error), statistics)(asked(), Rest(SERVFAIL))  # type: ignore[arg-type]
-        assert found.answer.rcode == wire.SERVFAIL
-        assert found.answer.error == (code, "none of the upstreams answered: silence")
-        assert found.answer.transient is transient
-        assert statistics.failed == 1
-
-    loops.run(main())
+    statistics = Statistics()
+    error = NoUpstreamError(problem("dns-no-upstream", reason="silence"), transient=transient)
+    found = await ask(Upstreams(error), statistics)(asked(), Rest(SERVFAIL))  # type: ignore[arg-type]
+    assert found.answer.rcode == wire.SERVFAIL
+    assert found.answer.error == (code, "none of the upstreams answered: silence")
+    assert found.answer.transient is transient
+    assert statistics.failed == 1
 
 
 @pytest.mark.parametrize(("answer", "failed"), [(address(), 0), (Answer(rcode=wire.REFUSED), 1)])
-def test_what_an_upstream_tells_is_counted(*, answer: Answer, failed: int) -> None:
+async def test_what_an_upstream_tells_is_counted(*, answer: Answer, failed: int) -> None:
     """A failure it tells is one as well."""
-
-    async def main() -> None:
-        statistics = Statistics()
-        found = await ask(Upstreams(answer), statistics)(asked(), Rest(SERVFAIL))  # type: ignore[arg-type]
-        assert found.answer is answer
-        assert statistics.failed == failed
-
-    loops.run(main())
+    statistics = Statistics()
+    found = await ask(Upstreams(answer), statistics)(asked(), Rest(SERVFAIL))  # type: ignore[arg-type]
+    assert found.answer is answer
+    assert statistics.failed == failed
 
 
-def test_steps_run_in_their_order() -> None:
+async def test_steps_run_in_their_order() -> None:
     """Each is given the rest; what it does not pass on reaches nobody."""
+    seen: list[int] = []
 
-    async def main() -> None:
-        seen: list[int] = []
+    def step(number: int) -> Step:
+        async def run(query: Query, rest: pipeline.Rest) -> Found:
+            seen.append(number)
+            return await rest(query)
 
-        def step(number: int) -> Step:
-            async def run(query: Query, rest: pipeline.Rest) -> Found:
-                seen.append(number)
-                return await rest(query)
+        return run
 
-            return run
-
-        await composed([step(1), step(2), Rest(address()), step(3)])(asked())
-        assert seen == [1, 2]
-        with pytest.raises(AssertionError):
-            await composed([step(1)])(asked())
-
-    loops.run(main())
+    await composed([step(1), step(2), Rest(address()), step(3)])(asked())
+    assert seen == [1, 2]
+    with pytest.raises(AssertionError):
+        await composed([step(1)])(asked())
 
 
-def test_malformed_messages_are_answered_at_once() -> None:
+async def test_malformed_messages_are_answered_at_once() -> None:
     """Or met with silence; no task is made for them."""
-
-    async def main() -> None:
-        lines = Pipeline([Rest(address())])
-        octets = query().to_wire()
-        formerr = lines.submit(octets + b"x", print, stream=False)
-        assert formerr is not None
-        assert dns.message.from_wire(formerr).rcode() == wire.FORMERR
-        assert lines.submit(b"", print, stream=False) == b""
-        await lines.close(0)
-
-    loops.run(main())
+    lines = Pipeline([Rest(address())])
+    octets = query().to_wire()
+    formerr = lines.submit(octets + b"x", print, stream=False)
+    assert formerr is not None
+    assert dns.message.from_wire(formerr).rcode() == wire.FORMERR
+    assert lines.submit(b"", print, stream=False) == b""
+    await lines.close(0)
 
 
-def test_a_query_is_answered_later() -> None:
+async def test_a_query_is_answered_later() -> None:
     """With its id, its case and the age of what was found."""
-
-    async def main() -> None:
-        lines = Pipeline([Rest(address())])
-        replies: list[bytes] = []
-        octets = query("wWw.example").to_wire()
-        assert lines.submit(octets, replies.append, stream=False) is None
-        await until(lambda: bool(replies))
-        reply = dns.message.from_wire(replies[0])
-        assert dns.message.from_wire(octets).is_response(reply)
-        assert reply.question[0].name.to_text() == "wWw.example."
-        await lines.close(0)
-
-    loops.run(main())
+    lines = Pipeline([Rest(address())])
+    replies: list[bytes] = []
+    octets = query("wWw.example").to_wire()
+    assert lines.submit(octets, replies.append, stream=False) is None
+    await until(lambda: bool(replies))
+    reply = dns.message.from_wire(replies[0])
+    assert dns.message.from_wire(octets).is_response(reply)
+    assert reply.question[0].name.to_text() == "wWw.example."
+    await lines.close(0)
 
 
-def test_queries_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_queries_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those beyond are told so at once, and as soon as others are answered there is room again."""
     monkeypatch.setattr(pipeline, "MAX_PENDING", 3)
 
-    async def main() -> None:
-        rest = Rest(address())
-        rest.open.clear()
-        lines = Pipeline([rest])
-        replies: list[bytes] = []
-        octets = query(use_edns=0).to_wire()
-        for _ in range(3):
-            assert lines.submit(octets, replies.append, stream=False) is None
-        refusal = lines.submit(octets, replies.append, stream=False)
-        assert refusal is not None
-        message = dns.message.from_wire(refusal)
-        assert message.rcode() == wire.SERVFAIL
-        assert [error.code for error in message.extended_errors()] == [14]
-        rest.open.set()
-        await until(lambda: len(replies) == 3)
-        await asyncio.sleep(0)
+    rest = Rest(address())
+    rest.open.clear()
+    lines = Pipeline([rest])
+    replies: list[bytes] = []
+    octets = query(use_edns=0).to_wire()
+    for _ in range(3):
         assert lines.submit(octets, replies.append, stream=False) is None
-        await lines.close(1)
-        assert len(replies) == 4
+    refusal = lines.submit(octets, replies.append, stream=False)
+    assert refusal is not None
+    message = dns.message.from_wire(refusal)
+    assert message.rcode() == wire.SERVFAIL
+    assert [error.code for error in message.extended_errors()] == [14]
+    rest.open.set()
+    await until(lambda: len(replies) == 3)
+    await asyncio.sleep(0)
+    assert lines.submit(octets, replies.append, stream=False) is None
+    await lines.close(1)
+    assert len(replies) == 4
 
-    loops.run(main())
 
-
-def test_closing_waits_no_longer_than_it_may() -> None:
+async def test_closing_waits_no_longer_than_it_may() -> None:
     """What is not answered by then is not answered."""
-
-    async def main() -> None:
-        rest = Rest(address())
-        rest.open.clear()
-        lines = Pipeline([rest])
-        replies: list[bytes] = []
-        lines.submit(query().to_wire(), replies.append, stream=False)
-        await lines.close(0.01)
-        assert replies == []
-        await lines.close(1)
-
-    loops.run(main())
+    rest = Rest(address())
+    rest.open.clear()
+    lines = Pipeline([rest])
+    replies: list[bytes] = []
+    lines.submit(query().to_wire(), replies.append, stream=False)
+    await lines.close(0.01)
+    assert replies == []
+    await lines.close(1)
 
 
-def test_a_bug_is_logged_and_its_client_told(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_bug_is_logged_and_its_client_told(caplog: pytest.LogCaptureFixture) -> None:
     """SERVFAIL, and the other queries go on."""
 
     async def bug(_query: Query, _rest: object) -> Found:
         raise ServerError.of("internal", reason="a bug")
 
-    async def main() -> None:
-        lines = Pipeline([bug])
-        replies: list[bytes] = []
-        lines.submit(query().to_wire(), replies.append, stream=False)
-        await until(lambda: bool(replies))
-        assert dns.message.from_wire(replies[0]).rcode() == wire.SERVFAIL
-        await lines.close(0)
-
-    with caplog.at_level(logging.ERROR):
-        loops.run(main())
+    lines = Pipeline([bug])
+    replies: list[bytes] = []
+    lines.submit(query().to_wire(), replies.append, stream=False)
+    await until(lambda: bool(replies))
+    assert dns.message.from_wire(replies[0]).rcode() == wire.SERVFAIL
+    await lines.close(0)
     assert "a query failed" in caplog.text

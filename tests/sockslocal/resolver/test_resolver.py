@@ -12,7 +12,6 @@ import dns.name
 import dns.rcode
 import pytest
 
-from fakes import loops
 from fakes.dns_client import Clock, ask, connected, resolver
 from fakes.dns_tunnel import REFUSAL, FakeTunnel, addresses, query, response, silence, until
 from sockslocal.address import Endpoint
@@ -31,109 +30,92 @@ def test_the_clock_goes_on() -> None:
         assert first == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME), abs=5)
 
 
-def test_ttls_count_down_over_udp_and_tcp() -> None:
+async def test_ttls_count_down_over_udp_and_tcp() -> None:
     """And the upstream is asked again when they have run out."""
-
-    async def main() -> None:
-        tunnel, clock = FakeTunnel(), Clock()
-        async with resolver(tunnel, clock=clock) as made, connected(made) as client:
-            await ask(made, query())
-            clock.now += 100.9
-            assert (await ask(made, query())).answer[0].ttl == 200
-            client.send(query())
-            assert (await client.receive()).answer[0].ttl == 200
-            assert len(tunnel.asked) == 1
-            clock.now += 199.1
-            assert (await ask(made, query())).answer[0].ttl == 300
-            assert len(tunnel.asked) == 2
-
-    loops.run(main())
+    tunnel, clock = FakeTunnel(), Clock()
+    async with resolver(tunnel, clock=clock) as made, connected(made) as client:
+        await ask(made, query())
+        clock.now += 100.9
+        assert (await ask(made, query())).answer[0].ttl == 200
+        client.send(query())
+        assert (await client.receive()).answer[0].ttl == 200
+        assert len(tunnel.asked) == 1
+        clock.now += 199.1
+        assert (await ask(made, query())).answer[0].ttl == 300
+        assert len(tunnel.asked) == 2
 
 
 @pytest.mark.parametrize("rcode", ["NXDOMAIN", "NOERROR"])
-def test_denials_are_kept_by_their_soa(rcode: str) -> None:
+async def test_denials_are_kept_by_their_soa(rcode: str) -> None:
     """For its MINIMUM, counted down (checklist 35, 39); NXDOMAIN for all types (checklist 37)."""
 
     def script(asked: dns.message.Message, _path: str) -> list[bytes]:
         return [response(asked, rcode=rcode)]
 
-    async def main() -> None:
-        tunnel, clock = FakeTunnel(script), Clock()
-        async with resolver(tunnel, clock=clock) as made:
-            assert (await ask(made, query())).authority[0].ttl == 60
-            clock.now += 20
-            reply = await ask(made, query())
-            assert (dns.rcode.to_text(reply.rcode()), reply.authority[0].ttl) == (rcode, 40)
-            await ask(made, query(rdtype="AAAA"))
-            assert len(tunnel.asked) == (1 if rcode == "NXDOMAIN" else 2)
-            clock.now += 40
-            await ask(made, query())
-            assert len(tunnel.asked) == (2 if rcode == "NXDOMAIN" else 3)
-
-    loops.run(main())
+    tunnel, clock = FakeTunnel(script), Clock()
+    async with resolver(tunnel, clock=clock) as made:
+        assert (await ask(made, query())).authority[0].ttl == 60
+        clock.now += 20
+        reply = await ask(made, query())
+        assert (dns.rcode.to_text(reply.rcode()), reply.authority[0].ttl) == (rcode, 40)
+        await ask(made, query(rdtype="AAAA"))
+        assert len(tunnel.asked) == (1 if rcode == "NXDOMAIN" else 2)
+        clock.now += 40
+        await ask(made, query())
+        assert len(tunnel.asked) == (2 if rcode == "NXDOMAIN" else 3)
 
 
-def test_a_failing_name_is_not_asked_for_at_each_query() -> None:
+async def test_a_failing_name_is_not_asked_for_at_each_query() -> None:
     """But after a second or two again (checklist 40)."""
 
     def script(asked: dns.message.Message, _path: str) -> list[bytes]:
         return [response(asked, rcode="SERVFAIL")]
 
-    async def main() -> None:
-        tunnel, clock = FakeTunnel(script), Clock()
-        async with resolver(tunnel, clock=clock) as made:
-            for _ in range(5):
-                assert (await ask(made, query())).rcode() == dns.rcode.SERVFAIL
-            assert len(tunnel.asked) == 1
-            clock.now += 2
-            tunnel.script = addresses
-            assert (await ask(made, query())).rcode() == dns.rcode.NOERROR
-
-    loops.run(main())
+    tunnel, clock = FakeTunnel(script), Clock()
+    async with resolver(tunnel, clock=clock) as made:
+        for _ in range(5):
+            assert (await ask(made, query())).rcode() == dns.rcode.SERVFAIL
+        assert len(tunnel.asked) == 1
+        clock.now += 2
+        tunnel.script = addresses
+        assert (await ask(made, query())).rcode() == dns.rcode.NOERROR
 
 
-def test_with_the_tunnel_down_it_is_servfail_at_once_and_works_when_it_is_back() -> None:
+async def test_with_the_tunnel_down_it_is_servfail_at_once_and_works_when_it_is_back() -> None:
     """With the reason for who can read it; nothing goes any other way."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel()
-        tunnel.refusal = REFUSAL
-        async with resolver(tunnel, "udp", "tcp") as made:
-            for _ in range(3):
-                reply = await ask(made, query(use_edns=0))
-                assert reply.rcode() == dns.rcode.SERVFAIL
-                (error,) = reply.extended_errors()
-                assert error.code == 23
-                assert "connection refused" in (error.text or "")
-            problem = made.status().problem
-            assert problem is not None
-            assert problem.code == "dns-no-upstream"
-            assert made.status().failed == 3
-            tunnel.refusal = None
-            assert (await ask(made, query())).rcode() == dns.rcode.NOERROR
-            assert made.status().problem is None
-
-    loops.run(main())
+    tunnel = FakeTunnel()
+    tunnel.refusal = REFUSAL
+    async with resolver(tunnel, "udp", "tcp") as made:
+        for _ in range(3):
+            reply = await ask(made, query(use_edns=0))
+            assert reply.rcode() == dns.rcode.SERVFAIL
+            (error,) = reply.extended_errors()
+            assert error.code == 23
+            assert "connection refused" in (error.text or "")
+        problem = made.status().problem
+        assert problem is not None
+        assert problem.code == "dns-no-upstream"
+        assert made.status().failed == 3
+        tunnel.refusal = None
+        assert (await ask(made, query())).rcode() == dns.rcode.NOERROR
+        assert made.status().problem is None
 
 
-def test_with_all_upstreams_silent_it_is_servfail_before_the_client_gives_up(
+async def test_with_all_upstreams_silent_it_is_servfail_before_the_client_gives_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The failure is kept for a moment, as the name may be what they choke on."""
     monkeypatch.setattr(upstreams, "TOTAL_S", 0.2)
 
-    async def main() -> None:
-        tunnel = FakeTunnel(silence)
-        async with resolver(tunnel, "tcp") as made:
-            for _ in range(2):
-                reply = await ask(made, query(use_edns=0))
-                assert (reply.rcode(), reply.extended_errors()[0].code) == (dns.rcode.SERVFAIL, 22)
-            assert len(tunnel.asked) == 1
-
-    loops.run(main())
+    tunnel = FakeTunnel(silence)
+    async with resolver(tunnel, "tcp") as made:
+        for _ in range(2):
+            reply = await ask(made, query(use_edns=0))
+            assert (reply.rcode(), reply.extended_errors()[0].code) == (dns.rcode.SERVFAIL, 22)
+        assert len(tunnel.asked) == 1
 
 
-def test_identical_questions_of_many_clients_are_one_query() -> None:
+async def test_identical_questions_of_many_clients_are_one_query() -> None:
     """Each client gets its own reply (checklist 69)."""
     held: list[dns.message.Message] = []
 
@@ -141,20 +123,17 @@ def test_identical_questions_of_many_clients_are_one_query() -> None:
         held.append(asked)
         return []
 
-    async def main() -> None:
-        tunnel = FakeTunnel(script)
-        async with resolver(tunnel) as made:
-            asking = asyncio.gather(*(ask(made, query(id=number)) for number in range(50)))
-            await until(lambda: made.status().queries == 50 and bool(held))
-            (flow,) = tunnel.flows
-            flow.deliver(flow.sent[0][:2] + addresses(held[0])[0][2:])
-            assert [reply.id for reply in await asking] == list(range(50))
-            assert len(held) == 1
-
-    loops.run(main())
+    tunnel = FakeTunnel(script)
+    async with resolver(tunnel) as made:
+        asking = asyncio.gather(*(ask(made, query(id=number)) for number in range(50)))
+        await until(lambda: made.status().queries == 50 and bool(held))
+        (flow,) = tunnel.flows
+        flow.deliver(flow.sent[0][:2] + addresses(held[0])[0][2:])
+        assert [reply.id for reply in await asking] == list(range(50))
+        assert len(held) == 1
 
 
-def test_do_and_ad_are_passed_through() -> None:
+async def test_do_and_ad_are_passed_through() -> None:
     """The upstream vouches, we repeat it to who asked (checklist 34, 53)."""
 
     def script(asked: dns.message.Message, _path: str) -> list[bytes]:
@@ -162,57 +141,46 @@ def test_do_and_ad_are_passed_through() -> None:
         octets[3] |= 0x20
         return [bytes(octets)]
 
-    async def main() -> None:
-        tunnel = FakeTunnel(script)
-        async with resolver(tunnel) as made:
-            for _ in range(2):
-                assert (await ask(made, query(use_edns=0, want_dnssec=True))).flags & dns.flags.AD
-                assert not (await ask(made, query())).flags & dns.flags.AD
-            assert [bool(asked.ednsflags & dns.flags.DO) for _, asked in tunnel.asked] == [True, False]
-
-    loops.run(main())
+    tunnel = FakeTunnel(script)
+    async with resolver(tunnel) as made:
+        for _ in range(2):
+            assert (await ask(made, query(use_edns=0, want_dnssec=True))).flags & dns.flags.AD
+            assert not (await ask(made, query())).flags & dns.flags.AD
+        assert [bool(asked.ednsflags & dns.flags.DO) for _, asked in tunnel.asked] == [True, False]
 
 
-def test_a_question_of_the_command_line_shows_its_way() -> None:
+async def test_a_question_of_the_command_line_shows_its_way() -> None:
     """Answer, upstream, path, time and whether it was known."""
-
-    async def main() -> None:
-        tunnel, clock = FakeTunnel(), Clock()
-        async with resolver(tunnel, "tcp", clock=clock) as made:
-            result = await made.query("www.example", "A")
-            assert result.rcode == "NOERROR"
-            assert result.answer == ("www.example. 300 IN A 192.0.2.1",)
-            assert (result.upstream, result.path, result.cached) == ("tcp://192.0.2.1:53", "tcp", False)
-            assert result.time_ms > 0
-            clock.now += 10
-            again = await made.query("www.example", "A")
-            assert (again.answer, again.cached) == (("www.example. 290 IN A 192.0.2.1",), True)
-            tunnel.refusal = REFUSAL
-            tunnel.streams[0].close()
-            failed = await made.query("other.example", "A")
-            assert (failed.rcode, failed.answer) == ("SERVFAIL", ())
-            assert failed.error is not None
-            with pytest.raises(ControlError):
-                await made.query("www..example", "A")
-
-    loops.run(main())
+    tunnel, clock = FakeTunnel(), Clock()
+    async with resolver(tunnel, "tcp", clock=clock) as made:
+        result = await made.query("www.example", "A")
+        assert result.rcode == "NOERROR"
+        assert result.answer == ("www.example. 300 IN A 192.0.2.1",)
+        assert (result.upstream, result.path, result.cached) == ("tcp://192.0.2.1:53", "tcp", False)
+        assert result.time_ms > 0
+        clock.now += 10
+        again = await made.query("www.example", "A")
+        assert (again.answer, again.cached) == (("www.example. 290 IN A 192.0.2.1",), True)
+        tunnel.refusal = REFUSAL
+        tunnel.streams[0].close()
+        failed = await made.query("other.example", "A")
+        assert (failed.rcode, failed.answer) == ("SERVFAIL", ())
+        assert failed.error is not None
+        with pytest.raises(ControlError):
+            await made.query("www..example", "A")
 
 
-def test_flushing_makes_the_next_query_ask_again() -> None:
+async def test_flushing_makes_the_next_query_ask_again() -> None:
     """And tells how many answers were forgotten."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel()
-        async with resolver(tunnel) as made:
-            await ask(made, query())
-            assert made.flush() == 1
-            await ask(made, query())
-            assert len(tunnel.asked) == 2
-
-    loops.run(main())
+    tunnel = FakeTunnel()
+    async with resolver(tunnel) as made:
+        await ask(made, query())
+        assert made.flush() == 1
+        await ask(made, query())
+        assert len(tunnel.asked) == 2
 
 
-def test_details_show_hit_rate_upstreams_and_failures() -> None:
+async def test_details_show_hit_rate_upstreams_and_failures() -> None:
     """All that `dns status` prints."""
 
     def script(asked: dns.message.Message, path: str) -> list[bytes]:
@@ -220,106 +188,86 @@ def test_details_show_hit_rate_upstreams_and_failures() -> None:
             return [response(asked, rcode="SERVFAIL")]
         return addresses(asked)
 
-    async def main() -> None:
-        async with resolver(FakeTunnel(script)) as made:
-            assert made.details().hit_rate == 0
-            for name in ("www.example", "www.example", "www.example", "bad.example"):
-                await ask(made, query(name))
-            details = made.details()
-            assert (details.queries, details.cache_hits, details.hit_rate, details.failed) == (4, 2, 0.5, 1)
-            assert details.cache_entries == 1
-            assert details.cache_bytes > 0
-            (upstream,) = details.upstreams
-            assert (upstream.name, upstream.answered, upstream.failed) == ("udp://192.0.2.1:53", 2, 0)
-            assert upstream.latency_ms is not None
-            assert [(failure.name, failure.count) for failure in details.top_failures] == [
-                ("bad.example.", 1)
-            ]
-
-    loops.run(main())
+    async with resolver(FakeTunnel(script)) as made:
+        assert made.details().hit_rate == 0
+        for name in ("www.example", "www.example", "www.example", "bad.example"):
+            await ask(made, query(name))
+        details = made.details()
+        assert (details.queries, details.cache_hits, details.hit_rate, details.failed) == (4, 2, 0.5, 1)
+        assert details.cache_entries == 1
+        assert details.cache_bytes > 0
+        (upstream,) = details.upstreams
+        assert (upstream.name, upstream.answered, upstream.failed) == ("udp://192.0.2.1:53", 2, 0)
+        assert upstream.latency_ms is not None
+        assert [(failure.name, failure.count) for failure in details.top_failures] == [("bad.example.", 1)]
 
 
-def test_the_status_shows_where_it_listens_and_what_it_counted() -> None:
+async def test_the_status_shows_where_it_listens_and_what_it_counted() -> None:
     """With the ports it was given; which server, and whether it is on, its owner knows."""
-
-    async def main() -> None:
-        async with resolver(FakeTunnel(), listen=("127.0.0.1", "127.0.0.1")) as made:
-            for _ in range(2):
-                await ask(made, query())
-            shown = made.status()
-            assert shown.listen == f"{made.endpoints[0]}, {made.endpoints[1]}"
-            assert (shown.queries, shown.cache_hits, shown.failed, shown.problem) == (2, 1, 0, None)
-
-    loops.run(main())
+    async with resolver(FakeTunnel(), listen=("127.0.0.1", "127.0.0.1")) as made:
+        for _ in range(2):
+            await ask(made, query())
+        shown = made.status()
+        assert shown.listen == f"{made.endpoints[0]}, {made.endpoints[1]}"
+        assert (shown.queries, shown.cache_hits, shown.failed, shown.problem) == (2, 1, 0, None)
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
-def test_a_port_in_use_is_an_error_and_nothing_stays_open(kind: socket.SocketKind) -> None:
+async def test_a_port_in_use_is_an_error_and_nothing_stays_open(kind: socket.SocketKind) -> None:
     """Listening on all addresses or on none."""
-
-    async def main() -> None:
-        engine = Engine.make()
-        with socket.socket(socket.AF_INET, kind) as taken:
-            taken.bind(("127.0.0.1", 0))
-            if kind == socket.SOCK_STREAM:
-                taken.listen()
-            config = DnsConfig(
-                listen=(Endpoint("127.0.0.1", 0), Endpoint("127.0.0.1", taken.getsockname()[1])),
-                upstreams=(Upstream("udp", Endpoint("192.0.2.1", 53)),),
-                servers=(),
-            )
-            made = Resolver(config, FakeTunnel(), engine)
-            with pytest.raises(ListenError) as error:
-                made.open()
-            assert error.value.problem.code == "port-in-use"
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
-                again.bind(made.endpoints[0])
-            await made.close(0)
-        engine.stop()
-
-    loops.run(main())
+    engine = Engine.make()
+    with socket.socket(socket.AF_INET, kind) as taken:
+        taken.bind(("127.0.0.1", 0))
+        if kind == socket.SOCK_STREAM:
+            taken.listen()
+        config = DnsConfig(
+            listen=(Endpoint("127.0.0.1", 0), Endpoint("127.0.0.1", taken.getsockname()[1])),
+            upstreams=(Upstream("udp", Endpoint("192.0.2.1", 53)),),
+            servers=(),
+        )
+        made = Resolver(config, FakeTunnel(), engine)
+        with pytest.raises(ListenError) as error:
+            made.open()
+        assert error.value.problem.code == "port-in-use"
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
+            again.bind(made.endpoints[0])
+        await made.close(0)
+    engine.stop()
 
 
 @pytest.mark.parametrize("last", [1, 2, 4])
-def test_what_cannot_be_watched_is_not_listened_on(last: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_cannot_be_watched_is_not_listened_on(last: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the socket that is one too many, of either kind, nor those before it; and it is told."""
+    async with resolver(FakeTunnel(), listen=("127.0.0.1", "127.0.0.1")) as other:
+        free = tuple(other.endpoints)
+    engine = Engine.make()
+    watch, watched = engine.poller._watch, list[socket.socket]()
 
-    async def main() -> None:
-        async with resolver(FakeTunnel(), listen=("127.0.0.1", "127.0.0.1")) as other:
-            free = tuple(other.endpoints)
-        engine = Engine.make()
-        watch, watched = engine.poller._watch, list[socket.socket]()
+    def full(sock: socket.socket) -> None:
+        watched.append(sock)
+        if len(watched) == last:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        watch(sock)
 
-        def full(sock: socket.socket) -> None:
-            watched.append(sock)
-            if len(watched) == last:
-                raise OSError(errno.ENOSPC, "No space left on device")
-            watch(sock)
-
-        monkeypatch.setattr(engine.poller, "_watch", full)
-        upstream = Upstream("udp", Endpoint("192.0.2.1", 53))
-        made = Resolver(DnsConfig(listen=free, upstreams=(upstream,), servers=()), FakeTunnel(), engine)
-        with pytest.raises(ListenError, match=r'resolver "dns".*no more sockets can be watched'):
-            made.open()
-        await made.close(0)
-        assert [sock.fileno() for sock in watched] == [-1] * last
-        assert engine.poller.watched == 0
-        engine.stop()
-
-    loops.run(main())
+    monkeypatch.setattr(engine.poller, "_watch", full)
+    upstream = Upstream("udp", Endpoint("192.0.2.1", 53))
+    made = Resolver(DnsConfig(listen=free, upstreams=(upstream,), servers=()), FakeTunnel(), engine)
+    with pytest.raises(ListenError, match=r'resolver "dns".*no more sockets can be watched'):
+        made.open()
+    await made.close(0)
+    assert [sock.fileno() for sock in watched] == [-1] * last
+    assert engine.poller.watched == 0
+    engine.stop()
 
 
-def test_an_upstream_that_sends_nonsense_is_passed_over() -> None:
+async def test_an_upstream_that_sends_nonsense_is_passed_over() -> None:
     """The next one answers."""
 
     def script(asked: dns.message.Message, path: str) -> list[bytes]:
         octets = addresses(asked)[0]
         return [octets[:-1] if path == "udp" else octets]
 
-    async def main() -> None:
-        async with resolver(FakeTunnel(script), "udp", "tcp") as made:
-            assert (await ask(made, query())).rcode() == dns.rcode.NOERROR
-            first, second = made.details().upstreams
-            assert (first.failed, first.resting, second.answered) == (1, True, 1)
-
-    loops.run(main())
+    async with resolver(FakeTunnel(script), "udp", "tcp") as made:
+        assert (await ask(made, query())).rcode() == dns.rcode.NOERROR
+        first, second = made.details().upstreams
+        assert (first.failed, first.resting, second.answered) == (1, True, 1)

@@ -1,12 +1,12 @@
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import dns.flags
 import dns.message
 import pytest
 
-from fakes import loops
 from fakes.dns_tunnel import REFUSAL, FakeTunnel, Script, addresses, query, response, silence, truncated
 from sockslocal.address import Endpoint
 from sockslocal.config.model import Upstream as UpstreamConfig
@@ -19,34 +19,32 @@ from sockslocal.resolver.errors import OverloadedError, UnusableError
 from sockslocal.resolver.upstream import MAX_REST_S, Health, Upstream
 from sockslocal.resolver.wire import Query, parse_query
 
+pytestmark = pytest.mark.usefixtures("quick_loop")
+
 
 def asked(**options: Any) -> Query:
     """A client's question."""
     return parse_query(query(**options).to_wire())
 
 
-def run(
-    test: Callable[[Upstream, FakeTunnel], Awaitable[None]], script: Script, scheme: UpstreamScheme = "udp"
-) -> None:
-    """Run `test` with an upstream behind a tunnel that plays `script`."""
-
-    async def main() -> None:
-        tunnel = FakeTunnel(script)
-        server = Upstream(UpstreamConfig(scheme, Endpoint("192.0.2.53", 53)), tunnel, Digester())
-        try:
-            await test(server, tunnel)
-        finally:
-            await server.close()
-            await tunnel.close()
-
-    loops.run(main())
+@asynccontextmanager
+async def asking(
+    script: Script, scheme: UpstreamScheme = "udp"
+) -> AsyncIterator[tuple[Upstream, FakeTunnel]]:
+    """An upstream behind a tunnel that plays `script`."""
+    tunnel = FakeTunnel(script)
+    server = Upstream(UpstreamConfig(scheme, Endpoint("192.0.2.53", 53)), tunnel, Digester())
+    try:
+        yield server, tunnel
+    finally:
+        await server.close()
+        await tunnel.close()
 
 
 @pytest.mark.parametrize("scheme", ["udp", "tcp"])
-def test_an_answer_says_where_it_came_from(scheme: UpstreamScheme) -> None:
+async def test_an_answer_says_where_it_came_from(scheme: UpstreamScheme) -> None:
     """Upstream and path; the health has its latency."""
-
-    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+    async with asking(addresses, scheme) as (server, tunnel):
         answer = await server.ask(asked())
         assert (answer.rcode, answer.upstream, answer.path) == (
             wire.NOERROR,
@@ -57,28 +55,23 @@ def test_an_answer_says_where_it_came_from(scheme: UpstreamScheme) -> None:
         assert (server.health.answered, server.health.failed) == (1, 0)
         assert server.health.latency_s is not None
 
-    run(test, addresses, scheme)
 
-
-def test_a_truncated_answer_is_asked_for_by_tcp() -> None:
+async def test_a_truncated_answer_is_asked_for_by_tcp() -> None:
     """Every time anew, as the next answer may fit (checklist 32)."""
 
     def script(message: dns.message.Message, path: str) -> list[bytes]:
         return [truncated(message)] if path == "udp" else addresses(message)
 
-    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+    async with asking(script) as (server, tunnel):
         for _ in range(2):
             answer = await server.ask(asked())
             assert (answer.path, answer.counts) == ("tcp", (1, 0, 0))
         assert tunnel.paths == ["udp", "tcp", "udp", "tcp"]
 
-    run(test, script)
 
-
-def test_do_and_cd_are_passed_on_and_nothing_else_of_the_clients_edns() -> None:
+async def test_do_and_cd_are_passed_on_and_nothing_else_of_the_clients_edns() -> None:
     """Its cookie, its subnet and its size stay here (checklist 46, 54)."""
-
-    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+    async with asking(addresses) as (server, tunnel):
         options = [dns.edns.ECSOption("203.0.113.0", 24), dns.edns.CookieOption(b"12345678", b"")]
         flags = dns.flags.RD | dns.flags.CD
         await server.ask(asked(use_edns=0, want_dnssec=True, payload=4096, options=options, flags=flags))
@@ -87,17 +80,15 @@ def test_do_and_cd_are_passed_on_and_nothing_else_of_the_clients_edns() -> None:
         assert sent.ednsflags & dns.flags.DO
         assert sent.flags & dns.flags.CD
 
-    run(test, addresses)
 
-
-def test_an_upstream_that_is_silent_by_udp_is_asked_by_tcp(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_upstream_that_is_silent_by_udp_is_asked_by_tcp(monkeypatch: pytest.MonkeyPatch) -> None:
     """And for a while at once so; then by UDP again."""
     monkeypatch.setattr(upstream, "DATAGRAM_S", 0.01)
 
     def script(message: dns.message.Message, path: str) -> list[bytes]:
         return silence(message, path) if path == "udp" else addresses(message)
 
-    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+    async with asking(script) as (server, tunnel):
         assert (await server.ask(asked())).path == "tcp"
         assert (await server.ask(asked())).path == "tcp"
         assert tunnel.paths == ["udp", "tcp", "tcp"]
@@ -105,36 +96,30 @@ def test_an_upstream_that_is_silent_by_udp_is_asked_by_tcp(monkeypatch: pytest.M
         tunnel.script = addresses
         assert (await server.ask(asked())).path == "udp"
 
-    run(test, script)
 
-
-def test_tcp_has_its_turn_however_little_time_there_is() -> None:
+async def test_tcp_has_its_turn_however_little_time_there_is() -> None:
     """Where several upstreams share it, each has less than UDP has of a whole one."""
 
     def script(message: dns.message.Message, path: str) -> list[bytes]:
         return silence(message, path) if path == "udp" else addresses(message)
 
-    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+    async with asking(script) as (server, _):
         async with asyncio.timeout(1.0):
             assert (await server.ask(asked(), 1.0)).path == "tcp"
 
-    run(test, script)
 
-
-def test_where_the_server_has_no_udp_tcp_is_used() -> None:
+async def test_where_the_server_has_no_udp_tcp_is_used() -> None:
     """At once, as the tunnel says so."""
-
-    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
-        tunnel.open_flow = refused  # type: ignore[assignment]
-        assert (await server.ask(asked())).path == "tcp"
 
     def refused(*_: object) -> Any:
         raise ServerError.of("udp-unsupported", address="proxy.example:1080", phrase="command not supported")
 
-    run(test, addresses)
+    async with asking(addresses) as (server, tunnel):
+        tunnel.open_flow = refused  # type: ignore[assignment]
+        assert (await server.ask(asked())).path == "tcp"
 
 
-def test_forged_answers_lead_to_tcp() -> None:
+async def test_forged_answers_lead_to_tcp() -> None:
     """None of them is believed, and the true one arrives (checklist 70)."""
 
     def script(message: dns.message.Message, path: str) -> list[bytes]:
@@ -143,17 +128,15 @@ def test_forged_answers_lead_to_tcp() -> None:
         message.question[0].name = dns.name.from_text("other.example")
         return [response(message, "other.example A 203.0.113.66")] * MAX_MISMATCHES
 
-    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+    async with asking(script) as (server, _):
         answer = await server.ask(asked())
         assert (answer.path, answer.body[-4:]) == ("tcp", bytes((192, 0, 2, 1)))
         assert server.mismatches == MAX_MISMATCHES
 
-    run(test, script)
-
 
 @pytest.mark.parametrize("rcode", ["FORMERR", "NOTIMP"])
 @pytest.mark.parametrize("scheme", ["udp", "tcp"])
-def test_an_upstream_without_edns_is_asked_without_it(rcode: str, scheme: UpstreamScheme) -> None:
+async def test_an_upstream_without_edns_is_asked_without_it(rcode: str, scheme: UpstreamScheme) -> None:
     """That is remembered (checklist 52)."""
 
     def script(message: dns.message.Message, _path: str) -> list[bytes]:
@@ -163,84 +146,65 @@ def test_an_upstream_without_edns_is_asked_without_it(rcode: str, scheme: Upstre
         plain.use_edns(False)
         return [response(plain, rcode=rcode)]
 
-    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+    async with asking(script, scheme) as (server, tunnel):
         for _ in range(2):
             assert (await server.ask(asked(use_edns=0, want_dnssec=True))).counts == (1, 0, 0)
         assert [message.edns for _, message in tunnel.asked] == [0, -1, -1]
 
-    run(test, script, scheme)
 
-
-def test_a_format_error_with_opt_is_the_answer() -> None:
+async def test_a_format_error_with_opt_is_the_answer() -> None:
     """Who sends OPT knows EDNS."""
-
-    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+    async with asking(lambda message, path: [response(message, rcode="FORMERR")]) as (server, tunnel):
         assert (await server.ask(asked())).rcode == wire.FORMERR
         assert len(tunnel.asked) == 1
 
-    run(test, lambda message, path: [response(message, rcode="FORMERR")])
 
-
-def test_a_bare_error_is_an_answer_by_tcp() -> None:
+async def test_a_bare_error_is_an_answer_by_tcp() -> None:
     """With its code, after the attempt without EDNS."""
-
-    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+    async with asking(lambda message, path: [b"\0\0\x81\4\0\0\0\0\0\0\0\0"], "tcp") as (server, tunnel):
         answer = await server.ask(asked())
         assert (answer.rcode, answer.path) == (wire.NOTIMP, "tcp")
         assert [message.edns for _, message in tunnel.asked] == [0, -1]
 
-    run(test, lambda message, path: [b"\0\0\x81\4\0\0\0\0\0\0\0\0"], "tcp")
 
-
-def test_an_unusable_answer_is_a_failure() -> None:
+async def test_an_unusable_answer_is_a_failure() -> None:
     """As if there had been none."""
-
-    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+    async with asking(lambda message, path: [addresses(message)[0][:-12]]) as (server, _):
         with pytest.raises(UnusableError):
             await server.ask(asked())
         assert (server.health.failed, server.health.resting) == (1, True)
         assert server.health.last_error is not None
         assert "malformed" in server.health.last_error
 
-    run(test, lambda message, path: [addresses(message)[0][:-12]])
 
-
-def test_a_tunnel_that_is_down_is_a_failure_at_once() -> None:
+async def test_a_tunnel_that_is_down_is_a_failure_at_once() -> None:
     """Nothing is waited for."""
-
-    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+    async with asking(addresses) as (server, tunnel):
         tunnel.refusal = REFUSAL
         with pytest.raises(ServerError):
             await server.ask(asked())
         assert tunnel.asked == []
 
-    run(test, addresses)
 
-
-def test_our_own_overload_is_not_held_against_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_our_own_overload_is_not_held_against_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """It answered."""
 
-    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+    async def overloaded(*_: object, **__: object) -> Any:
+        raise OverloadedError("too much")
+
+    async with asking(addresses) as (server, _):
         monkeypatch.setattr(server._digester, "digest", overloaded)
         with pytest.raises(OverloadedError):
             await server.ask(asked())
         assert (server.health.failed, server.health.resting) == (0, False)
 
-    async def overloaded(*_: object, **__: object) -> Any:
-        raise OverloadedError("too much")
 
-    run(test, addresses)
-
-
-def test_who_waited_long_enough_leaves_a_failure() -> None:
+async def test_who_waited_long_enough_leaves_a_failure() -> None:
     """A cancelled query counts as unanswered."""
-
-    async def test(server: Upstream, tunnel: FakeTunnel) -> None:
+    async with asking(silence) as (server, _):
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(server.ask(asked()), 0.01)
         assert (server.health.failed, server.health.last_error) == (1, "no answer in time")
-
-    run(test, silence)
 
 
 def test_rest_doubles_up_to_a_minute_and_ends_with_an_answer() -> None:

@@ -21,8 +21,10 @@ def _demo(*, once: bool) -> int:
 
 def main() -> int:
     """What the shell gets for the arguments of this process."""
-    from sockslocal.cli.main import main
-
+    try:
+        from sockslocal.cli.main import main
+    except KeyboardInterrupt:  # before there is anybody else to catch it
+        return 130
     return main(sys.argv[1:], run=_run, demo=_demo)
 
 

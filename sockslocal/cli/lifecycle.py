@@ -1,9 +1,10 @@
 """`run`, `start`, `stop`, `restart`, `demo`."""
 
 import math
+import sys
 from argparse import Namespace
 
-from sockslocal.cli import background, prompts
+from sockslocal.cli import background, leash, prompts
 from sockslocal.cli.context import Context
 from sockslocal.cli.outcome import settled, warn_of_other
 from sockslocal.cli.propose import config_of, same, spelled
@@ -26,6 +27,8 @@ def demo(arguments: Namespace, context: Context) -> int:
 
 def run(arguments: Namespace, context: Context) -> int:
     """The daemon, in this process."""
+    if arguments.until_stdin_ends:
+        leash.hold(sys.stdin.fileno())
     secrets = (
         prompts.load_stdin() if arguments.secrets_from_stdin else prompts.ask_all(load(context.paths.config))
     )

@@ -86,6 +86,7 @@ def _daemon(root: Branch) -> None:
     _level(run)
     run.add_argument("--log-to-file", action="store_true", help="log to the file that `logs` shows, not here")
     run.add_argument("--secrets-from-stdin", action="store_true", help=argparse.SUPPRESS)
+    run.add_argument("--until-stdin-ends", action="store_true", help=argparse.SUPPRESS)
     start = root.command("start", "lifecycle:start", "start in the background")
     _level(start)
     stop = root.command(

@@ -27,7 +27,7 @@ class NotStarted(Exception):  # noqa: N818  it is what happened
 
 
 class DaemonProcess:
-    """`sockslocal run` from entry to exit."""
+    """`sockslocal run` from entry to exit; it ends by itself where this process ends without one."""
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
@@ -35,13 +35,13 @@ class DaemonProcess:
         self._client = Client(setting.paths, deadline=1.0)
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "sockslocal", "run", "--config", str(self._setting.paths.config)]
+        run = ("run", "--until-stdin-ends", "--config", str(self._setting.paths.config))
         with self._output.open("wb") as output:
             # in the folder, for Python would import what lies in the present one; in a session of its own,
             # so that Ctrl-C is for the demo, which then stops it
             self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-m", "sockslocal", *run],
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=self._setting.folder,
@@ -54,6 +54,10 @@ class DaemonProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop it: by request, by signal, by force."""
+        with self._process:  # which closes the pipe
+            self._stop()
+
+    def _stop(self) -> None:
         try:
             self._client.call("stop", grace=0.0)
         except ControlError:
@@ -63,7 +67,6 @@ class DaemonProcess:
                 self._process.wait(STOP_SECONDS)
                 return
             harder()
-        self._process.wait()
 
     @property
     def pid(self) -> int:

@@ -2,14 +2,14 @@
 
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from types import FrameType
 
 from sockslocal.demo import traffic
 from sockslocal.demo.child import DaemonProcess, NotStarted
+from sockslocal.demo.folder import temporary_folder
 from sockslocal.demo.setting import USERNAME, Setting, new_credentials
 from sockslocal.demo.show import Screen
 from sockslocal.demo.stage import Stage
@@ -17,10 +17,19 @@ from sockslocal.problems import ExitCode
 from sockslocal.socks5.messages import Command
 
 
+class _Interrupted(KeyboardInterrupt):
+    """The signal `number` came."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
 def main(*, once: bool) -> int:
     """Run the demo, with `once` only as long as its traffic takes; 0 if all of that worked, else 1.
 
-    However it ends, the daemon is stopped and the folder removed; SIGTERM and SIGHUP end it as Ctrl-C does.
+    However it ends, the daemon is stopped and the folder removed. SIGTERM and SIGHUP end it as Ctrl-C does;
+    the code is then 128 and the signal's number, as shells have it.
     """
     screen = Screen(sys.stdout)
     try:
@@ -33,15 +42,16 @@ def main(*, once: bool) -> int:
         return _fail(f"the daemon did not start: {error}")
     except OSError as error:
         return _fail(str(error))
-    except KeyboardInterrupt:
-        return _fail("interrupted")
+    except _Interrupted as interrupted:
+        print("interrupted", file=sys.stderr)
+        return 128 + interrupted.number
 
 
 def _demonstrate(screen: Screen, stack: ExitStack, *, once: bool) -> ExitCode:
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="sockslocal-demo-"))
+    folder = stack.enter_context(temporary_folder())
     credentials = new_credentials()
     stage = stack.enter_context(Stage(credentials))
-    setting = Setting.create(Path(folder))
+    setting = Setting.create(folder)
     setting.write(stage.address, credentials)
     daemon = stack.enter_context(DaemonProcess(setting))
     screen.opening(stage.address, daemon.pid)
@@ -88,9 +98,9 @@ def _stay(daemon: DaemonProcess) -> None:
     try:
         daemon.wait()
     except KeyboardInterrupt:
-        print()
-    else:
-        print("The daemon has been stopped, so this ends too.")
+        print()  # after the ^C of the terminal
+        raise
+    print("The daemon has been stopped, so this ends too.")
 
 
 def _fail(reason: str) -> ExitCode:
@@ -106,13 +116,17 @@ def _ending_signals() -> tuple[signal.Signals, ...]:
 
 @contextmanager
 def _signals_as_interrupt() -> Iterator[None]:
-    """Every signal that ends a program raises KeyboardInterrupt; afterwards each does what it did before."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in _ending_signals()}
+    """Every signal that ends a program raises _Interrupted; afterwards each does what it did before."""
+    before = {number: signal.signal(number, _interrupt) for number in _ending_signals()}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    raise _Interrupted(number)
 
 
 def _ignore_signals() -> None:

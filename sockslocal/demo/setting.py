@@ -60,7 +60,7 @@ class Setting:
 
     @property
     def paths(self) -> Paths:
-        return Paths(self.folder / "config.toml", self.folder / "run", self.folder / "state")
+        return paths_in(self.folder)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -103,6 +103,11 @@ class Setting:
             return "\n".join([*lines, f"$env:PATH = '{programs};' + $env:PATH", ""])
         lines = [f"export {name}={shlex.quote(value)}" for name, value in self.environment.items()]
         return "\n".join([*lines, f'export PATH={shlex.quote(str(programs))}:"$PATH"', ""])
+
+
+def paths_in(folder: Path) -> Paths:
+    """The daemon's places in the demo's folder."""
+    return Paths(folder / "config.toml", folder / "run", folder / "state")
 
 
 def new_credentials() -> Credentials:

@@ -1,5 +1,7 @@
 import functools
 import io
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from fakes.cli import CommandLine
 from fakes.control import fake_daemon, status, stopping, using
 from sockslocal import credentials
-from sockslocal.cli import background, lifecycle
+from sockslocal.cli import background, leash, lifecycle
 from sockslocal.control.client import Client
 from sockslocal.control.endpoint import claim
 from sockslocal.paths import Paths
@@ -62,6 +64,21 @@ def test_run_takes_what_start_asked_for(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"office": "hunter2"}')))
     assert cli("run", "--secrets-from-stdin").code == 0
     assert cli.runs[0].secrets == {"office": Secret("hunter2")}
+
+
+def test_run_may_be_tied_to_who_started_it(
+    cli: CommandLine, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the pipe that is its stdin."""
+    held: list[int] = []
+    monkeypatch.setattr(leash, "hold", held.append)
+    monkeypatch.setattr("sys.stdin", open(os.devnull))  # noqa: PTH123, SIM115  closed with the test
+    paths.config.write_text("")
+    assert cli("run").code == 0
+    assert held == []
+    assert cli("run", "--until-stdin-ends").code == 0
+    assert held == [sys.stdin.fileno()]
+    sys.stdin.close()
 
 
 def test_run_with_a_bad_configuration_runs_nothing(cli: CommandLine, paths: Paths) -> None:

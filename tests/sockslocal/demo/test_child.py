@@ -2,6 +2,7 @@
 
 import os
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,7 +70,7 @@ def test_it_is_started_with_the_settings_places(monkeypatch: pytest.MonkeyPatch,
         daemon.wait_until_listening()
     told = [line.strip() for line in str(caught.value).splitlines()[1:]]
     environment = sorted(f"{name}={value}" for name, value in setting.environment.items())
-    config = f"-m sockslocal run --config {setting.paths.config}"
+    config = f"-m sockslocal run --until-stdin-ends --config {setting.paths.config}"
     assert told == [config, os.path.realpath(setting.folder), *environment]
 
 
@@ -123,6 +124,21 @@ def test_it_is_gone_afterwards(monkeypatch: pytest.MonkeyPatch, setting: Setting
         pid = daemon.pid
         assert is_alive(pid)
     assert not is_alive(pid)
+
+
+def test_its_stdin_ends_with_the_demo(monkeypatch: pytest.MonkeyPatch, setting: Setting) -> None:
+    """By that it knows, should nobody be left to stop it."""
+    ended, python = setting.folder / "ended", sys.executable
+    play(monkeypatch, setting, f"trap '' TERM; cat > /dev/null; touch {ended}")
+    code = (
+        "import os, sys; from pathlib import Path; from sockslocal.demo.child import DaemonProcess\n"
+        "from sockslocal.demo.setting import Setting\n"
+        "sys.executable = sys.argv[2]\n"
+        "DaemonProcess(Setting.create(Path(sys.argv[1]))).__enter__()\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([python, "-c", code, str(setting.folder), sys.executable], check=False)
+    wait_until(ended.exists, seconds=10, what="the end of its stdin")
 
 
 def test_it_is_asked_to_stop(monkeypatch: pytest.MonkeyPatch, setting: Setting) -> None:

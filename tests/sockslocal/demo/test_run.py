@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def staying(folder: Path) -> Iterator["subprocess.Popen[str]"]:
             )
             yield process
         finally:
-            process.terminate()  # never killed: its daemon would live on
+            process.terminate()
             process.wait(30)
 
 
@@ -80,8 +81,49 @@ def test_it_stays_until_it_is_ended(
         assert len(daemons(temporary)) == 1
         process.send_signal(number)
         process.send_signal(number)
-        assert process.wait(30) == 0
+        assert process.wait(30) == 128 + number
         assert_nothing_is_left(temporary)
+
+
+def test_ctrl_c_ends_it_at_any_time(temporary: Path) -> None:
+    """Whatever it is about: the code is what shells expect, there is no traceback, and nothing is left."""
+    waits = [0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9]
+    outcomes = [interrupted_after(seconds) for seconds in waits]
+    assert [code for code, _ in outcomes] == [130] * len(waits)
+    assert not any("Traceback" in said for _, said in outcomes)
+    assert_nothing_is_left(temporary)
+
+
+def interrupted_after(seconds: float) -> tuple[int, str]:
+    """The code of a demo that is interrupted so long after its beginning, and what it said."""
+    script = (
+        "import sys; from sockslocal.__main__ import main; sys.argv = ['sockslocal', 'demo']\n"
+        "print('begun', file=sys.stderr, flush=True); sys.exit(main())"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "begun\n"
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    return process.returncode, said
+
+
+def test_a_demo_that_is_killed_leaves_no_daemon(
+    temporary: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """It ends by itself; the folder goes with the next demo."""
+    with staying(tmp_path_factory.mktemp("out")) as process:
+        assert len(daemons(temporary)) == 1
+        process.kill()
+        process.wait(30)
+    wait_until(lambda: not daemons(temporary), seconds=15, what="the daemon's end")
+    assert len([*temporary.iterdir()]) == 1
+    done = subprocess.run([*COMMAND, "--once"], capture_output=True, check=False, timeout=60)
+    assert done.returncode == 0
+    assert_nothing_is_left(temporary)
 
 
 def test_the_commands_that_it_prints_work(temporary: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -135,14 +177,13 @@ def test_a_path_that_fails_is_shown_and_counted(
     [
         (NotStarted("it ended"), "error: the daemon did not start: it ended\n"),
         (OSError(28, "No space left on device"), "error: [Errno 28] No space left on device\n"),
-        (KeyboardInterrupt(), "error: interrupted\n"),
     ],
 )
 def test_what_keeps_it_from_starting_is_told_in_a_line(
     temporary: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    raised: BaseException,
+    raised: Exception,
     said: str,
 ) -> None:
     """No traceback, exit code 1, nothing left behind, and the signals are as before."""

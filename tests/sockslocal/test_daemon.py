@@ -344,8 +344,9 @@ def test_what_a_signature_tells_apart(tmp_path: Path) -> None:
     signatures.append(module._signature(path))
     path.chmod(0o000)
     signatures.append(module._signature(path))
-    path.unlink()
-    path.write_text("ab")
+    other = tmp_path / "draft"
+    other.write_text("ab")
+    other.replace(path)
     signatures.append(module._signature(path))
     assert signatures[0] is None
     assert len(set(signatures)) == len(signatures)

@@ -81,20 +81,30 @@ def test_a_systemd_credential_is_read(tmp_path: Path, monkeypatch: pytest.Monkey
     assert child.answer(request("systemd", "secret")) == Answer(password=Secret(CANARY))
 
 
+def run_until_it_hangs(file: Path, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    """The child with a command that hangs, and that has written its process id into `file`."""
+    seconds = 0.4
+    while True:  # a slow machine has not started the command by then
+        sent = request(
+            "command", f"sh -c 'echo $$ > {file}; exec sleep 600'", deadline=seconds - child._GRACE
+        )
+        process = run(encode(sent), **options)
+        if pid_in(file):
+            return process
+        seconds *= 2
+
+
 def test_it_ends_by_itself_where_the_daemon_is_gone(tmp_path: Path) -> None:
     """Nobody else would end a command that hangs; the command goes too."""
     file = tmp_path / "pid"
-    sent = request("command", f"sh -c 'echo $$ > {file}; exec sleep 600'", deadline=-child._GRACE + 2)
-    process = run(encode(sent), start_new_session=True)
-    assert process.returncode == -signal.SIGKILL
+    assert run_until_it_hangs(file, start_new_session=True).returncode == -signal.SIGKILL
     wait_for_end(file)
 
 
 def test_it_kills_no_group_that_is_not_its_own(tmp_path: Path) -> None:
     """Where a terminal started it, that one's other processes live on: here the command."""
     file = tmp_path / "pid"
-    sent = request("command", f"sh -c 'echo $$ > {file}; exec sleep 600'", deadline=-child._GRACE + 2)
-    assert run(encode(sent)).returncode == 1
+    assert run_until_it_hangs(file).returncode == 1
     pid = pid_in(file)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)  # it is there to be killed

@@ -14,7 +14,7 @@ CANARY = "k@n:a/r%ie vögel"
 def request(command: str) -> Request:
     """A request for what `command` prints."""
     return Request(
-        action="read", server="office", username="ana", source="command", argument=command, deadline=3
+        action="read", server="office", username="ana", source="command", argument=command, deadline=20
     )
 
 

@@ -655,6 +655,7 @@ async def test_stalled_reader(joint: Joint, way: Way) -> None:
 async def test_a_busy_stream_starves_nobody(joint: Joint, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between two turns of a busy stream the others have theirs, and no turn is longer than its share."""
     monkeypatch.setattr(pump, "SHARE", 4 * CHUNK)
+    monkeypatch.setattr(pipes, "CAPACITY", CHUNK)
     moved: list[tuple[Pump, int]] = []
     turn = Pump.turn
 

@@ -7,7 +7,7 @@ import sys
 _SOL_LOCAL = 0  # macOS's unix(4); the socket module does not name it
 
 
-def unix_peer_uid(connection: socket.socket) -> int:
+def unix_peer_uid(connection: socket.SocketType) -> int:
     """The user at the other end: of a client the one that connected, of a server the one that listens.
 
     Raises OSError, and NotImplementedError where the system does not say.

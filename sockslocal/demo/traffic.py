@@ -116,7 +116,7 @@ def ask_long_text(at: Endpoint) -> str:
 
 def try_wrong_password(server: Endpoint, username: str) -> str:
     """Log in at the server with a password that is not the right one, and be rejected."""
-    handshake = ClientHandshake(Credentials(username, Secret("not the password")))
+    handshake = ClientHandshake(Credentials(username, Secret("not the password")), None)
     with socket.create_connection(server, timeout=SECONDS) as connection:
         connection.sendall(handshake.start())
         try:

@@ -19,5 +19,5 @@ epoll.py, kqueue.py), Deadlines (deadlines.py), the Batch of datagrams (datagram
 
 Locally: binding.py makes listening sockets, listener.py accepts, owners.py tells whose a connection is.
 Of a server: way.py is how to get there, login.py its credentials.
-Small tools: abort.py, backoff.py, datagram_queue.py, flows.py (the table of flows), keepalive.py.
+Small tools: abort.py, backoff.py, datagram_queue.py, flows.py (the table of flows), keepalive.py, sockets.py.
 """

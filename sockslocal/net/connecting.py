@@ -9,25 +9,15 @@ from functools import partial
 from typing import Any
 
 from sockslocal.net.poller import Poller
+from sockslocal.net.sockets import Socket, open_socket
 
 ATTEMPT_DELAY_S = 0.25
 """RFC 8305 §8: the recommended Connection Attempt Delay."""
 
-SocketAddress = tuple[socket.AddressFamily, tuple[Any, ...]]
+SocketAddress = tuple[int, tuple[Any, ...]]
+"""The address family, and the address as that family has it."""
 
 _IN_PROGRESS = frozenset({0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN})
-
-
-def _open(family: socket.AddressFamily) -> socket.socket:
-    """A socket as every connection to a server has it."""
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except OSError:
-        sock.close()
-        raise
-    return sock
 
 
 class Connecting:
@@ -43,18 +33,30 @@ class Connecting:
         self,
         poller: Poller,
         addresses: Sequence[SocketAddress],
-        connected: Callable[[socket.socket, SocketAddress, int], None],
+        connected: Callable[[Socket, SocketAddress, int], None],
         failed: Callable[[OSError], None],
     ) -> None:
         self._poller = poller
         self._addresses = list(addresses)
         self._connected = connected
         self._failed = failed
-        self._attempts: list[socket.socket] = []
+        self._attempts: list[Socket] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    def start(self) -> None:
-        self._attempt_next()
+    def start(self, error: OSError | None = None) -> None:
+        """Begin the next attempt; `error` is why an earlier one failed."""
+        self._timer = None
+        while self._addresses:
+            try:
+                self._attempt(self._addresses.pop(0))
+            except OSError as immediate:
+                error = immediate
+                continue
+            if self._addresses:
+                self._timer = self._poller.later(ATTEMPT_DELAY_S, partial(self.start, error))
+            return
+        if not self._attempts:
+            self._failed(error or OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL)))
 
     def cancel(self) -> None:
         """Close all attempts; nothing is called any more."""
@@ -68,39 +70,27 @@ class Connecting:
             self._timer.cancel()
             self._timer = None
 
-    def _attempt_next(self, error: OSError | None = None) -> None:
-        """Begin the next attempt; `error` is why an earlier one failed."""
-        self._stop_timer()
-        while self._addresses:
-            address = self._addresses.pop(0)
-            try:
-                self._attempt(address)
-            except OSError as immediate:
-                error = immediate
-                continue
-            if self._addresses:
-                self._timer = self._poller.later(ATTEMPT_DELAY_S, partial(self._attempt_next, error))
-            return
-        if not self._attempts:
-            self._failed(error or OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL)))
-
     def _attempt(self, address: SocketAddress) -> None:
-        family, destination = address
-        sock = _open(family)
-        code = sock.connect_ex(destination)
-        if code in _IN_PROGRESS:
-            self._poller.register(sock, partial(self._ready, sock, address))
-            self._attempts.append(sock)
-        else:
+        sock = open_socket(address[0], socket.SOCK_STREAM)
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            code = sock.connect_ex(address[1])
+        except OSError:
+            sock.close()
+            raise
+        if code not in _IN_PROGRESS:
             sock.close()
             raise OSError(code, os.strerror(code))
+        self._poller.register(sock, partial(self._ready, sock, address))
+        self._attempts.append(sock)
 
-    def _ready(self, sock: socket.socket, address: SocketAddress, events: int) -> None:
+    def _ready(self, sock: Socket, address: SocketAddress, events: int) -> None:
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         self._attempts.remove(sock)
         if code:
             self._poller.close(sock)
-            self._attempt_next(OSError(code, os.strerror(code)))
+            self._stop_timer()
+            self.start(OSError(code, os.strerror(code)))
             return
         self.cancel()
         self._connected(sock, address, events)

@@ -3,11 +3,11 @@
 Nothing is ever written on it after the request: some servers end the association at any octet.
 """
 
-import socket
 from collections.abc import Callable
 
 from sockslocal.net.keepalive import REMOTE_IDLE_S, keep_alive
 from sockslocal.net.poller import READABLE, Poller
+from sockslocal.net.sockets import Socket
 
 READS = 16
 """Reads before the other sockets have their turn."""
@@ -19,7 +19,7 @@ class ControlConnection:
     `ended` is called after the server has ended it, and it is closed.
     """
 
-    def __init__(self, poller: Poller, sock: socket.socket, ended: Callable[[], None]) -> None:
+    def __init__(self, poller: Poller, sock: Socket, ended: Callable[[], None]) -> None:
         self._poller = poller
         self.sock = sock
         self._ended = ended

@@ -3,7 +3,6 @@
 import errno
 import logging
 import os
-import socket
 import sys
 import time
 from contextlib import suppress
@@ -53,9 +52,9 @@ class DescriptorBudget:
         """Descriptors that will be opened yet, by dials that wait for a password or an address."""
         self._warned_at = float("-inf")
 
-    def may_be_spent(self, newest: socket.socket) -> bool:
-        """Whether to ask `is_spent`, which costs more."""
-        return sys.platform == "win32" or newest.fileno() + self.promised >= self.ceiling
+    def may_be_spent(self, newest: int) -> bool:
+        """Whether to ask `is_spent`, which costs more; `newest` is the descriptor just opened."""
+        return sys.platform == "win32" or newest + self.promised >= self.ceiling
 
     def is_spent(self, watched: int) -> bool:
         """Whether a descriptor opened now, beside `watched` sockets, would come from the reserve."""

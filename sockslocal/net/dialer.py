@@ -20,6 +20,7 @@ from sockslocal.net.descriptors import CAPACITY_ERRNOS
 from sockslocal.net.engine import Engine
 from sockslocal.net.login import Answer
 from sockslocal.net.poller import ERROR, PEER_FIN, READABLE
+from sockslocal.net.sockets import Socket, for_asyncio
 from sockslocal.net.way import Way
 from sockslocal.problems import Problem, problem
 from sockslocal.socks5.client import ClientHandshake, Credentials
@@ -37,7 +38,9 @@ MESSAGE_S = 2.0
 
 _READ = 4096
 
-_READY, _REPLY, _DONE = Stage.READY, Stage.REPLY, Stage.DONE  # quicker to reach than through the class
+_GREETING, _REPLY = Stage.GREETING, Stage.REPLY  # quicker to reach than through the class
+
+_LAST_STAGES = (Stage.DONE, Stage.READY)
 
 
 class DialError(ServerError):
@@ -95,9 +98,9 @@ class Dial:
         self._done = done
         self._failed = failed
         self._connecting: Connecting | None = None
-        self._handshake = ClientHandshake(None)
+        self._handshake: ClientHandshake | None = None
         self._login: Credentials | None = None
-        self._sock: socket.socket | None = None
+        self._sock: Socket | None = None
         self._address: SocketAddress | None = None
         self._over = False
         self.deadline = 0.0
@@ -106,7 +109,7 @@ class Dial:
         self.edges = 0
 
     @property
-    def sock(self) -> socket.socket:
+    def sock(self) -> Socket:
         """The connection, once there is one."""
         assert self._sock is not None  # noqa: S101  a dial that is done has one
         return self._sock
@@ -120,12 +123,12 @@ class Dial:
     @property
     def leftover(self) -> bytes:
         """What came behind the reply; it belongs to the tunnel."""
-        return self._handshake.trailing
+        return self._handshake.trailing if self._handshake else b""
 
     @property
     def bound(self) -> Endpoint:
         """What the reply names as BND (RFC 1928 §6)."""
-        bound = self._handshake.bound
+        bound = self._handshake.bound if self._handshake else None
         assert bound is not None  # noqa: S101  a request that is done was replied to
         return bound
 
@@ -143,13 +146,14 @@ class Dial:
             if self._sock is not None:
                 abort(self._engine.poller, self._sock)
 
-    def release(self) -> None:
-        """Take the socket of a finished dial from the poller, for other hands."""
+    def release(self) -> socket.socket:
+        """Take the socket of a finished dial from the poller, for asyncio's hands."""
         self._engine.poller.release(self.sock)
+        return for_asyncio(self.sock)
 
     def expire(self) -> None:
         """The stage's deadline has passed."""
-        if self._sock is not None:
+        if self._handshake is not None:
             stage = self._handshake.stage
             seconds = MESSAGE_S if self._handshake.partial else STAGE_S[stage]
             why = self.way.problem("server-timeout", stage=stage, seconds=seconds)
@@ -176,6 +180,7 @@ class Dial:
     def _fail(self, error: DialError) -> None:
         if not self._over:
             self.cancel()
+            self.way.missed(error)
             self._failed(error)
 
     def _unreachable(self, reason: str) -> DialError:
@@ -192,7 +197,6 @@ class Dial:
             self._fail(DialError(answer.problem))
             return
         self._login = answer
-        self._handshake = ClientHandshake(answer)
         self.started = self._engine.clock()
         self.deadline = self.started + self.way.connect_timeout
         self.way.addresses.find(self._found)
@@ -211,73 +215,75 @@ class Dial:
         if error.errno in CAPACITY_ERRNOS:  # ours, not the server's
             self._fail(DialError(problem("descriptors-exhausted", limit=self._engine.budget.limit)))
         elif error.errno == errno.ECONNRESET:  # it was connected, but reset before that was seen
-            self._rejected(self._handshake.eof())
+            self._rejected(ClientHandshake(self._login, None).eof())
         else:
             self._fail(self._unreachable(os.strerror(error.errno or 0).lower()))
 
-    def _connected(self, sock: socket.socket, address: SocketAddress, edges: int) -> None:
+    def _connected(self, sock: Socket, address: SocketAddress, edges: int) -> None:
         self._connecting = None
         self._sock = sock
         self._address = address
-        self._engine.poller.replace(sock, partial(self._ready, sock))
-        self._send(sock, self._handshake.start())
-        self._ready(sock, edges)
+        self._handshake = handshake = ClientHandshake(self._login, self._request_from(address))
+        self._engine.poller.replace(sock, partial(self._ready, sock, handshake))
+        try:
+            self._send(sock, handshake.start(), _GREETING)
+        except OSError:
+            self._rejected(handshake.eof())
+        self._ready(sock, handshake, edges)
 
-    def _ready(self, sock: socket.socket, events: int) -> None:
+    def _request_from(self, address: SocketAddress) -> Request | None:
+        """The request; the zeros of an association in the family of the control connection."""
+        request = self._request
+        if address[0] == socket.AF_INET6 and request is not None and request.target.host == "0.0.0.0":  # noqa: S104  compared, not bound to
+            return request._replace(target=Endpoint("::", request.target.port))
+        return request
+
+    def _send(self, sock: Socket, message: bytes, stage: Stage) -> None:
+        """Send one whole message, with which `stage` and its deadline begin. Raises OSError."""
+        now = self._engine.clock()
+        self.deadline = now + STAGE_S[stage]
+        if stage is _REPLY:
+            self.logged_in = now
+        sock.send(message)  # whole: the send buffer was empty
+
+    def _ready(self, sock: Socket, handshake: ClientHandshake, events: int) -> None:
         self.edges = events
         if not events & READABLE or self._over:
             return
         try:
             data = sock.recv(_READ)
             if not data:
-                raise self._handshake.eof()
-            answer = self._handshake.receive(data)
+                raise handshake.eof()
+            answer = handshake.receive(data)
+            if answer:
+                self._send(sock, answer, handshake.stage)
         except BlockingIOError:
             self._engine.poller.wait_readable(sock)
         except OSError:
-            self._rejected(self._handshake.eof())  # a reset; to a user the same as closed
+            self._rejected(handshake.eof())  # a reset; to a user the same as closed
         except RemoteError as error:
             self._rejected(error)
         else:
-            self._advance(sock, answer, drained=len(data) < _READ)
+            if handshake.stage in _LAST_STAGES:
+                self._finish(drained=len(data) < _READ)
+            else:
+                self._wait_for_more(sock, handshake)
 
-    def _advance(self, sock: socket.socket, answer: bytes, *, drained: bool) -> None:
-        """The server's octets were understood; `answer` is what to send next, if anything."""
-        stage = self._handshake.stage
-        if stage is _READY:
-            self.logged_in = self._engine.clock()
-            if self._request is not None:
-                answer += self._handshake.request(self._request.command, self._target(self._request))
-        if answer:
-            self._send(sock, answer)
-        elif stage in (_READY, _DONE):
-            self._finish(drained=drained)
-            return
-        elif self._handshake.partial:
+    def _wait_for_more(self, sock: Socket, handshake: ClientHandshake) -> None:
+        if handshake.partial:
             self.deadline = min(self.deadline, self._engine.clock() + MESSAGE_S)
         self._engine.poller.wait_readable(sock)
         if self.edges & PEER_FIN:  # no further edge will come, but what is there may complete the message
-            self._ready(sock, self.edges)
-
-    def _target(self, request: Request) -> Endpoint:
-        """The request's target; the zeros of an association in the family of the control connection."""
-        unspecified = request.target.host == "0.0.0.0"  # noqa: S104  compared, not bound to
-        if unspecified and self.address[0] is socket.AF_INET6:
-            return Endpoint("::", request.target.port)
-        return request.target
-
-    def _send(self, sock: socket.socket, message: bytes) -> None:
-        """Send one whole message and start the next stage's deadline."""
-        self.deadline = self._engine.clock() + STAGE_S[self._handshake.stage]
-        try:
-            sock.send(message)  # whole: the send buffer was empty
-        except OSError:
-            self._rejected(self._handshake.eof())
+            self._ready(sock, handshake, self.edges)
 
     def _finish(self, *, drained: bool) -> None:
         if drained:
             self.edges &= PEER_FIN | ERROR
-        self._retire()
+        if not self.logged_in:
+            self.logged_in = self._engine.clock()
+        self._over = True
+        self._engine.deadlines.discard(self)
+        self.way.reached(self)
         self._done(self)
 
     def _rejected(self, error: RemoteError) -> None:

@@ -16,7 +16,6 @@ import math
 import os
 import select
 import selectors
-import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import Context
@@ -25,6 +24,7 @@ from time import monotonic
 from typing import Any, TypeVarTuple
 
 from sockslocal.net.poller import FIN, IN, OUT, URGENT, Poller
+from sockslocal.net.sockets import Socket
 
 _EDGES = IN | URGENT | OUT | FIN | select.EPOLLET  # errors and hang-ups are always told
 _BATCH = 512
@@ -142,7 +142,7 @@ class EpollPoller(Poller):
         self._selector.take = None
         self._selector.in_a_hurry = bool
 
-    def _watch(self, sock: socket.socket) -> None:
+    def _watch(self, sock: Socket) -> None:
         self._selector.epoll.register(sock.fileno(), _EDGES)
 
     def _unwatch(self, fd: int) -> None:

@@ -4,6 +4,8 @@ import socket
 from contextlib import suppress
 from typing import Any
 
+from sockslocal.net.sockets import Socket
+
 REMOTE_IDLE_S = 15
 """Silence after which a server is asked whether it is there, before middleboxes forget the connection."""
 
@@ -22,7 +24,7 @@ _FIXED = tuple(
 )
 
 
-def keep_alive(sock: socket.socket, idle_s: int) -> None:
+def keep_alive(sock: Socket, idle_s: int) -> None:
     """Set up a TCP socket, or a listening one, which hands the options on to what it accepts.
 
     From then on urgent octets stay in the stream (RFC 6093 §5), without their mark. On a server's connection

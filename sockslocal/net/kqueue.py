@@ -7,10 +7,10 @@ import sys
 assert sys.platform == "darwin"
 
 import select
-import socket
 from collections.abc import Sequence
 
 from sockslocal.net.poller import ERROR, FIN, IN, OUT, Poller
+from sockslocal.net.sockets import Socket
 
 _BATCH = 512
 
@@ -28,7 +28,7 @@ class KqueuePoller(Poller):
         self._loop.remove_reader(self._kqueue.fileno())
         self._kqueue.close()
 
-    def _watch(self, sock: socket.socket) -> None:
+    def _watch(self, sock: Socket) -> None:
         self._change(sock.fileno(), select.KQ_EV_ADD | select.KQ_EV_CLEAR)
 
     def _unwatch(self, fd: int) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from sockslocal.net.descriptors import CAPACITY_ERRNOS, DescriptorBudget
 from sockslocal.net.poller import Poller
+from sockslocal.net.sockets import Socket, adopt_socket
 
 BATCH = 64
 """Connections accepted before the other sockets have their turn."""
@@ -24,8 +25,8 @@ class Listener:
     def __init__(
         self,
         poller: Poller,
-        sock: socket.socket,
-        accepted: Callable[[socket.socket], None],
+        sock: Socket,
+        accepted: Callable[[Socket], None],
         budget: DescriptorBudget,
     ) -> None:
         self._poller = poller
@@ -72,11 +73,8 @@ class Listener:
                     return
                 failed += 1  # the client went away between its SYN and now
                 continue
-            sock = socket.socket(self._family, socket.SOCK_STREAM, 0, fd)
-            sock.setblocking(False)
-            near = self._budget.may_be_spent(sock)
-            self._hand_over(sock)
-            if near and self._budget.is_spent(self._poller.watched):
+            self._hand_over(adopt_socket(self._family, socket.SOCK_STREAM, fd))
+            if self._budget.may_be_spent(fd) and self._budget.is_spent(self._poller.watched):
                 self._wait("too many open files")
                 return
         if failed < BATCH:
@@ -85,7 +83,7 @@ class Listener:
         else:
             self._wait("accepting fails")
 
-    def _hand_over(self, sock: socket.socket) -> None:
+    def _hand_over(self, sock: Socket) -> None:
         try:
             self._accepted(sock)
         except Exception:  # noqa: BLE001 (one connection's bug must not end the others)

@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from sockslocal.net.sockets import Socket
 from sockslocal.unix_peer import unix_peer_uid
 
 AVAILABLE = sys.platform == "linux"
@@ -16,7 +17,7 @@ _MAPPED = bytes(10) + b"\xff\xff"
 """What stands before an IPv4 address in an IPv6 socket (RFC 4291 §2.5.5.2)."""
 
 
-def peer_uid(sock: socket.socket) -> int | None:
+def peer_uid(sock: Socket) -> int | None:
     """The user id of the program that made the connection `sock`; None where that cannot be told."""
     if sys.platform != "linux":
         return None
@@ -27,7 +28,7 @@ def peer_uid(sock: socket.socket) -> int | None:
     return None
 
 
-def is_ours(sock: socket.socket) -> bool:
+def is_ours(sock: Socket) -> bool:
     """Whether a program of this very user made the connection `sock`."""
     return sys.platform != "win32" and peer_uid(sock) == os.getuid()
 

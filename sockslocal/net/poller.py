@@ -19,6 +19,8 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from sockslocal.net.sockets import Socket
+
 IN, URGENT, OUT, ERROR, HANG_UP, FIN = 0x0001, 0x0002, 0x0004, 0x0008, 0x0010, 0x2000
 """What a socket is ready for, as the bits of epoll_ctl(2): EPOLLIN, PRI, OUT, ERR, HUP, RDHUP.
 
@@ -63,7 +65,7 @@ class Poller(ABC):
         self._loop = asyncio.get_running_loop()
         self._handlers: dict[int, Ready] = {}
         self._soon: deque[Callable[[], None]] = deque()
-        self._closing: list[socket.socket] = []
+        self._closing: list[Socket] = []
         self._dispatching = False
         self._woken = False
 
@@ -72,7 +74,7 @@ class Poller(ABC):
         """How many sockets are watched."""
         return len(self._handlers)
 
-    def register(self, sock: socket.socket, ready: Ready) -> None:
+    def register(self, sock: Socket, ready: Ready) -> None:
         """Watch the non-blocking `sock` until it is closed; `ready` gets READABLE and WRITABLE bits.
 
         Raises OSError, and closes it, where no more can be watched.
@@ -87,14 +89,14 @@ class Poller(ABC):
             sock.close()
             raise
 
-    def replace(self, sock: socket.socket, ready: Ready) -> None:
+    def replace(self, sock: Socket, ready: Ready) -> None:
         """From now on `ready` is called for `sock`; edges that its old handler took are not repeated."""
         self._handlers[sock.fileno()] = ready
 
-    def wait_readable(self, sock: socket.socket) -> None:  # noqa: B027 (an edge needs no re-arming)
+    def wait_readable(self, sock: Socket) -> None:  # noqa: B027 (an edge needs no re-arming)
         """`sock` was found empty: call its handler when there is something to read."""
 
-    def wait_writable(self, sock: socket.socket) -> None:  # noqa: B027 (an edge needs no re-arming)
+    def wait_writable(self, sock: Socket) -> None:  # noqa: B027 (an edge needs no re-arming)
         """`sock` was found full: call its handler when there is room."""
 
     def soon(self, callback: Callable[[], None]) -> None:
@@ -107,7 +109,7 @@ class Poller(ABC):
         """Call back after `seconds`."""
         return self._loop.call_later(seconds, callback)
 
-    def close(self, sock: socket.socket) -> None:
+    def close(self, sock: Socket) -> None:
         """Forget and close `sock`.
 
         While events are handed out the descriptor is kept until the last one, so that no event of the
@@ -121,7 +123,7 @@ class Poller(ABC):
         else:
             sock.close()
 
-    def release(self, sock: socket.socket) -> None:
+    def release(self, sock: Socket) -> None:
         """Forget `sock`, which stays open."""
         fd = sock.fileno()
         if self._handlers.pop(fd, None) is not None:
@@ -135,7 +137,7 @@ class Poller(ABC):
         self._soon.clear()
 
     @abstractmethod
-    def _watch(self, sock: socket.socket) -> None: ...
+    def _watch(self, sock: Socket) -> None: ...
 
     @abstractmethod
     def _unwatch(self, fd: int) -> None: ...
@@ -205,7 +207,7 @@ class LoopPoller(Poller):
 
     def __init__(self) -> None:
         super().__init__()
-        self._fired: dict[int, socket.socket] = {}
+        self._fired: dict[int, Socket] = {}
         self._looking: asyncio.TimerHandle | None = None
 
     def stop(self) -> None:
@@ -213,18 +215,18 @@ class LoopPoller(Poller):
         if self._looking is not None:
             self._looking.cancel()
 
-    def wait_readable(self, sock: socket.socket) -> None:
+    def wait_readable(self, sock: Socket) -> None:
         fd = sock.fileno()
         if fd in self._handlers:
             self._fired.pop(fd, None)
             self._loop.add_reader(fd, self._fire_reader, sock)
 
-    def wait_writable(self, sock: socket.socket) -> None:
+    def wait_writable(self, sock: Socket) -> None:
         fd = sock.fileno()
         if fd in self._handlers:
             self._loop.add_writer(fd, self._fire_writer, fd)
 
-    def _watch(self, sock: socket.socket) -> None:
+    def _watch(self, sock: Socket) -> None:
         self.wait_readable(sock)
         self.wait_writable(sock)
 
@@ -233,7 +235,7 @@ class LoopPoller(Poller):
         self._loop.remove_reader(fd)
         self._loop.remove_writer(fd)
 
-    def _fire_reader(self, sock: socket.socket) -> None:
+    def _fire_reader(self, sock: Socket) -> None:
         fd = sock.fileno()
         self._loop.remove_reader(fd)
         self._fired[fd] = sock
@@ -259,7 +261,7 @@ class LoopPoller(Poller):
             self._look_later()
 
 
-def _was_reset(sock: socket.socket) -> bool:
+def _was_reset(sock: Socket) -> bool:
     """Whether the peer has sent RST. Some systems say so in SO_ERROR, others only when asked for octets."""
     try:
         if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):

@@ -11,6 +11,7 @@ import sys
 from enum import Enum, auto
 
 from sockslocal.net.pipes import Pipe, PipePool
+from sockslocal.net.sockets import Socket
 
 CHUNK = 65_536
 """Octets read at once, and the most that is held for a slow sink when copying."""
@@ -46,7 +47,7 @@ class Pump:
 
     __slots__ = ("_bulk", "_pending", "_pipe", "_pipes", "ending", "last", "moved", "sink", "source")
 
-    def __init__(self, source: socket.socket, sink: socket.socket, pipes: PipePool | None) -> None:
+    def __init__(self, source: Socket, sink: Socket, pipes: PipePool | None) -> None:
         self.source = source
         self.sink = sink
         self._pipes = pipes
@@ -66,8 +67,9 @@ class Pump:
 
     def turn(self) -> Turn:
         """Move what can be moved now, SHARE octets and a buffer at most. Raises OSError."""
-        self.last = self._splice() if self._bulk and self._borrow() else self._copy()
-        return self.last
+        if self._bulk and self._borrow():
+            return self._splice()
+        return self._copy()
 
     def pass_end(self) -> None:
         """Send the sink the FIN that the source sent. Raises OSError."""
@@ -80,7 +82,8 @@ class Pump:
     def release(self) -> None:
         """Give back what was borrowed; the pump is not used after."""
         self._pending = b""
-        self._give_back()
+        if self._pipe is not None:
+            self._give_back()
 
     def _copy(self) -> Turn:  # noqa: PLR0911  one for each way a turn can end
         if self._pending and not self._write(self._pending):
@@ -119,9 +122,9 @@ class Pump:
         return self._bulk
 
     def _give_back(self) -> None:
-        if self._pipe is not None and self._pipes is not None:
-            self._pipes.give_back(self._pipe)
-            self._pipe = None
+        assert self._pipes is not None and self._pipe is not None  # noqa: S101, PT018
+        self._pipes.give_back(self._pipe)
+        self._pipe = None
 
     def _splice(self) -> Turn:
         """As `_copy`, through the pipe, which is kept only while there is something in it."""

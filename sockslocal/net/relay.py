@@ -4,7 +4,6 @@ Each direction ends on its own: a FIN is passed on and the other direction lives
 side is an abort on the other.
 """
 
-import socket
 from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
@@ -14,6 +13,7 @@ from sockslocal.net.engine import Engine
 from sockslocal.net.keepalive import REMOTE_IDLE_S, keep_alive
 from sockslocal.net.poller import ERROR, IN, MORE, READABLE, WRITABLE
 from sockslocal.net.pump import BUSY, DRY, ENDED, FULL, Pump
+from sockslocal.net.sockets import Socket
 
 
 class End(Enum):
@@ -40,8 +40,8 @@ class Relay:
     def __init__(
         self,
         engine: Engine,
-        local: socket.socket,
-        remote: socket.socket,
+        local: Socket,
+        remote: Socket,
         ended: "Callable[[Relay], None]",
     ) -> None:
         self._poller = engine.poller
@@ -53,7 +53,7 @@ class Relay:
         self.end: End | None = None
 
     @property
-    def sockets(self) -> tuple[socket.socket, ...]:
+    def sockets(self) -> tuple[Socket, ...]:
         """The local and the remote one."""
         return self._up.source, self._down.source
 
@@ -74,8 +74,8 @@ class Relay:
         """
         up, down = self._up, self._down
         self._watchdog.add(self)
-        self._poller.replace(up.source, self._local_ready)
-        self._poller.replace(down.source, self._remote_ready)
+        self._poller.replace(up.source, partial(self._ready, up, down))
+        self._poller.replace(down.source, partial(self._ready, down, up))
         if leftover:
             down.preload(leftover)
             remote_edges |= IN
@@ -93,12 +93,6 @@ class Relay:
         """End it now, with RST to both sides; not to a local program that was told the end already."""
         self._close(End.UNANSWERED if self._unanswered else End.ABORTED, with_reset=True)
 
-    def _local_ready(self, events: int) -> None:
-        self._ready(events, self._up, self._down)
-
-    def _remote_ready(self, events: int) -> None:
-        self._ready(events, self._down, self._up)
-
     def _begin(self, pump: Pump, edges: int) -> None:
         if edges & READABLE:
             pump.ending = bool(edges & MORE)
@@ -106,7 +100,7 @@ class Relay:
         else:
             self._poller.wait_readable(pump.source)
 
-    def _ready(self, events: int, reading: Pump, writing: Pump) -> None:
+    def _ready(self, reading: Pump, writing: Pump, events: int) -> None:
         """A socket is ready, which `reading` reads from and `writing` writes to."""
         if events & MORE:
             reading.ending = True
@@ -121,7 +115,7 @@ class Relay:
         if self.end is not None:
             return
         try:
-            turn = pump.turn()
+            pump.last = turn = pump.turn()
             if turn is DRY:
                 self._poller.wait_readable(pump.source)
             elif turn is FULL:
@@ -161,14 +155,11 @@ class Relay:
         up.release()
         down.release()
         aborted = with_reset or end is End.REJECTED
-        self._leave(down.source, with_reset=aborted)
         # What the local program was told in full, up to the end, is not taken back by what comes later.
         told = end is not End.REJECTED and down.last is ENDED
-        self._leave(up.source, with_reset=aborted and not told)
+        for sock, resetting in ((down.source, aborted), (up.source, aborted and not told)):
+            if resetting:
+                abort(self._poller, sock)
+            else:
+                self._poller.close(sock)
         self._ended(self)
-
-    def _leave(self, sock: socket.socket, *, with_reset: bool) -> None:
-        if with_reset:
-            abort(self._poller, sock)
-        else:
-            self._poller.close(sock)

@@ -1,6 +1,7 @@
 """The way a forward or the resolver takes: the first of its servers that is up."""
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterator, Mapping
 
 from sockslocal.address import Endpoint
@@ -119,17 +120,16 @@ class Route:
         except asyncio.CancelledError:
             crossing.cancel()
             if outcome.done() and isinstance(unwanted := outcome.result(), Dial):
-                unwanted.release()
-                unwanted.sock.close()
+                unwanted.release().close()
             raise
         if isinstance(dial, ServerError):
             raise dial
-        dial.release()
-        keep_alive(dial.sock, REMOTE_IDLE_S)
-        return await _streams(dial)
+        sock = dial.release()
+        keep_alive(sock, REMOTE_IDLE_S)
+        return await _streams(sock, dial.leftover)
 
     def _in_order(self) -> Iterator[Server]:
-        servers = [self._servers[name] for name in self._names if name in self._servers]
+        servers = list(filter(None, map(self._servers.get, self._names)))
         if len(servers) > 1:
             servers.sort(key=lambda server: not server.usable)
         return iter(servers)
@@ -180,11 +180,11 @@ class PayloadFlow:
         self._lost(error or ServerError.of("udp-association-ended"))
 
 
-async def _streams(dial: Dial) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Hand the dial's socket over to asyncio."""
+async def _streams(sock: socket.socket, leftover: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Hand a dial's socket over to asyncio."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(STREAM_LIMIT)
-    reader.feed_data(dial.leftover)
+    reader.feed_data(leftover)
     protocol = asyncio.StreamReaderProtocol(reader)
-    transport, _ = await loop.create_connection(lambda: protocol, sock=dial.sock)
+    transport, _ = await loop.create_connection(lambda: protocol, sock=sock)
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)

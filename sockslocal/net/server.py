@@ -56,6 +56,8 @@ class Server:
             login=Login(config.name, engine.clock, wanted),
             connect_timeout=config.connect_timeout,
             password_remedy=config.password_from.remedy(config.name),
+            reached=self._note_up,
+            missed=self._note_failed,
         )
         self.broker = Broker(engine, self.way, self.dial, self._note_udp, self._relay_override())
         if config.udp == "off":
@@ -76,17 +78,8 @@ class Server:
         )
 
     def dial(self, request: Request | None, done: Done, failed: Failed) -> Dial:
-        """A dial, not yet started, whose outcome is noted here before it is told."""
-
-        def note_done(dial: Dial) -> None:
-            self._note_up(dial)
-            done(dial)
-
-        def note_failed(error: DialError) -> None:
-            self._note_failed(error)
-            failed(error)
-
-        return Dial(self._engine, self.way, request, note_done, note_failed)
+        """A dial, not yet started."""
+        return Dial(self._engine, self.way, request, done, failed)
 
     def open_flow(self, remote: Endpoint, receiver: Receiver, idle_s: float) -> Flow:
         """A UDP flow to `remote`. Raises ServerError while there can be none."""

@@ -15,6 +15,8 @@ import struct
 import sys
 from typing import NamedTuple, Protocol
 
+from sockslocal.net.sockets import Socket
+
 PERIOD_S = 5.0
 """How often the connections are looked at."""
 
@@ -31,7 +33,7 @@ class Watched(Protocol):
     """What is looked after once it has lasted a while, and can be ended."""
 
     @property
-    def sockets(self) -> tuple[socket.socket, ...]:
+    def sockets(self) -> tuple[Socket, ...]:
         """Whose peers are to be there."""
 
     def lasts(self) -> None:
@@ -48,7 +50,7 @@ class Watchdog:
         self._loop = asyncio.get_running_loop()
         self._new: set[Watched] = set()
         self._watched: set[Watched] = set()
-        self._silences: dict[socket.socket, _Silence] = {}
+        self._silences: dict[Socket, _Silence] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, watched: Watched) -> None:
@@ -102,7 +104,7 @@ _TCP_INFO = struct.Struct("=2xBB20xI28xI")
 """Of linux/tcp.h: tcpi_retransmits, tcpi_probes, tcpi_unacked, tcpi_last_ack_recv (milliseconds ago)."""
 
 
-def _silence(sock: socket.socket, earlier: _Silence | None, now: float) -> _Silence | None:
+def _silence(sock: Socket, earlier: _Silence | None, now: float) -> _Silence | None:
     """The silence of `sock`'s peer, if it owes an answer; the `earlier` one goes on if it has lasted."""
     if sys.platform != "linux":
         return None

@@ -1,18 +1,24 @@
 """How to get to a server and to log in there."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sockslocal.address import Endpoint
 from sockslocal.net.login import Login
 from sockslocal.net.server_addresses import ServerAddresses
 from sockslocal.problems import Problem, problem
 
+if TYPE_CHECKING:
+    from sockslocal.net.dialer import Dial, DialError
+
 
 @dataclass(frozen=True, slots=True)
 class Way:
     """What every dial to one server shares; `connect_timeout` in seconds.
 
-    `password_remedy` is what the user does about a password that is wrong.
+    `password_remedy` is what the user does about a password that is wrong. Whoever keeps the server's state
+    hears how each dial ended: `reached` or `missed`, before who dialled does.
     """
 
     name: str
@@ -21,6 +27,8 @@ class Way:
     login: Login
     connect_timeout: float
     password_remedy: str
+    reached: "Callable[[Dial], None]"
+    missed: "Callable[[DialError], None]"
 
     def problem(self, code: str, **details: object) -> Problem:
         """The registry's problem `code`, about this server."""

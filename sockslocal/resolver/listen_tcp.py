@@ -8,6 +8,7 @@ from typing import cast
 
 from sockslocal.net.engine import Engine
 from sockslocal.net.listener import Listener
+from sockslocal.net.sockets import Socket, for_asyncio
 from sockslocal.resolver.pipeline import Backend
 from sockslocal.resolver.wire import HEADER
 
@@ -48,10 +49,11 @@ class StreamServer:
         for connection in tuple(self.connections):
             connection.abort()
 
-    def _accepted(self, sock: socket.socket) -> None:
+    def _accepted(self, accepted: Socket) -> None:
         if len(self.connections) + len(self._adopting) >= MAX_CONNECTIONS and not self._close_most_idle():
-            sock.close()
+            accepted.close()
             return
+        sock = for_asyncio(accepted)
         task = asyncio.create_task(self._adopt(sock))
         self._adopting.add(task)
         task.add_done_callback(partial(self._adopted, sock))

@@ -21,7 +21,6 @@ from sockslocal.socks5.messages import (
     LOGIN_VERSION,
     MAX_FIELD_OCTETS,
     VERSION,
-    Command,
     Method,
     Request,
     Stage,
@@ -32,6 +31,7 @@ from sockslocal.socks5.messages import (
 
 # Looked up several times per connection; an enum's members are slower to reach than a module's names.
 _GREETING, _AUTHENTICATION, _READY, _REPLY, _DONE = Stage
+_NO_AUTHENTICATION, _USERNAME_PASSWORD = int(Method.NO_AUTHENTICATION), int(Method.USERNAME_PASSWORD)
 
 _LOGIN_VERSIONS = (LOGIN_VERSION, VERSION)
 """Some servers answer to the login with the version of SOCKS."""
@@ -86,21 +86,23 @@ class ClientHandshake:
     """Says what to send and learns from what is received, in whatever pieces that comes.
 
     Send `start()`, then feed each received piece to `receive()` and send what it returns, until the stage is
-    READY; send `request()`, feed on until it is DONE. What then lies in `trailing` belongs to the tunnel.
-    Each returned message is to leave as one send. A RemoteError ends the handshake: close the connection.
+    DONE; without a request, READY. What then lies in `trailing` belongs to the tunnel. Each returned message
+    is to leave as one send. A RemoteError ends the handshake: close the connection.
 
     With credentials only the login is offered, so that nobody can pose as the server by not asking for it.
+    Raises AddressError for a request that cannot be sent.
     """
 
-    __slots__ = ("_bound", "_buffer", "_credentials", "_request", "stage", "trailing")
+    __slots__ = ("_bound", "_buffer", "_credentials", "_message", "_request", "stage", "trailing")
 
-    def __init__(self, credentials: Credentials | None) -> None:
+    def __init__(self, credentials: Credentials | None, request: Request | None) -> None:
         self.stage: Stage = _GREETING
         self.trailing = b""
         self._credentials = credentials
         self._buffer = b""
         self._bound = b""
-        self._request: Request | None = None
+        self._request = request
+        self._message = encode_request(request) if request else b""
 
     @property
     def partial(self) -> bool:
@@ -121,33 +123,23 @@ class ClientHandshake:
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
-        if self._request is None:
-            return self._read_login(data)
-        self._read_reply(data, self._request)
-        return b""
-
-    def request(self, command: Command, target: Endpoint) -> bytes:
-        """The request, once the stage is READY. Raises AddressError for a target that cannot be sent."""
-        if self.stage is not _READY:
-            raise RuntimeError("the handshake is not ready for a request")
-        request = Request(command, target)
-        message = encode_request(request)
-        self._request = request
-        self.stage = _REPLY
-        return message
+        stage = self.stage
+        if stage is _REPLY:
+            self._read_reply(data)
+            return b""
+        if stage is _AUTHENTICATION:
+            return self._read_status(data)
+        if stage is _GREETING:
+            return self._read_method(data)
+        if stage is _READY:
+            self._expect_nothing(data)
+            return b""
+        raise RuntimeError("the handshake is over")
 
     def eof(self) -> RemoteError:
         """The error to raise when the server closes the connection now."""
-        return ConnectionClosed(self.stage, self._username, self._request)
-
-    def _read_login(self, data: bytes) -> bytes:
-        if self.stage is _GREETING:
-            return self._read_method(data)
-        if self.stage is _AUTHENTICATION:
-            self._read_status(data)
-        else:
-            self._expect_nothing(data)
-        return b""
+        asked = self.stage in (_REPLY, _DONE)
+        return ConnectionClosed(self.stage, self._username, self._request if asked else None)
 
     def _read_method(self, data: bytes) -> bytes:
         if data and data[0] != VERSION:
@@ -161,42 +153,50 @@ class ClientHandshake:
 
     def _choose(self, method: int, rest: bytes) -> bytes:
         credentials = self._credentials
-        if credentials and method == Method.USERNAME_PASSWORD:
+        if credentials and method == _USERNAME_PASSWORD:
             self.stage = _AUTHENTICATION
-            if rest:
-                self._read_status(rest)
-            return credentials.message
-        if not credentials and method == Method.NO_AUTHENTICATION:
-            self.stage = _READY
-            self._expect_nothing(rest)
-            return b""
+            return credentials.message + self._read_status(rest) if rest else credentials.message
+        if not credentials and method == _NO_AUTHENTICATION:
+            return self._log_in(rest)
         if method == Method.NO_ACCEPTABLE:
             raise NoAcceptableMethod(self._username)
         raise MethodNotOffered(self._username, method)
 
-    def _read_status(self, data: bytes) -> None:
+    def _read_status(self, data: bytes) -> bytes:
         if data and data[0] not in _LOGIN_VERSIONS:
             raise ProtocolError(f"its answer to the login has version {data[0]}, not 1")
         if len(data) < 2:
             self._buffer = data
-            return
+            return b""
         if data[1] != 0:
             raise AuthenticationRejected(self._username, data[1])
-        self.stage = _READY
-        self._expect_nothing(data[2:])
+        return self._log_in(data[2:])
+
+    def _log_in(self, rest: bytes) -> bytes:
+        """The server lets us in; gives the request, if there is one, which `rest` cannot know of yet.
+
+        That is no reason to refuse it: cut in another place, it would have come after the request had left.
+        """
+        if self._request:
+            self.stage = _REPLY
+            if rest:
+                self._read_reply(rest)
+        else:
+            self.stage = _READY
+            self._expect_nothing(rest)
+        return self._message
 
     def _expect_nothing(self, data: bytes) -> None:
         if data:
             raise ProtocolError("it sent data before it was asked for anything")
 
-    def _read_reply(self, data: bytes, request: Request) -> None:
-        if self.stage is _DONE:
-            raise RuntimeError("the handshake is over")
+    def _read_reply(self, data: bytes) -> None:
         if data and data[0] != VERSION:
             raise ProtocolError(f"its reply has version {data[0]}, not 5")
         # Nothing beyond REP is read of a refusal: some servers send no address with it, or a broken one.
         if len(data) >= 2 and data[1] != 0:
-            raise refusal(data[1], request, self._username)
+            assert self._request is not None  # noqa: S101  only one that was sent is replied to
+            raise refusal(data[1], self._request, self._username)
         if len(data) < 5:
             self._buffer = data
             return

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sockslocal.address import Endpoint
 from sockslocal.socks5.client import ClientHandshake, Credentials
 from sockslocal.socks5.datagram import encode_header, parse_header
-from sockslocal.socks5.messages import Command, Stage
+from sockslocal.socks5.messages import Command, Request
 
 _SECONDS = 10.0
 
@@ -16,14 +16,11 @@ def dial(
 ) -> tuple[socket.socket, Endpoint]:
     """A connection with `command` granted for `target`, and the address bound for it. Raises RemoteError."""
     connection = socket.create_connection(server, timeout=_SECONDS)
-    handshake = ClientHandshake(credentials)
+    handshake = ClientHandshake(credentials, Request(command, target))
     try:
         connection.sendall(handshake.start())
-        while handshake.stage is not Stage.READY:
-            connection.sendall(handshake.receive(_read(connection, handshake)))
-        connection.sendall(handshake.request(command, target))
         while handshake.bound is None:
-            handshake.receive(_read(connection, handshake))
+            connection.sendall(handshake.receive(_read(connection, handshake)))
     except BaseException:
         connection.close()
         raise

@@ -10,7 +10,7 @@ from fakes.pieces import cut
 from sockslocal.address import Endpoint
 from sockslocal.secret import Secret
 from sockslocal.socks5.client import ClientHandshake, Credentials
-from sockslocal.socks5.messages import Command, Reply, Stage
+from sockslocal.socks5.messages import Command, Reply, Request, Stage
 from sockslocal.socks5.server import ServerHandshake
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=255).filter(
@@ -51,13 +51,12 @@ def test_client_and_server_understand_each_other(
         return True
 
     wire = Wire(data)
-    client = ClientHandshake(credentials)
+    client = ClientHandshake(credentials, Request(command, target))
     server = ServerHandshake(authenticate if credentials else None)
     answer = wire.carry(client.start(), server)
     while said := wire.carry(answer, client):
         answer = wire.carry(said, server)
-    assert client.stage is Stage.READY
-    wire.carry(client.request(command, target), server)
+    assert client.stage is Stage.REPLY
     assert server.request == (command, target)
     wire.carry(server.reply(Reply.SUCCEEDED, bound), client)
     assert client.bound == bound

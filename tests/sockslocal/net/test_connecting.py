@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from fakes.engine import POLLERS, turns, until
-from sockslocal.net import connecting
+from sockslocal.net import connecting, sockets
 from sockslocal.net.connecting import Connecting, SocketAddress
 from sockslocal.net.engine import Engine
+from sockslocal.net.sockets import Socket
 
 NOWHERE = (socket.AF_INET, ("127.0.0.1", 1))
 """Nobody listens there."""
@@ -20,10 +21,10 @@ NOWHERE = (socket.AF_INET, ("127.0.0.1", 1))
 class Outcome:
     """What a race came to."""
 
-    winners: list[tuple[socket.socket, SocketAddress]] = field(default_factory=list)
+    winners: list[tuple[Socket, SocketAddress]] = field(default_factory=list)
     errors: list[OSError] = field(default_factory=list)
 
-    def connected(self, sock: socket.socket, address: SocketAddress, _edges: int) -> None:
+    def connected(self, sock: Socket, address: SocketAddress, _edges: int) -> None:
         self.winners.append((sock, address))
 
 
@@ -130,13 +131,12 @@ async def test_an_address_that_cannot_be_tried_is_passed_over(
 ) -> None:
     """An immediate error, such as no route, leads to the next address; the last is told if all are such."""
     unreachable = (socket.AF_INET, ("127.0.0.1", 2))
-    connect_ex = socket.socket.connect_ex
 
-    class Socket(socket.socket):
+    class Picky(Socket):
         def connect_ex(self, address: object) -> int:
-            return errno.ENETUNREACH if address == unreachable[1] else connect_ex(self, address)  # type: ignore[arg-type]
+            return errno.ENETUNREACH if address == unreachable[1] else super().connect_ex(address)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(socket, "socket", Socket)
+    monkeypatch.setattr(sockets, "Socket", Picky)
 
     with listening() as address:
         _, outcome = race(engine, unreachable, address)

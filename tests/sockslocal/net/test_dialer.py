@@ -17,6 +17,7 @@ from sockslocal.net import connecting, deadlines, dialer
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.engine import Engine
 from sockslocal.net.poller import PEER_FIN, READABLE
+from sockslocal.net.sockets import Socket
 from sockslocal.net.way import Way
 from sockslocal.secret import Secret
 from sockslocal.socks5 import messages as codec
@@ -183,7 +184,7 @@ async def test_a_readiness_without_octets_is_waited_out(engine: Engine, strict: 
     dial, outcome = begin(engine, way_to(strict.address, CREDENTIALS))
     await until(lambda: dial._sock is not None, "connected")
     while not outcome.over:
-        dial._ready(dial.sock, READABLE)
+        engine.poller._handlers[dial.sock.fileno()](READABLE)
         await turns(1)
     engine.poller.close(outcome.dial.sock)
 
@@ -402,7 +403,7 @@ async def test_a_message_that_cannot_be_sent(engine: Engine, monkeypatch: pytest
     near.shutdown(socket.SHUT_WR)
 
     class Connected(connecting.Connecting):
-        def start(self) -> None:
+        def start(self, error: OSError | None = None) -> None:
             self._poller.register(near, lambda _: None)
             self._connected(near, (socket.AF_INET, ("127.0.0.1", 1)), 0)
 
@@ -485,10 +486,10 @@ async def test_exhausted_descriptors_are_not_the_servers_failure(
 ) -> None:
     """Where no socket can be made, the problem is ours and says so."""
 
-    def no_socket(_family: socket.AddressFamily) -> socket.socket:
+    def no_socket(_family: int, _kind: int) -> Socket:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(connecting, "_open", no_socket)
+    monkeypatch.setattr(connecting, "open_socket", no_socket)
     error = await failure(engine, way_to(("127.0.0.1", 1)))
     assert error.problem.code == "descriptors-exhausted"
     assert "512" in error.problem.text
@@ -664,11 +665,10 @@ async def test_a_released_socket_is_in_other_hands(engine: Engine, server: FakeS
     """The poller forgets it, and it stays open."""
     _, outcome = begin(engine, way_to(server.address))
     await until(lambda: outcome.over, "done")
-    outcome.dial.release()
-    assert engine.poller._handlers == {}
-    outcome.dial.cancel()
-    assert outcome.dial.sock.getpeername() == server.address
-    outcome.dial.sock.close()
+    with outcome.dial.release() as sock:
+        assert engine.poller._handlers == {}
+        outcome.dial.cancel()
+        assert sock.getpeername() == server.address
 
 
 @pytest.mark.parametrize("code", [errno.ECONNRESET])

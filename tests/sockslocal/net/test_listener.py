@@ -16,6 +16,7 @@ from sockslocal.net import listener as module
 from sockslocal.net.descriptors import DescriptorBudget
 from sockslocal.net.listener import BATCH, Listener
 from sockslocal.net.poller import Poller, best_poller
+from sockslocal.net.sockets import Socket
 
 every_poller = pytest.mark.parametrize("poller", POLLERS, ids=["best", "loop"])
 
@@ -27,12 +28,12 @@ class Door:
         self.poller = poller
         self.sock = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.sock.setblocking(False)
-        self.accepted: list[socket.socket] = []
+        self.accepted: list[Socket] = []
         self.budget = DescriptorBudget(1 << 20)
         self.listener = Listener(poller, self.sock, self.accept, self.budget)
         self.clients: list[socket.socket] = []
 
-    def accept(self, sock: socket.socket) -> None:
+    def accept(self, sock: Socket) -> None:
         self.accepted.append(sock)
 
     def knock(self, count: int = 1) -> None:
@@ -86,7 +87,7 @@ async def test_unix_and_ipv6(tmp_path_factory: pytest.TempPathFactory) -> None:
         listening.bind(address)
         listening.listen()
         listening.setblocking(False)
-        accepted: list[socket.socket] = []
+        accepted: list[Socket] = []
         listener = Listener(poller, listening, accepted.append, DescriptorBudget(1 << 20))
         with socket.socket(family, socket.SOCK_STREAM) as client:
             client.connect(listening.getsockname())
@@ -129,7 +130,7 @@ async def test_closed(door: Door) -> None:
 async def test_closed_from_within(door: Door) -> None:
     """The receiver of a connection may close the listener; those behind it are not accepted."""
 
-    def accept(sock: socket.socket) -> None:
+    def accept(sock: Socket) -> None:
         door.accepted.append(sock)
         door.listener.close()
 
@@ -144,7 +145,7 @@ async def test_closed_from_within(door: Door) -> None:
 async def test_bug_of_the_receiver(door: Door, caplog: pytest.LogCaptureFixture) -> None:
     """A connection that cannot be served is closed, and those behind it are accepted."""
 
-    def accept(sock: socket.socket) -> None:
+    def accept(sock: Socket) -> None:
         door.accepted.append(sock)
         if len(door.accepted) == 1:
             raise RuntimeError("bug")
@@ -258,7 +259,7 @@ async def test_closed_by_the_receiver_of_the_last_descriptor(door: Door) -> None
     """The same where the receiver of a connection closes it, and no descriptor is left."""
     door.budget.ceiling = 0
 
-    def accept(sock: socket.socket) -> None:
+    def accept(sock: Socket) -> None:
         door.accepted.append(sock)
         door.listener.close()
 
@@ -308,6 +309,8 @@ from sockslocal.net import listener
 from sockslocal.net.descriptors import DescriptorBudget
 from sockslocal.net.listener import Listener
 from sockslocal.net.poller import best_poller, new_loop
+from sockslocal.net.sockets import Socket
+from sockslocal.net.sockets import Socket
 
 listener.PAUSE_S = 0.05
 

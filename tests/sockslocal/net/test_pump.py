@@ -16,6 +16,7 @@ from sockslocal.net import pipes
 from sockslocal.net import pump as module
 from sockslocal.net.pipes import PipePool
 from sockslocal.net.pump import CHUNK, SPARSE, Pump, Turn
+from sockslocal.net.sockets import Socket
 
 PATTERN = random.Random(1).randbytes((1 << 20) + 1_000)
 
@@ -167,7 +168,7 @@ def test_share(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     assert unread(line.pump.source)
 
 
-def unread(sock: socket.socket) -> int:
+def unread(sock: Socket) -> int:
     """How many octets can be read, up to 4 chunks."""
     return len(sock.recv(4 * CHUNK, socket.MSG_PEEK))
 

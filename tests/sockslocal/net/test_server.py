@@ -11,11 +11,12 @@ from fakes.socks5_server import Act, FakeServer, Script, Stage
 from sockslocal.address import Endpoint
 from sockslocal.config.model import ServerConfig
 from sockslocal.errors import CredentialsError, ServerError
-from sockslocal.net import connecting
+from sockslocal.net import connecting, sockets
 from sockslocal.net import server as module
 from sockslocal.net.engine import Engine
 from sockslocal.net.login import FIRST_PAUSE_S, LAST_PAUSE_S
 from sockslocal.net.server import Server
+from sockslocal.net.sockets import Socket
 from sockslocal.secret import Secret
 from sockslocal.socks5.client import Credentials
 from sockslocal.socks5.messages import Command, Request
@@ -154,14 +155,14 @@ async def test_a_want_of_our_own_says_nothing_about_the_server(
 ) -> None:
     """Without descriptors it cannot be tried: it is shown as before, and tried again later."""
     descriptors: list[int] = []
-    open_socket = connecting._open
+    open_socket = sockets.open_socket
 
-    def limited(family: socket.AddressFamily) -> socket.socket:
+    def limited(family: int, kind: int) -> Socket:
         if not descriptors:
             raise OSError(errno.EMFILE, "too many")
-        return open_socket(family)
+        return open_socket(family, kind)
 
-    monkeypatch.setattr(connecting, "_open", limited)
+    monkeypatch.setattr(connecting, "open_socket", limited)
 
     timers = Timers(engine)
     watched = Watched(engine, fake.address)

@@ -16,6 +16,8 @@ def test_a_problem_names_the_server() -> None:
         login=Login("office", clock, lambda: False),
         connect_timeout=10.0,
         password_remedy="sockslocal login office",
+        reached=lambda _dial: None,
+        missed=lambda _error: None,
     )
     problem = way.problem("server-unresolvable", host="proxy.test", reason="no such name")
     assert problem.text == 'the name "proxy.test" of the server could not be looked up: no such name'

@@ -5,7 +5,7 @@ from sockslocal.address import AddressError, Endpoint
 from sockslocal.secret import Secret
 from sockslocal.socks5 import errors
 from sockslocal.socks5.client import ClientHandshake, Credentials
-from sockslocal.socks5.messages import Command, Stage
+from sockslocal.socks5.messages import Command, Request, Stage
 
 ANA = Credentials("ana", Secret("secret"))
 GREETING = b"\x05\x01\x00"
@@ -17,17 +17,18 @@ REPLY = b"\x05\x00\x00\x01\xc0\x00\x02\x09\x04\x38"
 DB = Endpoint("db.internal", 5432)
 ANYWHERE = Endpoint("0.0.0.0", 0)
 
+CONNECT = Request(Command.CONNECT, DB)
+ASSOCIATE = Request(Command.UDP_ASSOCIATE, ANYWHERE)
+
 
 def at_stage(stage: Stage, credentials: Credentials | None = ANA) -> ClientHandshake:
     """A handshake that has come as far as `stage`, by what the server says before it."""
-    handshake = ClientHandshake(credentials)
+    handshake = ClientHandshake(credentials, None if stage is Stage.READY else CONNECT)
     handshake.start()
     if stage is not Stage.GREETING:
         handshake.receive(b"\x05\x02" if credentials else b"\x05\x00")
     if stage is not Stage.AUTHENTICATION and handshake.stage is Stage.AUTHENTICATION:
         handshake.receive(b"\x01\x00")
-    if stage in (Stage.REPLY, Stage.DONE):
-        handshake.request(Command.CONNECT, DB)
     if stage is Stage.DONE:
         handshake.receive(REPLY)
     assert handshake.stage is stage
@@ -41,18 +42,16 @@ def fed(handshake: ClientHandshake, pieces: list[bytes]) -> bytes:
 
 def test_a_login_and_a_connection() -> None:
     """The whole conversation: what the client says, one message a send (H4), and where it is then."""
-    handshake = ClientHandshake(ANA)
+    handshake = ClientHandshake(ANA, CONNECT)
     assert (handshake.bound, handshake.trailing) == (None, b"")
     assert [
         (handshake.start(), handshake.stage),
         (handshake.receive(b"\x05\x02"), handshake.stage),
         (handshake.receive(b"\x01\x00"), handshake.stage),
-        (handshake.request(Command.CONNECT, DB), handshake.stage),
         (handshake.receive(REPLY), handshake.stage),
     ] == [
         (GREETING_WITH_LOGIN, Stage.GREETING),
         (LOGIN, Stage.AUTHENTICATION),
-        (b"", Stage.READY),
         (REQUEST, Stage.REPLY),
         (b"", Stage.DONE),
     ]
@@ -62,11 +61,9 @@ def test_a_login_and_a_connection() -> None:
 
 def test_a_udp_association_without_login() -> None:
     """Without credentials no login is offered, and none is asked for."""
-    handshake = ClientHandshake(None)
+    handshake = ClientHandshake(None, ASSOCIATE)
     assert handshake.start() == GREETING
-    assert handshake.receive(b"\x05\x00") == b""
-    assert handshake.stage is Stage.READY
-    assert handshake.request(Command.UDP_ASSOCIATE, ANYWHERE) == b"\x05\x03\x00\x01" + bytes(6)
+    assert handshake.receive(b"\x05\x00") == b"\x05\x03\x00\x01" + bytes(6)
     handshake.receive(REPLY)
     assert handshake.bound == Endpoint("192.0.2.9", 1080)
 
@@ -82,8 +79,8 @@ def test_the_method_in_any_pieces(pieces: list[bytes]) -> None:
 def test_the_status_in_any_pieces(pieces: list[bytes]) -> None:
     """Half a status is no status (H5)."""
     handshake = at_stage(Stage.AUTHENTICATION)
-    assert fed(handshake, pieces) == b""
-    assert handshake.stage is Stage.READY
+    assert fed(handshake, pieces) == REQUEST
+    assert handshake.stage is Stage.REPLY
 
 
 @pytest.mark.parametrize(
@@ -112,8 +109,16 @@ def test_the_reply_in_any_pieces_with_any_address(address: bytes, bound: Endpoin
 def test_answers_sent_ahead_are_taken() -> None:
     """A server that accepts the login before it has come is accepted too."""
     handshake = at_stage(Stage.GREETING)
-    assert handshake.receive(b"\x05\x02\x01\x00") == LOGIN
-    assert handshake.stage is Stage.READY
+    assert handshake.receive(b"\x05\x02\x01\x00") == LOGIN + REQUEST
+    assert handshake.stage is Stage.REPLY
+
+
+def test_all_answers_sent_ahead_are_taken() -> None:
+    """Where the octets were cut makes no difference, so a reply that comes with the status is one."""
+    for pieces in splits(b"\x05\x02\x01\x00" + REPLY):
+        handshake = at_stage(Stage.GREETING)
+        assert fed(handshake, pieces) == LOGIN + REQUEST
+        assert handshake.stage is Stage.DONE
 
 
 def test_half_an_answer_sent_ahead_is_kept() -> None:
@@ -121,8 +126,7 @@ def test_half_an_answer_sent_ahead_is_kept() -> None:
     handshake = at_stage(Stage.GREETING)
     assert handshake.receive(b"\x05\x02\x01") == LOGIN
     assert handshake.partial
-    handshake.receive(b"\x00")
-    assert handshake.stage is Stage.READY
+    assert handshake.receive(b"\x00") == REQUEST
     assert not handshake.partial
 
 
@@ -151,8 +155,7 @@ def test_nothing_received_changes_nothing() -> None:
 def test_a_status_with_the_version_of_socks() -> None:
     """Some servers answer the login with 05 rather than 01 (H7)."""
     handshake = at_stage(Stage.AUTHENTICATION)
-    handshake.receive(b"\x05\x00")
-    assert handshake.stage is Stage.READY
+    assert handshake.receive(b"\x05\x00") == REQUEST
 
 
 @pytest.mark.parametrize("status", [1, 2, 255])
@@ -223,11 +226,11 @@ def test_garbage_at_each_stage(stage: Stage, answer: bytes, phrase: str) -> None
 @pytest.mark.parametrize(
     ("credentials", "answers"), [(None, b"\x05\x00\x00"), (ANA, b"\x05\x02\x01\x00\x00")]
 )
-def test_data_before_the_request(credentials: Credentials | None, answers: bytes) -> None:
-    """A server speaks only when asked; a connection kept warm that says something is of no use."""
+def test_data_without_a_request(credentials: Credentials | None, answers: bytes) -> None:
+    """A server that was only to be logged in to has no more to say."""
     for pieces in splits(answers):
         with pytest.raises(errors.ProtocolError, match="before it was asked"):
-            fed(at_stage(Stage.GREETING, credentials), pieces)
+            fed(ClientHandshake(credentials, None), pieces)
 
 
 @pytest.mark.parametrize("rest", [b"", b"\x00", b"\x00\x00", b"\x00\x00\x00\x00\x00\x00\x00\x00"])
@@ -253,15 +256,8 @@ def test_the_end_at_each_stage(stage: Stage) -> None:
     error = at_stage(stage).eof()
     assert isinstance(error, errors.ConnectionClosed)
     assert (error.stage, error.username) == (stage, "ana")
-    assert (error.request is not None) == (stage in (Stage.REPLY, Stage.DONE))
+    assert error.request == (CONNECT if stage in (Stage.REPLY, Stage.DONE) else None)
     assert at_stage(Stage.GREETING, None).eof().problem_at("proxy:1080", "office").code == "server-closed"
-
-
-def test_a_request_only_when_ready() -> None:
-    """To ask too early or twice is the caller's mistake."""
-    for stage in (Stage.GREETING, Stage.AUTHENTICATION, Stage.REPLY, Stage.DONE):
-        with pytest.raises(RuntimeError, match="not ready"):
-            at_stage(stage).request(Command.CONNECT, DB)
 
 
 def test_nothing_is_received_after_the_end() -> None:
@@ -270,12 +266,10 @@ def test_nothing_is_received_after_the_end() -> None:
         at_stage(Stage.DONE).receive(b"data")
 
 
-def test_a_target_that_cannot_be_sent_leaves_the_connection_usable() -> None:
-    """The next request may be a better one."""
-    handshake = at_stage(Stage.READY)
+def test_a_target_that_cannot_be_sent() -> None:
+    """It is refused before anything is said."""
     with pytest.raises(AddressError):
-        handshake.request(Command.CONNECT, Endpoint("", 80))
-    assert handshake.request(Command.CONNECT, DB) == REQUEST
+        ClientHandshake(None, Request(Command.CONNECT, Endpoint("", 80)))
 
 
 @pytest.mark.parametrize(
@@ -285,7 +279,7 @@ def test_credentials_are_sent_as_they_are(text: str) -> None:
     """Octets of UTF-8, 0 to 255 of them (H9, H10), neither trimmed nor normalised (H11)."""
     octets = text.encode()
     sized = bytes((len(octets),)) + octets
-    handshake = ClientHandshake(Credentials(text, Secret(text)))
+    handshake = ClientHandshake(Credentials(text, Secret(text)), CONNECT)
     handshake.start()
     assert handshake.receive(b"\x05\x02") == b"\x01" + sized + sized
 

@@ -23,8 +23,6 @@ from sockslocal.errors import ServerError
 from sockslocal.paths import Paths
 from sockslocal.status import Server, Tunnel
 
-HURRIED = Limits(request=0.2, handler=0.2, drain=0.2, heartbeat=0.1, event_interval=0.0)
-
 
 class Raw:
     """A client that says what it likes."""
@@ -129,7 +127,7 @@ def test_a_huge_line_ends_the_connection(paths: Paths) -> None:
 @pytest.mark.parametrize("data", [b"", b'{"id": 1, "do"', STATUS + b"\n" + b'{"id": 2'])
 def test_silence_has_a_deadline(paths: Paths, data: bytes) -> None:
     """Nobody keeps a place by sending half a line, or nothing."""
-    with fake_daemon(paths, limits=HURRIED) as daemon, Raw(paths) as raw:
+    with fake_daemon(paths, limits=Limits(request=0.2)) as daemon, Raw(paths) as raw:
         raw.send(data)
         while raw.receive() is not None:
             pass
@@ -152,7 +150,7 @@ def test_clients_that_leave_leave_nothing(paths: Paths) -> None:
 def test_an_answer_that_nobody_takes_has_a_deadline(paths: Paths) -> None:
     """The answer is dropped with its client."""
     with (
-        fake_daemon(paths, {"dns.status": returning("x" * 3_000_000)}, limits=HURRIED) as daemon,
+        fake_daemon(paths, {"dns.status": returning("x" * 3_000_000)}, limits=Limits(drain=0.2)) as daemon,
         Raw(paths) as raw,
     ):
         raw.send(b'{"id": 1, "do": "dns.status"}\n')
@@ -207,7 +205,7 @@ def test_a_handler_that_breaks_is_an_internal_error(
     paths: Paths, caplog: pytest.LogCaptureFixture, handler: Handler, kind: str
 ) -> None:
     """The log has the traceback; the client has a problem without the error's text, and its connection."""
-    with fake_daemon(paths, {"dns.flush": handler}, limits=HURRIED), Raw(paths) as raw:
+    with fake_daemon(paths, {"dns.flush": handler}, limits=Limits(handler=0.2)), Raw(paths) as raw:
         answer = raw.ask(b'{"id": 1, "do": "dns.flush"}')
         assert answer["error"]["code"] == "internal"
         assert kind in answer["error"]["text"]
@@ -255,7 +253,7 @@ def test_states_between_two_events_are_skipped(paths: Paths) -> None:
 
 def test_a_quiet_daemon_gives_signs_of_life(paths: Paths) -> None:
     """A heartbeat has the last number, and no state."""
-    with fake_daemon(paths, limits=HURRIED), Raw(paths) as raw:
+    with fake_daemon(paths, limits=Limits(heartbeat=0.1)), Raw(paths) as raw:
         raw.ask(b'{"id": 2, "do": "watch"}')
         assert raw.receive() == {"id": 2, "seq": 0}
         assert raw.receive() == {"id": 2, "seq": 0}
@@ -265,7 +263,8 @@ def test_a_slow_watcher_is_dropped_and_costs_one_state(paths: Paths) -> None:
     """Whoever does not read holds one state at most, for a moment, and never the daemon's memory."""
     big = {f"server-{number}": Server("proxy.example:1080", "up") for number in range(5000)}
     size = len(messages.encode_state(2, 1, status(servers=big), first=False))
-    with fake_daemon(paths, first=status(servers=big), limits=HURRIED) as daemon, Raw(paths) as raw:
+    hurried = Limits(drain=0.2, event_interval=0.0)
+    with fake_daemon(paths, first=status(servers=big), limits=hurried) as daemon, Raw(paths) as raw:
         raw.send(b'{"id": 2, "do": "watch"}\n')
         for _ in range(20):
             daemon.set(status(servers=big))

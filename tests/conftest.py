@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import signal
 import sys
 
 import hypothesis
@@ -41,5 +42,10 @@ def _watch(event: str, arguments: tuple[object, ...]) -> None:
 
 
 def pytest_configure() -> None:
-    """From here on, a test that would talk to another machine fails where it tries."""
+    """From here on, a test that would talk to another machine fails where it tries.
+
+    And what tests start can be interrupted: a shell has what it runs in the background ignore Ctrl-C.
+    """
     sys.addaudithook(_watch)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -2,9 +2,12 @@
 
 import argparse
 import shutil
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from sockslocal.errors import SockslocalError
+
+Names = Literal["forwards", "switches", "servers"]
+"""What the configuration names; the switches are the forwards and the resolver."""
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -18,6 +21,12 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"formatter_class": _Help, "allow_abbrev": False, **options})
+        self.names: dict[str, Names] = {}
+        """Which arguments are names of the configuration's, for shells to complete."""
+
+    def add_name(self, flag: str, names: Names, **options: Any) -> None:
+        """Add an argument that is one of `names`."""
+        self.names[self.add_argument(flag, **options).dest] = names
 
     def error(self, message: str) -> NoReturn:
         raise SockslocalError.of("usage", reason=message, remedy=f"{self.prog} --help")
@@ -29,7 +38,7 @@ class Parser(argparse.ArgumentParser):
             return
         import difflib
 
-        known = [str(choice) for choice in choices]
+        known = [str(choice) for choice in choices if not str(choice).startswith("_")]
         near = difflib.get_close_matches(str(value), known, 1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
         raise argparse.ArgumentError(None, f"there is no {_called(action)} {value!r}; {hint}")
@@ -55,6 +64,13 @@ class Branch:
         parser = self._children.add_parser(
             name, help=text, description=_sentence(text), epilog=_examples(examples)
         )
+        return self._does(parser, does)
+
+    def hidden(self, name: str, does: str) -> Parser:
+        """A command for programs, whose name begins with `_` and is told to nobody."""
+        return self._does(self._children.add_parser(name), does)
+
+    def _does(self, parser: Parser, does: str) -> Parser:
         parser.add_argument("--config", metavar="PATH", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
         parser.set_defaults(command=does)
         return parser

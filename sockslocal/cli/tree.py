@@ -1,9 +1,10 @@
 """The tree of commands: names, arguments, help. Nothing here does anything."""
 
 import argparse
+from typing import get_args
 
 from sockslocal import __version__
-from sockslocal.cli.parser import Branch, Parser, seconds
+from sockslocal.cli.parser import Branch, Names, Parser, seconds
 
 _FIRST_STEPS = """\
 first steps:
@@ -127,7 +128,7 @@ def _switches(root: Branch) -> None:
             f"  sockslocal {switch} db web     these forwards\n"
             f"  sockslocal {switch} dns        the resolver",
         )
-        parser.add_argument("names", metavar="NAME", nargs="*", help="a forward, or dns")
+        parser.add_name("names", "switches", metavar="NAME", nargs="*", help="a forward, or dns")
 
 
 def _forward(root: Branch) -> None:
@@ -152,18 +153,19 @@ def _forward(root: Branch) -> None:
         "  sockslocal forward set db --listen 127.0.0.1:15432\n"
         "  sockslocal forward set db --server office --server home",
     )
-    change.add_argument("name", metavar="NAME", help="the forward")
+    change.add_name("name", "forwards", metavar="NAME", help="the forward")
     change.add_argument("--listen", metavar="LISTEN", help="where programs connect to, here")
     change.add_argument("--to", metavar="TO", help="where that leads")
     _forward_options(change, argparse.BooleanOptionalAction)
     remove = branch.command("remove", "forward:remove", "remove a forward; its connections end")
-    remove.add_argument("name", metavar="NAME", help="the forward")
+    remove.add_name("name", "forwards", metavar="NAME", help="the forward")
     _json(branch.command("list", "forward:show", "list the forwards"))
 
 
 def _forward_options(parser: Parser, switch: str | type[argparse.Action]) -> None:
-    parser.add_argument(
+    parser.add_name(
         "--server",
+        "servers",
         metavar="NAME",
         action="append",
         help="the server to go through; repeated: those to fall back on (default: the first)",
@@ -211,7 +213,7 @@ def _server(root: Branch) -> None:
         "--connect-timeout", metavar="TIME", help="for the look-up and the TCP connection (default 10s)"
     )
     remove = branch.command("remove", "server:remove", "remove a server that no forward needs")
-    remove.add_argument("name", metavar="NAME", help="the server")
+    remove.add_name("name", "servers", metavar="NAME", help="the server")
     _json(branch.command("list", "server:show", "list the servers"))
 
 
@@ -223,10 +225,10 @@ def _login(root: Branch) -> None:
         "  sockslocal login office             asks for it\n"
         "  pass show office | sockslocal login office --stdin",
     )
-    login.add_argument("server", metavar="SERVER", nargs="?", help="default: the first server")
+    login.add_name("server", "servers", metavar="SERVER", nargs="?", help="default: the first server")
     login.add_argument("--stdin", action="store_true", help="read the password from stdin")
     logout = root.command("logout", "login:logout", "take a server's password out of the keyring")
-    logout.add_argument("server", metavar="SERVER", nargs="?", help="default: the first server")
+    logout.add_name("server", "servers", metavar="SERVER", nargs="?", help="default: the first server")
 
 
 def _dns(root: Branch) -> None:
@@ -270,3 +272,5 @@ def _completion(root: Branch) -> None:
         "  sockslocal completion fish > ~/.config/fish/completions/sockslocal.fish",
     )
     parser.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "fish"), help="bash, zsh or fish")
+    names = root.hidden("_names", "names:show")
+    names.add_argument("kind", choices=get_args(Names), help="of what")

@@ -7,6 +7,10 @@ KEYS: dict[str, dict[str, str]] = {
         "password_from": '"keyring"',
         "udp": '"auto"',
         "udp_address": '"proxy.example.net"',
+        "udp_probe": '"9.9.9.9:53"',
+        "tls": "true",
+        "tls_name": '"proxy.example.net"',
+        "tls_ca": '"/etc/ssl/office-ca.pem"',
         "connect_timeout": '"10s"',
     },
     "tcp": {
@@ -23,6 +27,7 @@ KEYS: dict[str, dict[str, str]] = {
         "server": '"office"',
         "enabled": "true",
         "idle": '"60s"',
+        "share": '"auto"',
         "allow_lan": "true",
     },
     "dns": {
@@ -31,6 +36,12 @@ KEYS: dict[str, dict[str, str]] = {
         "server": '"office"',
         "enabled": "true",
         "allow_lan": "true",
+    },
+    "limits": {
+        "associations": "64",
+        "flows_per_association": "256",
+        "flows": "4096",
+        "waiting": "16",
     },
 }
 """Every section, the keys it may hold, and how each is written."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sockslocal.config.keys import KEYS
-from sockslocal.config.model import Config
-from sockslocal.config.sections import Reader, server
+from sockslocal.config.model import Config, Limits
+from sockslocal.config.sections import Reader, limits, server
 from sockslocal.config.table import Source, Table, TooManyFaults
 from sockslocal.errors import ConfigError
 from sockslocal.files import read_bounded
@@ -93,7 +93,8 @@ def _examine(source: Source, document: dict[str, Any]) -> Config:
     udp = dict(_whole(source, _forwards(root, "udp", taken if isinstance(taken, dict) else ()), reader.udp))
     dns = dict(_whole(source, filter(None, [root.table("dns")]), reader.dns))
     reader.listeners.check()
-    return Config(source.path, servers, tcp, udp, dns.get("dns"))
+    bounds = dict(_whole(source, filter(None, [root.table("limits")]), limits))
+    return Config(source.path, servers, tcp, udp, dns.get("dns"), bounds.get("limits", Limits()))
 
 
 def _whole(

@@ -10,13 +10,21 @@ from typing import Literal
 from sockslocal.address import Endpoint, ListenAddress
 
 PasswordKind = Literal["keyring", "file", "command", "systemd", "prompt"]
-ServerUdp = Literal["auto", "associate", "off"]
-"""How datagrams pass; `auto` and `associate` are the same so far: UDP ASSOCIATE (RFC 1928) is the one way."""
+ServerUdp = Literal["auto", "associate", "uot", "hev", "gost", "off"]
+"""How datagrams pass: by whatever works, by UDP ASSOCIATE (RFC 1928), by one of three kinds of UDP over TCP
+(sing's, hev-socks5-server's, gost's), or not at all.
+"""
+
+Share = Literal["auto", "never"]
+"""Whether the local programs of a UDP forward share associations, or each has one of its own."""
 
 UpstreamScheme = Literal["udp", "tcp"]
 
 DEFAULT_CONNECT_TIMEOUT = 10.0
 """Seconds to look up a server's name and to connect by TCP, together."""
+
+DEFAULT_UDP_PROBE = Endpoint("9.9.9.9", 53)
+"""A public DNS server (Quad9)."""
 
 DEFAULT_IDLE = 60.0
 """Seconds without a datagram after which a UDP flow ends (3proxy's and hev's default)."""
@@ -50,12 +58,24 @@ class PasswordSource:
         return f"see that {self.place} gives the right password, then: sockslocal restart"
 
 
+@dataclass(frozen=True, slots=True)
+class TlsConfig:
+    """TLS round the connections to a server, whose certificate has to be for `name`.
+
+    It is vouched for by the authorities in the file `ca`, or by those that the system trusts.
+    """
+
+    name: str
+    ca: Path | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
     """A SOCKS5 server; without `username` no authentication is offered.
 
-    `udp_address` replaces the host that the server names as its UDP relay. `connect_timeout`, in seconds, is
-    for the look-up and the TCP connection together; greeting, login and reply have 5, 5 and 10 s.
+    `udp_address` replaces the host that the server names as its UDP relay. `udp_probe` is the DNS server that
+    is asked through it whether datagrams come back; None: none is. `connect_timeout`, in seconds, is for the
+    look-up and the TCP connection together; greeting, login and reply have 5, 5 and 10 s.
     """
 
     name: str
@@ -64,6 +84,8 @@ class ServerConfig:
     password_from: PasswordSource = PasswordSource()
     udp: ServerUdp = "auto"
     udp_address: str | None = None
+    udp_probe: Endpoint | None = DEFAULT_UDP_PROBE
+    tls: TlsConfig | None = None
     connect_timeout: float = DEFAULT_CONNECT_TIMEOUT
 
 
@@ -92,6 +114,7 @@ class UdpForwardConfig:
     servers: tuple[str, ...]
     enabled: bool = True
     idle: float = DEFAULT_IDLE
+    share: Share = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +138,19 @@ class DnsConfig:
     enabled: bool = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What UDP may take: `associations` at each server, flows on each of them, and `flows` in all.
+
+    `waiting` datagrams wait while an association is made; then the oldest are dropped.
+    """
+
+    associations: int = 64
+    flows_per_association: int = 256
+    flows: int = 4096
+    waiting: int = 16
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """One whole file; the first of `servers` is the default one. An empty file is a valid one."""
@@ -124,3 +160,4 @@ class Config:
     tcp: dict[str, TcpForwardConfig] = field(default_factory=dict)
     udp: dict[str, UdpForwardConfig] = field(default_factory=dict)
     dns: DnsConfig | None = None
+    limits: Limits = Limits()

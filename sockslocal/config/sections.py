@@ -13,11 +13,15 @@ from sockslocal.config.listeners import Listeners, Protocol
 from sockslocal.config.model import (
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_IDLE,
+    DEFAULT_UDP_PROBE,
     DnsConfig,
+    Limits,
     PasswordSource,
     ServerConfig,
     ServerUdp,
+    Share,
     TcpForwardConfig,
+    TlsConfig,
     UdpForwardConfig,
     Upstream,
 )
@@ -37,14 +41,44 @@ def server(table: Table) -> ServerConfig:
     if "password_from" in table.values and "username" not in table.values:
         text = f"{table.called('password_from')} is of no use without a username"
         table.source.note(table.error("password_from", text, table.remedy("username")))
+    address = table.needed("address", values.endpoint, _NOWHERE)
     return ServerConfig(
         name=table.name,
-        address=table.needed("address", values.endpoint, _NOWHERE),
+        address=address,
         username=table.given("username", values.username, None),
         password_from=table.given("password_from", values.password_source, PasswordSource()),
         udp=table.given("udp", partial(values.one_of, choices=get_args(ServerUdp)), "auto"),
         udp_address=table.given("udp_address", values.host, None),
+        udp_probe=table.given("udp_probe", values.probe, DEFAULT_UDP_PROBE),
+        tls=_tls(table, address.host),
         connect_timeout=table.given("connect_timeout", values.seconds, DEFAULT_CONNECT_TIMEOUT),
+    )
+
+
+def _tls(table: Table, host: str) -> TlsConfig | None:
+    """What `tls` and the keys that go with it say, where the server's address has `host`."""
+    enabled = table.flag("tls", default=False)
+    for key in ("tls_name", "tls_ca"):
+        if key in table.values and "tls" not in table.values:
+            text = f"{table.called(key)} is of no use without tls"
+            table.source.note(table.error(key, text, table.remedy("tls")))
+    if enabled and table.values.get("udp") == "associate":
+        text = f'{table.called("udp")} is "associate", by which datagrams would pass outside of the TLS'
+        table.source.note(table.error("udp", text, table.remedy("udp")))
+    name = table.given("tls_name", values.host, host)
+    ca = table.given("tls_ca", values.absolute_path, None)
+    return TlsConfig(name, ca) if enabled else None
+
+
+def limits(table: Table) -> Limits:
+    """`[limits]`."""
+    table.check_keys(KEYS["limits"])
+    usual = Limits()
+    return Limits(
+        associations=table.count("associations", usual.associations, most=1024),
+        flows_per_association=table.count("flows_per_association", usual.flows_per_association, most=4096),
+        flows=table.count("flows", usual.flows, most=65_536),
+        waiting=table.count("waiting", usual.waiting, most=1024),
     )
 
 
@@ -79,6 +113,7 @@ class Reader:
             servers=self._servers_of(table),
             enabled=table.flag("enabled", default=True),
             idle=table.given("idle", values.seconds, DEFAULT_IDLE),
+            share=table.given("share", partial(values.one_of, choices=get_args(Share)), "auto"),
         )
 
     def dns(self, table: Table) -> DnsConfig:

@@ -32,7 +32,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _PASSWORD_KEYS = frozenset({"password", "passwd", "passphrase", "pass", "pw", "pwd", "secret"})
 _SECRET_KEY = re.compile(r"pass|pwd|secret|token|credential|(?:^|[_-])(?:pw|key)(?:$|[_-])", re.IGNORECASE)
 
-_Kind = TypeVar("_Kind", str, bool, list[Any], dict[str, Any])
+_Kind = TypeVar("_Kind", str, bool, int, list[Any], dict[str, Any])
 _T = TypeVar("_T")
 _D = TypeVar("_D")
 
@@ -209,6 +209,16 @@ class Table:
             return self._typed(key, bool, "true or false", default)
         return default
 
+    def count(self, key: str, default: int, *, most: int) -> int:
+        """The whole number `key`, from 1 to `most`; `default` where it is not there."""
+        with self.source.noting():
+            number = self._typed(key, int, "a whole number", default)
+            if 1 <= number <= most:
+                return number
+            text = f"{self.called(key)} is {_shown(number)}; it has to be from 1 to {most}"
+            raise self.error(key, text, self.remedy(key))
+        return default
+
     def given(self, key: str, read: "Callable[[Value], _T]", default: _D) -> _T | _D:
         """What `read` makes of the text `key`; `default` where the table has none."""
         with self.source.noting():
@@ -259,7 +269,7 @@ class Table:
 
     def _typed(self, key: str, kind: type[_Kind], wanted: str, default: _Kind) -> _Kind:
         value = self.values.get(key, default)
-        if not isinstance(value, kind):
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise self._mistyped((key,), value, wanted)
         return value
 

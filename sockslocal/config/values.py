@@ -102,6 +102,24 @@ def host(value: Value) -> str:
         raise value.error(f"{value.called}: {error}") from None
 
 
+def absolute_path(value: Value) -> Path:
+    """A path that means the same wherever it is read."""
+    path = Path(value.text)
+    if not path.is_absolute() or _CONTROL.search(value.text):
+        raise value.error(f"{value.called} is {quote(value.text)}, not an absolute path")
+    return path
+
+
+def probe(value: Value) -> Endpoint | None:
+    """A DNS server to ask, at port 53 where none is given; None for `off`."""
+    if value.text == "off":
+        return None
+    try:
+        return parse_endpoint(value.text, default_port=DNS_PORT)
+    except AddressError as error:
+        raise value.error(f"{value.called}: {error}", f'{value.remedy()}, or "off"') from None
+
+
 def endpoint(value: Value) -> Endpoint:
     """A host and a port of a server."""
     try:

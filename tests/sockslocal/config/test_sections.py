@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from fakes.config import FORWARD, PATH, SERVER, Complaint, complaint_about
@@ -5,9 +7,11 @@ from sockslocal.address import Endpoint
 from sockslocal.config.load import parse
 from sockslocal.config.model import (
     DnsConfig,
+    Limits,
     PasswordSource,
     ServerConfig,
     TcpForwardConfig,
+    TlsConfig,
     UdpForwardConfig,
     Upstream,
 )
@@ -25,6 +29,10 @@ def test_server_as_written() -> None:
         password_from = "file:/pw"
         udp = "off"
         udp_address = "2001:DB8::1"
+        udp_probe = "8.8.8.8"
+        tls = true
+        tls_name = "Socks.example.net"
+        tls_ca = "/etc/ssl/ours.pem"
         connect_timeout = "2s"
     """
     assert parse(text, PATH).servers == {
@@ -35,6 +43,8 @@ def test_server_as_written() -> None:
             password_from=PasswordSource("file", "/pw"),
             udp="off",
             udp_address="2001:db8::1",
+            udp_probe=Endpoint("8.8.8.8", 53),
+            tls=TlsConfig("socks.example.net", Path("/etc/ssl/ours.pem")),
             connect_timeout=2.0,
         )
     }
@@ -46,6 +56,48 @@ def test_server_by_default() -> None:
     assert server == ServerConfig(name="office", address=Endpoint("proxy.example.net", 1080))
     assert (server.username, server.password_from, server.udp) == (None, PasswordSource("keyring"), "auto")
     assert (server.udp_address, server.connect_timeout) == (None, 10.0)
+    assert (server.udp_probe, server.tls) == (Endpoint("9.9.9.9", 53), None)
+
+
+@pytest.mark.parametrize("way", ["auto", "associate", "uot", "hev", "gost", "off"])
+def test_ways_of_datagrams(way: str) -> None:
+    """The user may say how datagrams pass, and that no probe of it is to be sent."""
+    (server,) = parse(f'{SERVER}udp = "{way}"\nudp_probe = "off"', PATH).servers.values()
+    assert (server.udp, server.udp_probe) == (way, None)
+
+
+def test_tls_by_default() -> None:
+    """The certificate is to be for the host of the address, and vouched for as the system has it."""
+    (server,) = parse(f"{SERVER}tls = true", PATH).servers.values()
+    assert server.tls == TlsConfig("proxy.example.net", None)
+
+
+def test_tls_switched_off() -> None:
+    """What goes with TLS may stay in the file while it is off."""
+    (server,) = parse(f'{SERVER}tls = false\ntls_name = "a"\nudp = "associate"', PATH).servers.values()
+    assert server.tls is None
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (
+            'tls_name = "a"',
+            Complaint(3, '"tls_name" of server "office" is of no use without tls', "write tls = true"),
+        ),
+        (
+            'tls = true\nudp = "associate"',
+            Complaint(
+                4,
+                '"udp" of server "office" is "associate", by which datagrams would pass outside of the TLS',
+                'write udp = "auto"',
+            ),
+        ),
+    ],
+)
+def test_tls_with_what_does_not_go_with_it(text: str, complaint: Complaint) -> None:
+    """A key forgotten, and datagrams that nobody would have expected to be in the clear."""
+    assert complaint_about(SERVER + text) == complaint
 
 
 def test_password_source_without_user() -> None:
@@ -86,6 +138,7 @@ def test_udp_as_written() -> None:
         to = "203.0.113.9:27015"
         server = "home"
         idle = "90s"
+        share = "never"
     """
     assert parse(text, PATH).udp == {
         "game": UdpForwardConfig(
@@ -95,6 +148,7 @@ def test_udp_as_written() -> None:
             servers=("home",),
             enabled=True,
             idle=90.0,
+            share="never",
         )
     }
 
@@ -113,6 +167,14 @@ def test_dns_as_written() -> None:
         servers=("home",),
         enabled=True,
     )
+
+
+def test_limits_as_written() -> None:
+    """Each limit has its place in the record; those that are not written are as usual."""
+    text = "[limits]\nassociations = 1\nflows_per_association = 2\nflows = 3\nwaiting = 4"
+    assert parse(text, PATH).limits == Limits(associations=1, flows_per_association=2, flows=3, waiting=4)
+    assert parse("[limits]\nflows = 65536", PATH).limits == Limits(flows=65536)
+    assert parse("", PATH).limits == Limits()
 
 
 def test_first_server_is_the_default() -> None:

@@ -51,9 +51,11 @@ def test_duration_without_sense(text: str) -> None:
     ("line", "complaint"),
     [
         (
-            'udp = "uot"',
+            'udp = "tcp"',
             Complaint(
-                3, '"udp" of server "office" is "uot", not one of auto, associate, off', 'write udp = "auto"'
+                3,
+                '"udp" of server "office" is "tcp", not one of auto, associate, uot, hev, gost, off',
+                'write udp = "auto"',
             ),
         ),
         (
@@ -62,6 +64,38 @@ def test_duration_without_sense(text: str) -> None:
                 3,
                 '"udp_address" of server "office": "proxy:5" is neither an IP address nor a host name',
                 'write udp_address = "proxy.example.net"',
+            ),
+        ),
+        (
+            'udp_probe = "a:0"',
+            Complaint(
+                3,
+                '"udp_probe" of server "office": "a:0" has port "0"; a port is a number from 1 to 65535',
+                'write udp_probe = "9.9.9.9:53", or "off"',
+            ),
+        ),
+        (
+            'tls = true\ntls_name = "a b"',
+            Complaint(
+                4,
+                '"tls_name" of server "office": "a b" is neither an IP address nor a host name',
+                'write tls_name = "proxy.example.net"',
+            ),
+        ),
+        (
+            'tls = true\ntls_ca = "ours.pem"',
+            Complaint(
+                4,
+                '"tls_ca" of server "office" is "ours.pem", not an absolute path',
+                'write tls_ca = "/etc/ssl/office-ca.pem"',
+            ),
+        ),
+        (
+            'tls = true\ntls_ca = "/a\\u0000"',
+            Complaint(
+                4,
+                '"tls_ca" of server "office" is "/a\\x00", not an absolute path',
+                'write tls_ca = "/etc/ssl/office-ca.pem"',
             ),
         ),
         (
@@ -83,6 +117,24 @@ def test_duration_without_sense(text: str) -> None:
 def test_wrong_server_value(line: str, complaint: Complaint) -> None:
     """What a server cannot have is told with what it can."""
     assert complaint_about(SERVER + line) == complaint
+
+
+@pytest.mark.parametrize(
+    ("number", "what"),
+    [
+        ("0", "the number 0; it has to be from 1 to 65536"),
+        ("65537", "the number 65537; it has to be from 1 to 65536"),
+        (f"1{'0' * 20}", "a huge number; it has to be from 1 to 65536"),
+        ("1.5", "the number 1.5, not a whole number"),
+        ("true", "true, not a whole number"),
+        ('"64"', '"64", not a whole number'),
+    ],
+)
+def test_wrong_limit(number: str, what: str) -> None:
+    """A limit is a whole number within bounds of its own."""
+    assert complaint_about(f"[limits]\nflows = {number}") == Complaint(
+        2, f'"flows" of [limits] is {what}', "write flows = 4096"
+    )
 
 
 @pytest.mark.parametrize(

@@ -131,18 +131,11 @@ async def assert_nothing_is_left(engine: Engine) -> None:
     await until(lambda: asyncio.all_tasks() == {asyncio.current_task()}, "no tasks are running")
 
 
-def run(
-    test: Callable[[Engine], Awaitable[Result]],
-    *,
-    poller: Callable[[], Poller] = best_poller,
-    batch: Callable[[], Batch] = best_batch,
-    clock: Callable[[], float] = time.monotonic,
-    descriptors: int = 4_096,
-) -> Result:
+def run(test: Callable[[Engine], Awaitable[Result]]) -> Result:
     """Run `test` with an engine, as the fixture of that name is one."""
 
     async def main() -> Result:
-        engine = make_engine(poller(), batch(), clock, descriptors)
+        engine = make_engine(best_poller(), best_batch())
         try:
             result = await test(engine)
             await assert_nothing_is_left(engine)

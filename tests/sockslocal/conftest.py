@@ -72,9 +72,18 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
+def errors() -> Iterator[list[str]]:
+    """What is logged as an error; a test with an engine takes out those that it expects."""
+    with error_log() as found:
+        yield found
+
+
+@pytest.fixture
 def engine(
     request: pytest.FixtureRequest,
     runner: asyncio.Runner,
+    errors: list[str],
+    *,
     poller: Callable[[], Poller],
     batch: Callable[[], Batch],
     descriptors: int,
@@ -85,12 +94,11 @@ def engine(
     async def make() -> Engine:
         return make_engine(poller(), batch(), clock, descriptors)
 
-    with error_log() as errors:
-        made = runner.run(make())
-        try:
-            yield made
-            if not request.node.stash.get(_failed, False):
-                runner.run(assert_nothing_is_left(made))
-                assert not errors, "\n".join(errors)
-        finally:
-            made.stop()
+    made = runner.run(make())
+    try:
+        yield made
+        if not request.node.stash.get(_failed, False):
+            runner.run(assert_nothing_is_left(made))
+            assert not errors, "\n".join(errors)
+    finally:
+        made.stop()

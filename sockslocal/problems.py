@@ -52,7 +52,9 @@ _C, _K, _S, _P = ExitCode.CONFIG, ExitCode.CREDENTIALS, ExitCode.SERVER, ExitCod
 
 REGISTRY: dict[str, Kind] = {
     # configuration
-    "config-missing": Kind("No configuration", "there is no {path}", "sockslocal server add --help", _C),
+    "config-missing": Kind(
+        "No configuration", "there is no {path}", "sockslocal server add office ADDRESS", _C
+    ),
     "config-unreadable": Kind("Configuration unreadable", "{path} cannot be read: {reason}", "{remedy}", _C),
     "config-invalid": Kind("Configuration invalid", "{text}", "{remedy}", _C),
     "config-emptied": Kind(
@@ -88,7 +90,7 @@ REGISTRY: dict[str, Kind] = {
     "listen-failed": Kind("Cannot listen", "{kind} {name!q} cannot listen on {listen}: {reason}", "{remedy}"),
     "only-me-unavailable": Kind(
         "Cannot tell users apart",
-        "forward {name!r} is for this user only, but here it cannot be told who connects to {listen}",
+        "forward {name!q} is for this user only, but here it cannot be told who connects to {listen}",
         "remove only_me from [tcp.{name}]",
     ),
     "descriptors-exhausted": Kind(

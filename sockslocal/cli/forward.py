@@ -9,6 +9,7 @@ from sockslocal.cli.context import Context
 from sockslocal.cli.outcome import NotInUse, reload, report, states_of, still_wrong
 from sockslocal.cli.propose import spelled
 from sockslocal.cli.render import short_path, table
+from sockslocal.cli.screen import NO_FORWARD
 from sockslocal.cli.terminal import print_json, say, write
 from sockslocal.config import edit
 from sockslocal.config.edit import Edited
@@ -75,7 +76,7 @@ def show(arguments: Namespace, context: Context) -> int:
     elif forwards:
         write(sys.stdout, table(("NAME", "KIND", "LISTEN", "TO", "SERVER", "STATE"), _rows(forwards, states)))
     else:
-        say("there is no forward yet: sockslocal forward add --help")
+        say(spelled(f"there is no forward yet: {NO_FORWARD}", context.paths.config))
     return ExitCode.DONE
 
 

@@ -14,8 +14,10 @@ from sockslocal.control.client import Client
 from sockslocal.errors import ConfigError
 from sockslocal.paths import Paths
 from sockslocal.problems import ExitCode, problem
-from sockslocal.quoting import quote
+from sockslocal.quoting import listed, quote
 from sockslocal.secret import Secret
+
+_ADD_SERVER = "sockslocal server add office ADDRESS --username USER"
 
 
 class _Account(NamedTuple):
@@ -55,13 +57,14 @@ def logout(arguments: Namespace, context: Context) -> int:
 
 def _account(config: Config, name: str | None) -> _Account:
     """Whose password it is; raises ConfigError where there is none to be kept in the keyring."""
+    if not config.servers:
+        raise _useless(config, "there is no server to log in to", _ADD_SERVER)
     if name is None:
-        name = next(iter(config.servers), None)
-    server = config.servers.get(name or "")
-    if name is None or server is None:
-        names = ", ".join(map(quote, config.servers))
-        known = f"known are {names}" if names else "sockslocal server add --help"
-        raise ConfigError(problem("unknown-name", kind="server", name=name or "", known=known), config.path)
+        name = next(iter(config.servers))
+    server = config.servers.get(name)
+    if server is None:
+        known = f"known are {listed(config.servers)}"
+        raise ConfigError(problem("unknown-name", kind="server", name=name, known=known), config.path)
     if server.username is None:
         text = f"[server.{name}] has no username, so nobody logs in there"
         raise _useless(config, text, f'add username = "…" to [server.{name}]')

@@ -21,7 +21,7 @@ _SHOWN_FAULTS = 3
 
 def still_wrong(faults: Sequence[ConfigError], config: Path) -> ExitCode:
     """Tells what was wrong with the configuration before it was edited, and is still."""
-    say("nothing of it takes effect before this is mended too:", "warn")
+    say("it does not take effect until this is mended too:", "warn")
     for fault in faults[:_SHOWN_FAULTS]:
         print_error(fault, config)
     if len(faults) > _SHOWN_FAULTS:
@@ -59,7 +59,7 @@ def reload(paths: Paths) -> Status | NotInUse:
 def warn_of_other(status: Status) -> None:
     """Tells that the daemon uses another file than the one spoken of."""
     other = short_path(Path(status.daemon.config))
-    say(f"process {status.daemon.pid} runs with another file: {other}", "warn")
+    say(f"process {status.daemon.pid} uses another configuration: {other}", "warn")
 
 
 def states_of(paths: Paths) -> Status | None:

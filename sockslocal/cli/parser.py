@@ -5,6 +5,7 @@ import shutil
 from typing import Any, Literal, NoReturn
 
 from sockslocal.errors import SockslocalError
+from sockslocal.quoting import quote
 
 Names = Literal["forwards", "switches", "servers"]
 """What the configuration names; the switches are the forwards and the resolver."""
@@ -21,6 +22,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"formatter_class": _Help, "allow_abbrev": False, **options})
+        self._positionals.title = "arguments"
         self.names: dict[str, Names] = {}
         """Which arguments are names of the configuration's, for shells to complete."""
 
@@ -41,11 +43,12 @@ class Parser(argparse.ArgumentParser):
         known = [str(choice) for choice in choices if not str(choice).startswith("_")]
         near = difflib.get_close_matches(str(value), known, 1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-        raise argparse.ArgumentError(None, f"there is no {_called(action)} {value!r}; {hint}")
+        raise argparse.ArgumentError(None, f"there is no {_called(action)} {quote(str(value))}; {hint}")
 
 
 def _called(action: argparse.Action) -> str:
-    return str(action.metavar or action.dest).lower()
+    name = str(action.metavar or "")
+    return name.lower() if name.isalpha() else action.dest
 
 
 class Branch:
@@ -99,5 +102,12 @@ def seconds(text: str) -> float:
     if duration is None:
         duration = parse_duration(f"{text}s")
     if duration is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a duration like 500ms, 5s or 2m")
+        raise argparse.ArgumentTypeError(f"{quote(text)} is not a duration like 500ms, 5s or 2m")
     return duration
+
+
+def number(text: str) -> int:
+    """A count, from 0 on."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise argparse.ArgumentTypeError(f"{quote(text)} is not a number like 100")
+    return int(text)

@@ -17,8 +17,9 @@ from sockslocal.status import Dns, Forward, Server, Status
 _GOOD: dict[str, Style] = {"up": "good", "listening": "good"}
 _IDLE = {"off", "unknown", "connecting"}
 
-_NO_SERVER = "sockslocal server add office proxy.example.net:1080 --username ana"
-_NO_FORWARD = "sockslocal forward add tcp db 127.0.0.1:5432 db.internal:5432"
+NO_SERVER = "sockslocal server add office proxy.example.net:1080 --username ana"
+NO_FORWARD = "sockslocal forward add tcp db 127.0.0.1:5432 db.internal:5432"
+"""What to type where there is nothing yet."""
 
 
 class Marks(NamedTuple):
@@ -96,7 +97,7 @@ def _heading(status: Status, view: View) -> list[Line]:
     )
     lines: list[Line] = [(Span("sockslocal ", "strong"), Span(", ".join(facts), "dim"))]
     if view.config:
-        lines.append(line(f"It uses another file: {view.config}", "warn"))
+        lines.append(line(f"It uses another configuration: {view.config}", "warn"))
     if daemon.state == "stopping":
         lines.append(line(_stopping(status), "warn"))
     elif not status.tunnel.on:
@@ -193,9 +194,9 @@ def _rest(status: Status, view: View) -> list[Line]:
     """What is wrong with no part in particular, and what is still to be done."""
     lines = [part for problem in status.problems for part in _wrong(problem, view)]
     if not status.servers:
-        lines += _hint("There is no server yet:", view.spell(_NO_SERVER))
+        lines += _hint("There is no server yet:", view.spell(NO_SERVER))
     elif not status.forwards and status.dns is None:
-        lines += _hint("There is no forward yet:", view.spell(_NO_FORWARD))
+        lines += _hint("There is no forward yet:", view.spell(NO_FORWARD))
     return lines
 
 

@@ -7,6 +7,7 @@ from sockslocal.cli.context import Context
 from sockslocal.cli.outcome import reload, states_of, still_wrong
 from sockslocal.cli.propose import spelled
 from sockslocal.cli.render import short_path, table
+from sockslocal.cli.screen import NO_FORWARD, NO_SERVER
 from sockslocal.cli.terminal import print_json, say, write
 from sockslocal.config import edit
 from sockslocal.config.edit import Edited
@@ -30,7 +31,7 @@ def add(arguments: Namespace, context: Context) -> int:
     if added.username is not None and added.password_from.kind == "keyring":
         say(spelled(f"next: sockslocal login {arguments.name}", config.path))
     elif not config.tcp and not config.udp and config.dns is None:
-        say("next: sockslocal forward add --help")
+        say(spelled(f"next: {NO_FORWARD}", config.path))
     return code
 
 
@@ -60,7 +61,7 @@ def show(arguments: Namespace, context: Context) -> int:
         rows = [_row(server, states.get(server.name)) for server in servers]
         write(sys.stdout, table(("NAME", "ADDRESS", "USER", "PASSWORD", "STATE"), rows))
     else:
-        say("there is no server yet: sockslocal server add --help")
+        say(spelled(f"there is no server yet: {NO_SERVER}", context.paths.config))
     return ExitCode.DONE
 
 

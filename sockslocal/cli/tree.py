@@ -4,7 +4,7 @@ import argparse
 from typing import get_args
 
 from sockslocal import __version__
-from sockslocal.cli.parser import Branch, Names, Parser, seconds
+from sockslocal.cli.parser import Branch, Names, Parser, number, seconds
 
 _FIRST_STEPS = """\
 first steps:
@@ -27,7 +27,9 @@ def build() -> Parser:
         epilog=_FIRST_STEPS,
     )
     parser.add_argument(
-        "--config", metavar="PATH", help="the configuration file; else $SOCKSLOCAL_CONFIG, else the user's"
+        "--config",
+        metavar="PATH",
+        help="the configuration file (default: $SOCKSLOCAL_CONFIG, else what `config path` prints)",
     )
     parser.add_argument("--version", action="version", version=f"sockslocal {__version__}")
     root = Branch(parser)
@@ -55,7 +57,7 @@ def _grace(parser: Parser) -> None:
         metavar="TIME",
         type=seconds,
         default=5.0,
-        help="how long open connections may take to end (default 5s)",
+        help="how long open connections may still take to end (default 5s)",
     )
 
 
@@ -128,7 +130,7 @@ def _switches(root: Branch) -> None:
             f"  sockslocal {switch} db web     these forwards\n"
             f"  sockslocal {switch} dns        the resolver",
         )
-        parser.add_name("names", "switches", metavar="NAME", nargs="*", help="a forward, or dns")
+        parser.add_name("names", "switches", metavar="NAME", nargs="*", help="a forward, or dns; none: all")
 
 
 def _forward(root: Branch) -> None:
@@ -143,8 +145,10 @@ def _forward(root: Branch) -> None:
     )
     add.add_argument("kind", metavar="tcp|udp", choices=("tcp", "udp"), help="what it carries")
     add.add_argument("name", metavar="NAME", help="what to call it")
-    add.add_argument("listen", metavar="LISTEN", help="where programs connect to, here")
-    add.add_argument("to", metavar="TO", help="where that leads; the server resolves the name")
+    add.add_argument(
+        "listen", metavar="LISTEN", help="where programs connect to: ADDRESS:PORT or unix:/PATH, here"
+    )
+    add.add_argument("to", metavar="TO", help="where that leads: HOST:PORT; the server looks the name up")
     _forward_options(add, "store_true")
     change = branch.command(
         "set",
@@ -168,20 +172,20 @@ def _forward_options(parser: Parser, switch: str | type[argparse.Action]) -> Non
         "servers",
         metavar="NAME",
         action="append",
-        help="the server to go through; repeated: those to fall back on (default: the first)",
+        help="the server to go through (default: the first); give it again for one to fall back on",
     )
     parser.add_argument(
-        "--idle", metavar="TIME", help="udp: end a flow after so long without a datagram (default 60s)"
+        "--idle", metavar="TIME", help="UDP: end a flow after so long without a datagram (default 60s)"
     )
     parser.add_argument(
         "--only-me",
         action=switch,
-        help="tcp: refuse connections that other users of this machine make",
+        help="TCP: refuse connections that other users of this machine make",
     )
     parser.add_argument(
         "--allow-lan",
         action=switch,
-        help="allow LISTEN to be reached from other machines",
+        help="let LISTEN be an address that other machines can reach",
     )
 
 
@@ -201,16 +205,15 @@ def _server(root: Branch) -> None:
     add.add_argument(
         "--password-from",
         metavar="SOURCE",
-        help="keyring (default), file:PATH, command:COMMAND, systemd:NAME, prompt; never the password itself",
+        help="where the password is: keyring (default), file:PATH, command:COMMAND, systemd:NAME or prompt; "
+        "never the password itself",
+    )
+    add.add_argument("--udp", metavar="HOW", help="how datagrams pass: auto (default), associate or off")
+    add.add_argument(
+        "--udp-address", metavar="HOST", help="where the UDP relay is, if the server names a wrong place"
     )
     add.add_argument(
-        "--udp", metavar="HOW", help="auto (default) or associate: by UDP ASSOCIATE; off: not at all"
-    )
-    add.add_argument(
-        "--udp-address", metavar="HOST", help="the UDP relay, where the server names a wrong one"
-    )
-    add.add_argument(
-        "--connect-timeout", metavar="TIME", help="for the look-up and the TCP connection (default 10s)"
+        "--connect-timeout", metavar="TIME", help="for looking it up and connecting (default 10s)"
     )
     remove = branch.command("remove", "server:remove", "remove a server that no forward needs")
     remove.add_name("name", "servers", metavar="NAME", help="the server")
@@ -232,11 +235,11 @@ def _login(root: Branch) -> None:
 
 
 def _dns(root: Branch) -> None:
-    branch = root.branch("dns", "ask the resolver, or look at it")
+    branch = root.branch("dns", "ask the resolver, empty its cache, or see how it does")
     query = branch.command(
         "query",
         "dns:query",
-        "ask for a name, through the tunnel",
+        "ask the resolver for a name",
         "  sockslocal dns query db.internal\n  sockslocal dns query example.org MX",
     )
     query.add_argument("name", metavar="NAME", help="the name")
@@ -258,7 +261,7 @@ def _logs(root: Branch) -> None:
     parser = root.command("logs", "logs:show", "print the end of the log", "  sockslocal logs -f")
     parser.add_argument("-f", "--follow", action="store_true", help="stay, and print what comes")
     parser.add_argument(
-        "-n", "--lines", metavar="N", type=int, default=100, help="how many lines (default 100)"
+        "-n", "--lines", metavar="N", type=number, default=100, help="how many lines (default 100)"
     )
 
 

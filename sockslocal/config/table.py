@@ -25,8 +25,11 @@ MAX_ITEMS = 1_000
 MAX_FAULTS = 50
 """More are not looked for: finding each in the text takes time."""
 
-_OPTIONS = {"listen": "127.0.0.1:PORT", "to": "HOST:PORT", "server": "NAME"}
+_SETTABLE = {"listen", "to", "server", "idle"}
 """What `sockslocal forward set` can mend."""
+
+_EXAMPLES = {"listen": "127.0.0.1:PORT", "to": "HOST:PORT", "server": "NAME", "address": "HOST:1080"}
+"""What a command is shown with, where that says more than an example of the file."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _PASSWORD_KEYS = frozenset({"password", "passwd", "passphrase", "pass", "pw", "pwd", "secret"})
@@ -135,26 +138,26 @@ class Table:
     def remedy(self, key: str, right: str | None = None) -> str:
         """What mends `key`, a command where there is one; `right` is a text that would do."""
         section = self.where[0]
-        if section in {"tcp", "udp"} and key in _OPTIONS:
-            option = shlex.quote(right) if right else _OPTIONS[key]
-            return (
-                self._adding(key, option)
-                if self.source.adds and self.is_edited
-                else f"sockslocal forward set {self.name} --{key} {option}"
-            )
-        if section == "server" and key == "address" and self.source.adds and self.is_edited:
-            return f"sockslocal server add {self.name} {right or 'HOST:1080'}"
-        return f"write {key} = {quote(right) if right else KEYS[section][key]}"
+        given = quote(right) if right else KEYS[section][key]
+        if self.source.adds and self.is_edited:
+            return self._adding(key, shlex.quote(right) if right else _EXAMPLES.get(key) or given.strip('"'))
+        if section in {"tcp", "udp"} and key in _SETTABLE:
+            option = shlex.quote(right) if right else _EXAMPLES.get(key) or given.strip('"')
+            return f"sockslocal forward set {self.name} --{key} {option}"
+        return f"write {key} = {given}"
 
     def _adding(self, key: str, option: str) -> str:
-        """The command that adds this forward, with `option` for `key`."""
-        given = {"listen": "LISTEN", "to": "TO"}
-        for other, text in self.values.items():
-            if isinstance(text, str) and text.isprintable() and "@" not in text:
-                given[other] = shlex.quote(text)
+        """The command that adds this table, with `option` for `key`."""
+        given = {other: _as_option(value) for other, value in self.values.items() if _may_show(other, value)}
         given[key] = option
-        server = f" --server {given['server']}" if "server" in given else ""
-        return f"sockslocal forward add {self.where[0]} {self.name} {given['listen']} {given['to']}{server}"
+        section, name = self.where
+        if section == "server":
+            command = f"sockslocal server add {name} {given.pop('address', 'ADDRESS')}"
+        else:
+            places = f"{given.pop('listen', 'LISTEN')} {given.pop('to', 'TO')}"
+            command = f"sockslocal forward add {section} {name} {places}"
+        options = (f" --{other.replace('_', '-')} {value}".rstrip() for other, value in given.items())
+        return command + "".join(options)
 
     def check_keys(self, known: Iterable[str]) -> None:
         """Note each key that is not one of `known`."""
@@ -309,6 +312,19 @@ class Value:
         if right and self.place is not None:
             return f"write {quote(right)} there"
         return self.table.remedy(self.key, right)
+
+
+def _may_show(key: str, value: object) -> bool:
+    """Whether the command that is proposed may repeat what `key` was given."""
+    if value is True:
+        return True
+    if not isinstance(value, str) or not value.isprintable() or _SECRET_KEY.search(key):
+        return False
+    return key == "username" or "@" not in value
+
+
+def _as_option(value: object) -> str:
+    return "" if value is True else shlex.quote(str(value))
 
 
 def _shown(value: object) -> str:

@@ -23,7 +23,12 @@ else:
 def read_file(request: Request) -> bytes:
     """What is in the file `request.argument`, which nobody but its owner may use: this user, or root."""
     path = Path(request.argument)
-    return _read(request, path, private=True, creation=f"(umask 077; cat > {shlex.quote(str(path))})")
+    return _read(
+        request,
+        path,
+        private=True,
+        creation=f"put it there, for you alone: (umask 077; cat > {shlex.quote(str(path))})",
+    )
 
 
 def read_systemd(request: Request) -> bytes:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 import psutil
@@ -19,6 +19,7 @@ from sockslocal.net.engine import Engine
 from sockslocal.net.route import Route
 from sockslocal.net.server import Server
 from sockslocal.problems import Problem, problem
+from sockslocal.quoting import listed
 from sockslocal.resolver import Resolver
 from sockslocal.supervisor.changes import Changes
 from sockslocal.supervisor.dns import DnsService
@@ -307,11 +308,9 @@ def _differing(old: Mapping[str, object], new: Mapping[str, object]) -> list[str
     return [name for name in {**old, **new} if old.get(name) != new.get(name)]
 
 
-def _unknown(kind: str, name: str, known: Iterable[str]) -> ControlError:
-    names = ", ".join(sorted(known))
-    return ControlError.of(
-        "unknown-name", kind=kind, name=name, known=f"known: {names}" if names else "none is configured"
-    )
+def _unknown(kind: str, name: str, known: Collection[str]) -> ControlError:
+    names = f"known are {listed(sorted(known))}" if known else "none is configured"
+    return ControlError.of("unknown-name", kind=kind, name=name, known=names)
 
 
 def _with_place(error: ConfigError) -> Problem:

@@ -141,7 +141,7 @@ def test_an_unknown_shell_is_a_mistake(cli: CommandLine) -> None:
     """The known ones are told."""
     done = cli("completion", "tcsh")
     assert (done.code, done.out) == (2, "")
-    assert "there is no shell 'tcsh'" in done.err
+    assert 'there is no shell "tcsh"' in done.err
 
 
 @pytest.mark.parametrize("script", ["zsh"], indirect=True)

@@ -6,6 +6,7 @@ import pytest
 
 from fakes.cli import CommandLine
 from fakes.control import fake_daemon, status, using
+from sockslocal.cli.screen import NO_FORWARD
 from sockslocal.control.server import Handler
 from sockslocal.errors import ConfigError
 from sockslocal.paths import Paths
@@ -102,7 +103,7 @@ def test_removing(cli: CommandLine, config: Path) -> None:
         (("add", "tcp", "x", "0.0.0.0:1", "a:1"), 4, "allow_lan"),
         (("add", "tcp", "x", "127.0.0.1:70000", "a:1"), 4, "65535"),
         (("add", "tcp", "x", "127.0.0.1:1", "a:1", "--server", "nowhere"), 4, "nowhere"),
-        (("add", "sctp", "x", "127.0.0.1:1", "a:1"), 2, "there is no tcp|udp 'sctp'"),
+        (("add", "sctp", "x", "127.0.0.1:1", "a:1"), 2, 'there is no kind "sctp"; known are tcp, udp'),
         (("remove", "nope"), 2, 'there is no forward "nope"'),
         (("set", "db", "--idle", "5s"), 2, '--idle is for UDP forwards; "db" is a TCP forward'),
         (("add", "tcp", "x", "127.0.0.1:1", "a:1", "--idle", "5s"), 2, "--idle is for UDP forwards"),
@@ -126,7 +127,7 @@ def test_what_is_wrong_elsewhere_is_told(cli: CommandLine, config: Path) -> None
     assert done.code == 4
     assert done.err.splitlines() == [
         f"forward db changed in {config}",
-        "nothing of it takes effect before this is mended too:",
+        "it does not take effect until this is mended too:",
         'error: forward "bad0" has no "listen"',
         f"  --> {config}:11",
         "  help: sockslocal forward set bad0 --listen 127.0.0.1:PORT",
@@ -192,7 +193,7 @@ def test_a_daemon_with_another_file_is_no_part_of_it(
     other = status(daemon=using(tmp_path / "other.toml"), forwards={"db": LISTENING})
     with fake_daemon(paths, first=other):
         assert cli("forward", "set", "db", "--only-me").err.splitlines()[1:] == [
-            f"process 4711 runs with another file: {tmp_path / 'other.toml'}",
+            f"process 4711 uses another configuration: {tmp_path / 'other.toml'}",
             "it takes effect with: sockslocal restart",
         ]
         assert cli("forward", "list").out.splitlines()[1].endswith("office  -")
@@ -231,5 +232,5 @@ def test_the_list_for_programs(cli: CommandLine, config: Path) -> None:
 def test_an_empty_list_says_what_to_do(cli: CommandLine, config: Path) -> None:
     """There is no data for stdout."""
     config.write_text(OFFICE)
-    assert cli("forward", "list") == (0, "", "there is no forward yet: sockslocal forward add --help\n")
+    assert cli("forward", "list") == (0, "", f"there is no forward yet: {NO_FORWARD}\n")
     assert cli("forward", "list", "--json").out == "[]\n"

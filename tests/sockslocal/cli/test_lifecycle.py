@@ -138,7 +138,7 @@ def test_starting_with_another_file_says_that_it_is_not_used(
     with fake_daemon(paths, first=status(daemon=using(other))):
         assert cli("start").err.splitlines() == [
             "sockslocal runs already as process 4711",
-            f"process 4711 runs with another file: {other}",
+            f"process 4711 uses another configuration: {other}",
             "to use this one: sockslocal restart",
         ]
 

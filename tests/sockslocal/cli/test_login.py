@@ -130,8 +130,9 @@ def test_without_servers_there_is_nobody_to_log_in(cli: CommandLine, paths: Path
     """The next command is told."""
     paths.config.write_text("")
     done = cli("login")
-    assert done.code == 2
-    assert "sockslocal server add --help" in done.err
+    assert done.code == 4
+    assert done.err.startswith("error: there is no server to log in to\n")
+    assert done.err.endswith("  help: sockslocal server add office ADDRESS --username USER\n")
 
 
 def test_a_keyring_that_fails_is_an_error(cli: CommandLine, keyring: FakeKeyring) -> None:

@@ -126,7 +126,7 @@ def test_what_cannot_be_encoded_is_replaced(paths: Paths) -> None:
     """A terminal without Unicode gets question marks, not a traceback."""
     done = run("completion", "nöpe", env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert done.returncode == 2
-    assert "there is no shell 'n?pe'" in done.stderr
+    assert 'there is no shell "n?pe"' in done.stderr
 
 
 def test_streams_of_any_kind_will_do(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,7 @@ def test_a_daemon_with_another_file_is_told_of(
         assert outcome.reload(paths) == outcome.NotInUse("sockslocal restart")
         assert outcome.states_of(paths) is None
         assert {verb for verb, _ in daemon.calls} == {"status"}
-    assert capsys.readouterr().err == f"process 4711 runs with another file: {other}\n"
+    assert capsys.readouterr().err == f"process 4711 uses another configuration: {other}\n"
 
 
 def test_a_link_leads_to_the_same_file(paths: Paths, tmp_path: Path) -> None:

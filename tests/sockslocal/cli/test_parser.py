@@ -2,7 +2,7 @@ import argparse
 
 import pytest
 
-from sockslocal.cli.parser import Branch, Parser, seconds
+from sockslocal.cli.parser import Branch, Parser, number, seconds
 from sockslocal.errors import SockslocalError
 
 
@@ -35,10 +35,10 @@ def tree() -> Parser:
 @pytest.mark.parametrize(
     ("arguments", "reason", "remedy"),
     [
-        (["strat"], "there is no command 'strat'; did you mean start?", "tool --help"),
-        (["xyz"], "there is no command 'xyz'; known are start, stop, forward", "tool --help"),
-        (["forward", "ad"], "there is no command 'ad'; did you mean add?", "tool forward --help"),
-        (["stop", "--shell", "csh"], "there is no shell 'csh'; did you mean zsh?", "tool stop --help"),
+        (["strat"], 'there is no command "strat"; did you mean start?', "tool --help"),
+        (["xyz"], 'there is no command "xyz"; known are start, stop, forward', "tool --help"),
+        (["forward", "ad"], 'there is no command "ad"; did you mean add?', "tool forward --help"),
+        (["stop", "--shell", "csh"], 'there is no shell "csh"; did you mean zsh?', "tool stop --help"),
         (["forward"], "the following arguments are required: COMMAND", "tool forward --help"),
         (["stop", "now"], "unrecognized arguments: now", "tool --help"),
         (["stop", "--sh", "zsh"], "unrecognized arguments: --sh zsh", "tool --help"),
@@ -67,3 +67,16 @@ def test_help_has_a_sentence_and_examples(capsys: pytest.CaptureFixture[str]) ->
     shown = capsys.readouterr().out
     assert "\nStart it.\n" in shown
     assert shown.endswith("examples:\n  tool start\n")
+
+
+@pytest.mark.parametrize(("text", "expected"), [("0", 0), ("100", 100)])
+def test_numbers_are_counts(text: str, expected: int) -> None:
+    """From nothing on."""
+    assert number(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1.5", "٣", "9" * 10])
+def test_what_is_no_number_is_said(text: str) -> None:
+    """In words, not in those of the language this is written in."""
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a number like 100"):
+        number(text)

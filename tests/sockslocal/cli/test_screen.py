@@ -117,7 +117,7 @@ def test_another_file_is_named() -> None:
         config="~/other.toml",
         spell=lambda text: text.replace("login", "LOGIN"),
     )
-    assert lines[1] == "It uses another file: ~/other.toml"
+    assert lines[1] == "It uses another configuration: ~/other.toml"
     assert "      → sockslocal LOGIN home" in lines
     assert "  sockslocal SERVER" in shown(status(), spell=lambda _: "sockslocal SERVER")
 

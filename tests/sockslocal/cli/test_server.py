@@ -6,6 +6,7 @@ import pytest
 
 from fakes.cli import CommandLine
 from fakes.control import fake_daemon, status
+from sockslocal.cli.screen import NO_FORWARD, NO_SERVER
 from sockslocal.paths import Paths
 from sockslocal.status import Server
 
@@ -27,7 +28,7 @@ def test_the_first_server_makes_the_file(cli: CommandLine, paths: Paths) -> None
 
 def test_without_a_login_a_forward_is_next(cli: CommandLine, paths: Paths) -> None:
     """And nothing once there is one."""
-    assert cli("server", "add", "a", "192.0.2.1:1080").err.endswith("next: sockslocal forward add --help\n")
+    assert cli("server", "add", "a", "192.0.2.1:1080").err.endswith(f"next: {NO_FORWARD}\n")
     with paths.config.open("a") as file:
         file.write('[tcp.db]\nlisten = "127.0.0.1:1"\nto = "a:1"\n')
     assert "next:" not in cli("server", "add", "b", "[2001:db8::7]:1080").err
@@ -140,4 +141,4 @@ def test_the_list_for_programs(cli: CommandLine, config: Path) -> None:
 def test_an_empty_list_says_what_to_do(cli: CommandLine, paths: Paths) -> None:
     """There is no data for stdout."""
     paths.config.write_text("")
-    assert cli("server", "list") == (0, "", "there is no server yet: sockslocal server add --help\n")
+    assert cli("server", "list") == (0, "", f"there is no server yet: {NO_SERVER}\n")

@@ -39,7 +39,7 @@ def test_remedies_are_for_the_file_that_the_daemon_uses(
     servers = {"office": Server("proxy:1080", "auth-failed", problem=rejected)}
     with fake_daemon(paths, first=status(daemon=using(other), servers=servers)):
         lines = cli("status").out.splitlines()
-        assert lines[1] == f"It uses another file: {other}"
+        assert lines[1] == f"It uses another configuration: {other}"
         assert f"      → sockslocal --config {other} login office" in lines
         assert "uses another file" not in cli("--config", str(other), "status").out
     with fake_daemon(paths, first=status(daemon=using(paths.config), servers=servers)):

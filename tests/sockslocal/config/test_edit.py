@@ -240,6 +240,44 @@ def test_bad_server(path: Path, name: str, address: str, complaint: Complaint) -
     assert complaint_of(error) == complaint
 
 
+@pytest.mark.parametrize(
+    ("settings", "remedy"),
+    [
+        (
+            {"address": "a:1", "username": "ana@example.org", "udp": "yes"},
+            "sockslocal server add home a:1 --username ana@example.org --udp auto",
+        ),
+        (
+            {"address": "a:1", "connect_timeout": "never"},
+            "sockslocal server add home a:1 --connect-timeout 10s",
+        ),
+        (
+            {"address": "a:1", "password_from": "keyring"},
+            "sockslocal server add home a:1 --username ana",
+        ),
+        (
+            {"address": "ana:hunter2@a", "username": "ana"},
+            "sockslocal server add home HOST:1080 --username ana",
+        ),
+    ],
+)
+def test_a_server_that_can_be_added_is_proposed(path: Path, settings: dict[str, str], remedy: str) -> None:
+    """With all that was right of what was given, and nothing that may be a password."""
+    error = _refused(path, lambda: edit.add_server(path, "home", settings))
+    assert error.problem.remedy == remedy
+
+
+def test_a_forward_that_can_be_added_is_proposed(path: Path) -> None:
+    """As above; with its switches."""
+    settings: dict[str, str | bool] = {"listen": "0.0.0.0:80", "to": "a", "only_me": True, "allow_lan": True}
+    error = _refused(path, lambda: edit.add_forward(path, "tcp", "web", settings))
+    proposed = "sockslocal forward add tcp web 0.0.0.0:80 HOST:PORT --only-me --allow-lan"
+    assert error.problem.remedy == proposed
+    settings = {"listen": "127.0.0.1:80", "to": "a:1", "idle": "never"}
+    error = _refused(path, lambda: edit.add_forward(path, "udp", "web", settings))
+    assert error.problem.remedy == "sockslocal forward add udp web 127.0.0.1:80 a:1 --idle 60s"
+
+
 def test_bad_change(path: Path) -> None:
     """What a forward cannot become is told where it stands, and it is the edited one that is to blame."""
     edit.add_forward(path, "tcp", "web", {"listen": "127.0.0.1:8080", "to": "a:1"})

@@ -75,7 +75,9 @@ def test_missing(tmp_path: Path) -> None:
     path = tmp_path / "absent" / "config.toml"
     error = _refused(path)
     assert error.problem.code == "config-missing"
-    assert complaint_of(error) == Complaint(None, f"there is no {path}", "sockslocal server add --help")
+    assert complaint_of(error) == Complaint(
+        None, f"there is no {path}", "sockslocal server add office ADDRESS"
+    )
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="this user may read everything")

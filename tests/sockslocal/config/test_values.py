@@ -43,7 +43,7 @@ def test_duration_without_sense(text: str) -> None:
     ) == Complaint(
         9,
         f'"idle" of forward "u" is "{text}"; it has to be more than 0 and at most 24h',
-        'write idle = "60s"',
+        "sockslocal forward set u --idle 60s",
     )
 
 

@@ -131,7 +131,7 @@ def test_changed_credentials_are_read_again(run: Run) -> None:
         assert status.servers["office"].state == "connecting"
         with pytest.raises(ControlError) as caught:
             await made.ask("credentials.changed", server="home")
-        assert caught.value.problem.text == 'there is no server "home"; known: office'
+        assert caught.value.problem.text == 'there is no server "home"; known are "office"'
 
     run(test)
 

@@ -547,7 +547,7 @@ def test_an_unknown_name_switches_nothing(run: Run, server: FakeServer, echo: En
         made.apply(office(server), tcp("db", port, echo))
         with pytest.raises(ControlError) as caught:
             made.supervisor.switch(["db", "bd"], on=False)
-        assert caught.value.problem.text == 'there is no forward "bd"; known: db'
+        assert caught.value.problem.text == 'there is no forward "bd"; known are "db"'
         assert made.status.forwards["db"].state == "listening"
 
     run(test)
@@ -646,7 +646,7 @@ def test_a_rejected_password_and_a_new_one(run: Run, server: FakeServer, echo: E
         connection[1].close()
         with pytest.raises(ControlError) as caught:
             made.supervisor.credentials_changed("home")
-        assert "known: office" in caught.value.problem.text
+        assert 'known are "office"' in caught.value.problem.text
 
     run(test)
 

@@ -29,7 +29,7 @@ def unsafe(path: Path, reason: str, mend: str | None = None) -> ControlError:
 
 @contextlib.contextmanager
 def only_for_me(mask: int = 0o077) -> Iterator[None]:
-    """What is made meanwhile is closed to others; the umask is that of all threads, and no other makes files."""
+    """What is made meanwhile is closed to others. All threads share the umask: no other makes files."""
     before = os.umask(mask)
     try:
         yield

@@ -7,6 +7,7 @@
     │   └── MethodNotOffered           it even chose another
     ├── AuthenticationRejected         it does not accept the user name or the password
     ├── ConnectionClosed               it closed the connection; knows the stage
+    ├── FramingError                   it sends what is not UDP over TCP as it was agreed on
     └── RequestRefused                 it answered with a reply code other than 0
         ├── GeneralFailure             1
         ├── NotAllowed                 2
@@ -148,6 +149,16 @@ class ConnectionClosed(RemoteError):
         return "check the server's log for the reason"
 
 
+class FramingError(RemoteError):
+    """The server sends what is not UDP over TCP in the format `framing`; `detail` says in what."""
+
+    def __init__(self, framing: str, detail: str) -> None:
+        super().__init__(f"what it sends is not UDP over TCP as {framing} has it: {detail}")
+
+    def problem_at(self, address: str, server: str) -> Problem:
+        return problem("udp-unsupported", address=address, server=server, phrase=self.phrase)
+
+
 class RequestRefused(RemoteError):
     """The server answered `request` with a `reply` other than 0; one subclass for each."""
 
@@ -230,7 +241,7 @@ def refusal(reply: int, request: Request, username: str | None) -> RequestRefuse
 
 
 def _refused(request: Request, address: str, server: str, phrase: str) -> Problem:
-    code = "udp-unsupported" if request.command is Command.UDP_ASSOCIATE else "target-refused"
+    code = "target-refused" if request.command is Command.CONNECT else "udp-unsupported"
     return problem(code, address=address, server=server, target=request.target, phrase=phrase)
 
 

@@ -29,11 +29,13 @@ class Method(IntEnum):
 
 
 class Command(IntEnum):
-    """What a client asks for (RFC 1928 §4)."""
+    """What a client asks for (RFC 1928 §4), and what two servers offer beyond that: see `udp_over_tcp`."""
 
     CONNECT = 0x01
     BIND = 0x02
     UDP_ASSOCIATE = 0x03
+    HEV_UDP = 0x05
+    GOST_UDP = 0xF3
 
 
 class AddressType(IntEnum):

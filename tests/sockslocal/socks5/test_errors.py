@@ -8,6 +8,7 @@ from sockslocal.socks5.errors import (
     ConnectionClosed,
     DatagramError,
     Drop,
+    FramingError,
     MethodNotOffered,
     NoAcceptableMethod,
     NotSocks5,
@@ -21,6 +22,7 @@ from sockslocal.socks5.messages import Command, Request, Stage
 DB = Endpoint("db.internal", 5432)
 CONNECT = Request(Command.CONNECT, DB)
 ASSOCIATE = Request(Command.UDP_ASSOCIATE, Endpoint("0.0.0.0", 0))
+HEV, GOST = (ASSOCIATE._replace(command=command) for command in (Command.HEV_UDP, Command.GOST_UDP))
 
 SET_USERNAME = "set username in [server.office], then: sockslocal login office"
 REMOVE_USERNAME = "if the server wants no login, remove username from [server.office]"
@@ -110,10 +112,19 @@ def test_an_end_after_the_request_is_the_targets() -> None:
     assert_problem(ConnectionClosed(Stage.DONE, None, CONNECT), "target-closed", target=DB)
 
 
-def test_an_association_that_ends_is_the_servers() -> None:
-    """It has no target that could have ended it."""
-    error = ConnectionClosed(Stage.DONE, None, ASSOCIATE)
+@pytest.mark.parametrize("request_", [ASSOCIATE, HEV, GOST])
+def test_an_association_that_ends_is_the_servers(request_: Request) -> None:
+    """It has no target that could have ended it, and neither has UDP over TCP."""
+    error = ConnectionClosed(Stage.DONE, None, request_)
     assert_problem(error, "server-closed", stage="transfer", remedy=READ_LOG)
+
+
+def test_what_is_not_udp_over_tcp_says_so() -> None:
+    """Datagrams cannot pass that way, and the user reads why."""
+    error = FramingError("hev", "a frame has an address of the unknown type 80")
+    phrase = "what it sends is not UDP over TCP as hev has it: a frame has an address of the unknown type 80"
+    assert str(error) == phrase
+    assert_problem(error, "udp-unsupported", phrase=phrase)
 
 
 def test_a_refusal_says_of_what_and_why() -> None:
@@ -128,10 +139,12 @@ def test_a_refusal_says_of_what_and_why() -> None:
         refusal(7, ASSOCIATE, None),
         refusal(2, ASSOCIATE, None),
         ConnectionClosed(Stage.REPLY, None, ASSOCIATE),
+        refusal(7, HEV, None),
+        ConnectionClosed(Stage.REPLY, None, GOST),
     ],
 )
 def test_no_udp_in_its_shapes(error: RequestRefused | ConnectionClosed) -> None:
-    """Tor and microsocks answer 7, gost 2, ssh closes: all say that there is no UDP."""
+    """Tor and microsocks answer 7, gost 2, ssh and Dante close: all say that there is no UDP."""
     assert error.problem_at("proxy:1080", "office").code == "udp-unsupported"
 
 

@@ -88,7 +88,9 @@ def test_a_wrong_login(username: bytes, password: bytes) -> None:
     ("request_", "reply"),
     [
         (b"\x05\x02\x00\x01\xc0\x00\x02\x01\x00\x50", Reply.COMMAND_NOT_SUPPORTED),
-        (b"\x05\xf3\x00\x01\xc0\x00\x02\x01\x00\x50", Reply.COMMAND_NOT_SUPPORTED),
+        (b"\x05\x04\x00\x01\xc0\x00\x02\x01\x00\x50", Reply.COMMAND_NOT_SUPPORTED),
+        (b"\x05\x05\x00\x01\x00\x00\x00\x00\x00\x00", Reply.COMMAND_NOT_SUPPORTED),
+        (b"\x05\xf3\x00\x01\x00\x00\x00\x00\x00\x00", Reply.COMMAND_NOT_SUPPORTED),
         (b"\x05\x01\x00\x02\xc0", Reply.ADDRESS_TYPE_NOT_SUPPORTED),
         (b"\x05\x01\x00\x03\x00\x00\x50", Reply.HOST_UNREACHABLE),
         (b"\x05\x01\x00\x03\x03a b\x00\x50", Reply.HOST_UNREACHABLE),

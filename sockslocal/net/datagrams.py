@@ -1,7 +1,7 @@
 """Datagrams in batches: received into one buffer, sent on from where they lie.
 
-A batch is used within one call of a handler and never kept: the process has one, and the next
-`receive` overwrites it. In front of every datagram there is headroom, so that a SOCKS header is laid
+A batch is used within one call of a handler and never kept: the process has one, and whoever receives next
+overwrites it. In front of every datagram there is headroom, so that a SOCKS header is laid
 before a payload, or taken from it, without moving the payload.
 """
 
@@ -24,7 +24,7 @@ Peer = tuple[Any, ...] | bytes
 
 
 class Batch(ABC):
-    """What one `receive` brought; index 0 to count - 1."""
+    """What one `receive` brought, or one `hold`; index 0 to count - 1."""
 
     refused = False
     """Whether the last `receive` was told that nobody took an earlier datagram (ICMP port unreachable).
@@ -40,12 +40,19 @@ class Batch(ABC):
         """
 
     @abstractmethod
+    def hold(self, datagrams: Sequence[bytes]) -> int:
+        """Take what came another way than by a socket of datagrams, SLOTS at most; they have no sender.
+
+        Gives how many: those above MAX_DATAGRAM octets are left out, as nobody can send them on.
+        """
+
+    @abstractmethod
     def peer(self, index: int) -> Peer:
         """The sender of datagram `index`."""
 
     @abstractmethod
     def payload(self, index: int) -> memoryview:
-        """The octets of datagram `index`; valid until the next `receive`."""
+        """The octets of datagram `index`; valid until the next `receive` or `hold`."""
 
     @abstractmethod
     def octets(self, indices: range) -> int:
@@ -117,6 +124,10 @@ class PlainBatch(Batch):
                 continue
             received.append((bytes(memoryview(self._buffer)[:size]), peer))
         return len(received)
+
+    def hold(self, datagrams: Sequence[bytes]) -> int:
+        self._received = [(datagram, ()) for datagram in datagrams if len(datagram) <= MAX_DATAGRAM]
+        return len(self._received)
 
     def peer(self, index: int) -> Peer:
         return self._received[index][1]

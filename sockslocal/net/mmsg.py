@@ -89,6 +89,7 @@ class MmsgBatch(Batch):
         self._in_sizes = _column(self._in, _Mmsghdr.len.offset, "I")
         self._in_namelens = _column(self._in, _Msghdr.namelen.offset, "I")
         self._fresh_namelens = memoryview(array.array("I", [_NAME] * SLOTS))
+        self._no_namelens = memoryview(array.array("I", [0] * SLOTS))
 
     def _set_up_sending(self) -> None:
         self._out = (_Mmsghdr * SLOTS)()
@@ -123,6 +124,16 @@ class MmsgBatch(Batch):
             # Else it was the ICMP error of an earlier send, which asking took away.
             self.refused |= error == errno.ECONNREFUSED
         return 0
+
+    def hold(self, datagrams: Sequence[bytes]) -> int:
+        self._sizes.clear()
+        for datagram in datagrams:
+            if len(datagram) <= MAX_DATAGRAM:
+                start = len(self._sizes) * _SLOT + HEADROOM
+                self._bytes[start : start + len(datagram)] = datagram
+                self._sizes.append(len(datagram))
+        self._in_namelens[:] = self._no_namelens
+        return len(self._sizes)
 
     def peer(self, index: int) -> Peer:
         start = index * _NAME

@@ -12,7 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sockslocal.net.datagrams import HEADROOM, SLOTS, Batch, PlainBatch, best_batch, send_one
+from sockslocal.net.datagrams import (
+    HEADROOM,
+    MAX_DATAGRAM,
+    SLOTS,
+    Batch,
+    PlainBatch,
+    best_batch,
+    send_one,
+)
 from sockslocal.net.mmsg import MmsgBatch
 
 LARGEST = 65_507
@@ -226,6 +234,37 @@ def test_a_closed_socket(batch: Batch, post: Post) -> None:
     assert batch.send(there, range(1)) == 0
     assert batch.send_many(there, [(batch.peer(0), b"x")]) == 0
     assert batch.receive(there) == 0
+
+
+# --- holding
+
+
+def test_holds_what_came_another_way(batch: Batch, post: Post) -> None:
+    """It can be sent on as if it had been received, to a peer that was heard before; nobody has sent it."""
+    here, client = post.udp(), post.udp()
+    client.sendto(b"question", here.getsockname())
+    assert batch.receive(here) == 1
+    peer = batch.peer(0)
+    assert batch.hold([b"header" + data for data in (b"one", b"", b"three")]) == 3
+    assert payloads(batch, 3) == [b"headerone", b"header", b"headerthree"]
+    assert batch.octets(range(3)) == 26
+    assert not any(batch.peer(index) for index in range(3))
+    assert batch.send(here, range(1, 3), skip=6, header=b"h", peer=peer) == 2
+    assert batch.send(here, range(1), skip=6, peer=peer) == 1
+    assert read_all(client) == [b"h", b"hthree", b"one"]
+    assert batch.hold([]) == 0
+
+
+def test_holds_as_much_as_it_receives(batch: Batch, post: Post) -> None:
+    """All slots at their longest; what is longer is left out, and what comes next is received."""
+    longest = [bytes([number]) * MAX_DATAGRAM for number in range(SLOTS - 1)]
+    assert batch.hold([*longest, bytes(MAX_DATAGRAM + 1), b"last"]) == SLOTS
+    assert payloads(batch, SLOTS) == [*longest, b"last"]
+    here, there = post.pair()
+    there.send(b"received")
+    assert batch.receive(here) == 1
+    assert payloads(batch, 1) == [b"received"]
+    assert batch.peer(0)
 
 
 # --- sending on

@@ -19,7 +19,7 @@ from sockslocal.errors import SockslocalError
 from sockslocal.paths import Paths
 from sockslocal.problems import ExitCode
 
-_KEYS = ("listen", "to", "server", "idle", "only_me", "allow_lan")
+_KEYS = ("listen", "to", "server", "idle", "share", "only_me", "allow_lan")
 
 
 def add(arguments: Namespace, context: Context) -> int:

@@ -17,7 +17,18 @@ from sockslocal.paths import Paths
 from sockslocal.problems import ExitCode
 from sockslocal.status import Server
 
-_KEYS = ("address", "username", "password_from", "udp", "udp_address", "connect_timeout")
+_KEYS = (
+    "address",
+    "username",
+    "password_from",
+    "tls",
+    "tls_name",
+    "tls_ca",
+    "udp",
+    "udp_address",
+    "udp_probe",
+    "connect_timeout",
+)
 
 
 def add(arguments: Namespace, context: Context) -> int:

@@ -178,6 +178,12 @@ def _forward_options(parser: Parser, switch: str | type[argparse.Action]) -> Non
         "--idle", metavar="TIME", help="UDP: end a flow after so long without a datagram (default 60s)"
     )
     parser.add_argument(
+        "--share",
+        metavar="HOW",
+        help="UDP: auto (default); never: a program here may hear from whom it has not written to, at the "
+        "cost of a connection for each program",
+    )
+    parser.add_argument(
         "--only-me",
         action=switch,
         help="TCP: refuse connections that other users of this machine make",
@@ -197,6 +203,7 @@ def _server(root: Branch) -> None:
         "add a server; the first one is the default",
         "  sockslocal server add office proxy.example.net:1080 --username ana\n"
         "  sockslocal server add home [2001:db8::7]:1080\n"
+        "  sockslocal server add cafe cafe.example.net:443 --tls\n"
         '  sockslocal server add lab lab:1080 --username ana --password-from "command:pass lab"',
     )
     add.add_argument("name", metavar="NAME", help="what to call it")
@@ -208,9 +215,17 @@ def _server(root: Branch) -> None:
         help="where the password is: keyring (default), file:PATH, command:COMMAND, systemd:NAME or prompt; "
         "never the password itself",
     )
-    add.add_argument("--udp", metavar="HOW", help="how datagrams pass: auto (default), associate or off")
+    _tls(add)
+    add.add_argument(
+        "--udp", metavar="HOW", help="how datagrams pass: auto (default), associate, uot, hev, gost or off"
+    )
     add.add_argument(
         "--udp-address", metavar="HOST", help="where the UDP relay is, if the server names a wrong place"
+    )
+    add.add_argument(
+        "--udp-probe",
+        metavar="ADDRESS",
+        help="a DNS server to ask whether datagrams come back (default 9.9.9.9:53), or off",
     )
     add.add_argument(
         "--connect-timeout", metavar="TIME", help="for looking it up and connecting (default 10s)"
@@ -218,6 +233,20 @@ def _server(root: Branch) -> None:
     remove = branch.command("remove", "server:remove", "remove a server that no forward needs")
     remove.add_name("name", "servers", metavar="NAME", help="the server")
     _json(branch.command("list", "server:show", "list the servers"))
+
+
+def _tls(parser: Parser) -> None:
+    parser.add_argument(
+        "--tls", action="store_true", default=None, help="speak TLS with it; its certificate is checked"
+    )
+    parser.add_argument(
+        "--tls-name", metavar="HOST", help="whom the certificate is for (default: the host of ADDRESS)"
+    )
+    parser.add_argument(
+        "--tls-ca",
+        metavar="PATH",
+        help="certificates of who vouches for it (default: those that the system trusts)",
+    )
 
 
 def _login(root: Branch) -> None:

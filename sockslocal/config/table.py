@@ -25,7 +25,7 @@ MAX_ITEMS = 1_000
 MAX_FAULTS = 50
 """More are not looked for: finding each in the text takes time."""
 
-_SETTABLE = {"listen", "to", "server", "idle"}
+_SETTABLE = {"listen", "to", "server", "idle", "share"}
 """What `sockslocal forward set` can mend."""
 
 _EXAMPLES = {"listen": "127.0.0.1:PORT", "to": "HOST:PORT", "server": "NAME", "address": "HOST:1080"}
@@ -149,8 +149,8 @@ class Table:
     def _adding(self, key: str, option: str) -> str:
         """The command that adds this table, with `option` for `key`."""
         given = {other: _as_option(value) for other, value in self.values.items() if _may_show(other, value)}
-        given[key] = option
         section, name = self.where
+        given[key] = "" if KEYS[section][key] == "true" else option
         if section == "server":
             command = f"sockslocal server add {name} {given.pop('address', 'ADDRESS')}"
         else:

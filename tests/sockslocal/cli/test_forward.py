@@ -58,14 +58,12 @@ def test_adding_writes_the_file(cli: CommandLine, config: Path) -> None:
 def test_every_option_becomes_its_key(cli: CommandLine, config: Path) -> None:
     """One server is a name, several are a list; what is not given is not written."""
     add = ("forward", "add")
-    assert (
-        cli(*add, "udp", "game", "0.0.0.0:27015", "203.0.113.9:27015", "--idle", "2m", "--allow-lan").code
-        == 0
-    )
+    game = (*add, "udp", "game", "0.0.0.0:27015", "203.0.113.9:27015")
+    assert cli(*game, "--idle", "2m", "--share", "never", "--allow-lan").code == 0
     assert cli(*add, "tcp", "web", "[::1]:8080", "web:80", "--only-me", "--server", "home").code == 0
     assert cli(*add, "tcp", "two", "[::1]:8081", "web:80", "--server", "home", "--server", "office").code == 0
     text = config.read_text()
-    assert 'idle = "2m"\nallow_lan = true\n' in text
+    assert 'idle = "2m"\nshare = "never"\nallow_lan = true\n' in text
     assert 'server = "home"\nonly_me = true\n' in text
     assert 'server = ["home", "office"]\n' in text
 

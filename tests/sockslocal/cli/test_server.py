@@ -39,16 +39,27 @@ def test_every_option_becomes_its_key(cli: CommandLine, paths: Paths) -> None:
     options = {
         "username": "ana",
         "password-from": "command:pass show office",
-        "udp": "associate",
+        "tls-name": "socks.example.net",
+        "tls-ca": "/etc/ssl/ours.pem",
+        "udp": "uot",
         "udp-address": "relay.example.net",
+        "udp-probe": "8.8.8.8:53",
         "connect-timeout": "3s",
     }
     arguments = [part for option, value in options.items() for part in (f"--{option}", value)]
-    done = cli("server", "add", "office", "proxy:1080", *arguments)
+    done = cli("server", "add", "office", "proxy:1080", "--tls", *arguments)
     assert done.code == 0
     assert "login" not in done.err
     text = paths.config.read_text()
     assert all(f'{option.replace("-", "_")} = "{value}"' in text for option, value in options.items())
+    assert "\ntls = true\n" in text
+
+
+def test_what_is_missing_is_in_the_command_that_mends_it(cli: CommandLine) -> None:
+    """An option without a value is proposed as one."""
+    done = cli("server", "add", "office", "proxy:1080", "--tls-name", "a.example")
+    assert done.code == 4
+    assert done.err.endswith("sockslocal server add office proxy:1080 --tls-name a.example --tls\n")
 
 
 @pytest.mark.parametrize(

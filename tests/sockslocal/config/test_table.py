@@ -237,6 +237,7 @@ def test_every_example_is_valid() -> None:
     text = (
         f"[server.office]\n{sections['server']}\n[tcp.db]\n{sections['tcp']}\n"
         f"[udp.game]\n{sections['udp']}\n[dns]\n{sections['dns']}\n"
+        f"[limits]\n{sections['limits']}\n"
     )
     config = parse(text, PATH)
     assert (*config.servers, *config.tcp, *config.udp) == ("office", "db", "game")

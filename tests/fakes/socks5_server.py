@@ -3,28 +3,46 @@
     with FakeServer(credentials=(b"ana", b"secret")) as server:
         server.script = Script(at=Stage.METHOD, act=Act.RESET)   # every connection from now on
         server.scripts.append(Script(reply=5))                   # only the next one
+        server.cases[UDP_ASSOCIATE] = Script(reply=7)            # from the request on, by its command
+        server.cases["db.internal"] = Script(reply=4)            # or by its target, which counts more
+        server.switch(UdpScript(fault=UdpFault.DROP))            # datagrams that are carried already
 
 It runs in a thread of its own, so that tests may block. `names` says where host names lead; others go to the
-system's resolver.
+system's resolver, and as targets of datagrams nowhere.
 """
 
 import asyncio
 import contextlib
 import socket
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from fakes.loop_thread import LoopThread
-from fakes.socks5_script import Act, Script, Stage, UdpFault, UdpScript
-from fakes.socks5_session import Session, abort
+from fakes.socks5_counts import Counts
+from fakes.socks5_link import abort
+from fakes.socks5_passage import Passage
+from fakes.socks5_script import Act, Named, PortRule, Script, Stage, StreamFormat, UdpFault, UdpScript
+from fakes.socks5_session import Cases, Session
 from fakes.socks5_wire import Address
 
-__all__ = ["Act", "FakeServer", "Script", "Session", "Stage", "UdpFault", "UdpScript"]
+__all__ = [
+    "Act",
+    "FakeServer",
+    "Named",
+    "PortRule",
+    "Script",
+    "Session",
+    "Stage",
+    "StreamFormat",
+    "UdpFault",
+    "UdpScript",
+]
 
 
 class FakeServer:
-    """Listens from entry to exit; `stop` and `start` make it vanish and return on the same port.
+    """Listens from entry to exit; `stop` and `start` make it vanish and return, on the same port or another.
 
     Meanwhile a socket that does not listen keeps the port, so that no other program is given it.
     """
@@ -37,19 +55,18 @@ class FakeServer:
         self.port = port
         self.script = Script()
         self.scripts: deque[Script] = deque()
+        self.cases: Cases = {}
         self.names: dict[str, Address] = {}
         self.sessions: list[Session] = []
         """Every connection ever accepted, oldest first."""
+        self.counts = Counts()
         self._thread = LoopThread()
         self._tasks: set[asyncio.Task[None]] = set()
         self._listener: socket.socket | None = None
 
     def __enter__(self) -> Self:
         self._family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        self._place = socket.socket(self._family, socket.SOCK_STREAM)
-        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._place.bind(self.address)
-        self.port = self._place.getsockname()[1]
+        self._place = self._take_place()
         self._thread.__enter__()
         self.start()
         return self
@@ -65,6 +82,11 @@ class FakeServer:
     def address(self) -> Address:
         return self.host, self.port
 
+    @property
+    def passages(self) -> list[Passage]:
+        """Where datagrams pass or passed, by relays and by streams, oldest first."""
+        return [session.passage for session in self.sessions if session.passage]
+
     def start(self) -> None:
         """Listen, again after `stop`."""
         self._thread.call(self._start())
@@ -73,14 +95,56 @@ class FakeServer:
         """Refuse new connections and reset all that are open, as a server that is killed does."""
         self._thread.call(self._stop())
 
+    def move(self) -> None:
+        """Stop, and listen on another port."""
+        self.stop()
+        old, self.port = self._place, 0
+        self._place = self._take_place()
+        old.close()
+        self.start()
+
     def inject(self, session: Session, datagram: bytes, *, from_elsewhere: bool) -> None:
         """Send `datagram` to the client of the association of `session`."""
-        self._thread.call(_inject(session, datagram, from_elsewhere))
+        self._do(lambda: _inject(session, datagram, from_elsewhere))
+
+    def switch(self, script: UdpScript) -> None:
+        """What carries datagrams already goes on by `script`."""
+        self._with_each(lambda passage: passage.switch(script))
+
+    def kill_relays(self) -> None:
+        """No relay and no stream passes anything more; their TCP connections stay open."""
+        self._with_each(lambda passage: passage.close())
+
+    def end_associations(self) -> None:
+        """Close the TCP connections of all that carries datagrams, and with them what they carry."""
+        self._with_each(lambda passage: passage.control_lost.set())
 
     def target(self, address: Address) -> Address:
         """Where `address` leads."""
         host, port = self.names.get(address[0], address)
         return host, port or address[1]
+
+    def _take_place(self) -> socket.socket:
+        place = socket.socket(self._family, socket.SOCK_STREAM)
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        place.bind(self.address)
+        self.port = place.getsockname()[1]
+        return place
+
+    def _with_each(self, act: Callable[[Passage], None]) -> None:
+        def act_on_all() -> None:
+            for passage in self.passages:
+                act(passage)
+
+        self._do(act_on_all)
+
+    def _do(self, act: Callable[[], object]) -> None:
+        """Call `act` in the server's loop."""
+
+        async def do() -> None:
+            act()
+
+        self._thread.call(do())
 
     async def _start(self) -> None:
         self._listener = socket.create_server(self.address, family=self._family, backlog=1024)
@@ -95,12 +159,21 @@ class FakeServer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for passage in self.passages:  # some outlive their connections
+            passage.close()
 
     def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(BlockingIOError):
             connection, _ = listener.accept()
             script = self.scripts.popleft() if self.scripts else self.script
-            session = Session(connection, script, credentials=self.credentials, resolve=self.target)
+            session = Session(
+                connection,
+                script,
+                credentials=self.credentials,
+                resolve=self.target,
+                cases=self.cases,
+                counts=self.counts,
+            )
             self.sessions.append(session)
             task = asyncio.create_task(self._serve(session))
             self._tasks.add(task)
@@ -120,7 +193,7 @@ class FakeServer:
         session.close()
 
 
-async def _inject(session: Session, datagram: bytes, from_elsewhere: bool) -> None:  # noqa: FBT001 (private)
+def _inject(session: Session, datagram: bytes, from_elsewhere: bool) -> None:  # noqa: FBT001 (private)
     if session.relay is None:
         raise ValueError("the session has no association")
     with contextlib.suppress(OSError):

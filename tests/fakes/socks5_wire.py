@@ -7,6 +7,8 @@ import ipaddress
 
 Address = tuple[str, int]
 
+CONNECT, UDP_ASSOCIATE, HEV_UDP, GOST_UDP = 1, 3, 0x05, 0xF3
+
 
 def address_octets(host: str, port: int) -> bytes:
     """ATYP, address and port; `host` that is no IP literal is sent as a name, which may be empty."""

@@ -3,12 +3,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from fakes.socks5_server import Act, FakeServer, Script, Stage, UdpFault, UdpScript
-from fakes.socks5_wire import address_octets, parse_address
+from fakes.raw_server import exactly
+from fakes.socks5_plain import ANA, LOGIN, connect, logged_in, request
+from fakes.socks5_server import Act, FakeServer, Script, Stage
+from fakes.socks5_wire import address_octets
 from fakes.waiting import wait_until
-
-ANA = (b"ana", b"secret")
-LOGIN = b"\1\3ana\6secret"
 
 
 @pytest.fixture
@@ -24,35 +23,6 @@ def target() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(5)
         yield listener
-
-
-def connect(server: FakeServer) -> socket.socket:
-    """A connection to the fake, no byte sent."""
-    return socket.create_connection(server.address, timeout=5)
-
-
-def exactly(sock: socket.socket, count: int) -> bytes:
-    """`count` octets, or fewer where the connection ends before."""
-    data = b""
-    while len(data) < count and (more := sock.recv(count - len(data))):
-        data += more
-    return data
-
-
-def logged_in(server: FakeServer) -> socket.socket:
-    """A connection that may send its request."""
-    sock = connect(server)
-    sock.sendall(b"\5\1\2")
-    assert exactly(sock, 2) == b"\5\2"
-    sock.sendall(LOGIN)
-    assert exactly(sock, 2) == b"\1\0"
-    return sock
-
-
-def request(sock: socket.socket, host: str, port: int, command: int = 1) -> bytes:
-    """The reply to a request, of the length it has with an IPv4 address."""
-    sock.sendall(bytes([5, command, 0]) + address_octets(host, port))
-    return exactly(sock, 10)
 
 
 def test_a_well_behaved_connection_relays_both_ways(server: FakeServer, target: socket.socket) -> None:
@@ -187,127 +157,33 @@ def test_stop_resets_and_start_returns(server: FakeServer) -> None:
     logged_in(server).close()
 
 
-def associated(server: FakeServer) -> tuple[socket.socket, socket.socket]:
-    """A control connection and a UDP socket connected to its relay."""
-    control = logged_in(server)
-    reply = request(control, "0.0.0.0", 0, command=3)
-    assert reply[1] == 0
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    udp.settimeout(5)
-    udp.connect(parse_address(reply[3:])[0])
-    return control, udp
-
-
-def test_the_relay_under_another_name(server: FakeServer) -> None:
-    """The reply names the host that the script says, and the relay's own port."""
-    server.script = Script(bound_host="")
+def test_cases_decide_from_the_request_on(server: FakeServer, target: socket.socket) -> None:
+    """A command has a script of its own, and a host has one that counts more; the login is as ever."""
+    server.cases[3] = Script(reply=7)
+    server.cases["denied.test"] = Script(reply=2)
+    for host, command, code in (("0.0.0.0", 3, 7), ("denied.test", 1, 2), ("denied.test", 3, 2)):
+        with logged_in(server) as sock:
+            assert request(sock, host, 0, command=command)[1] == code
     with logged_in(server) as sock:
-        sock.sendall(b"\5\3\0" + address_octets("0.0.0.0", 0))
-        assert exactly(sock, 7)[:5] == b"\5\0\0\3\0"
+        assert request(sock, *target.getsockname())[1] == 0
 
 
-def is_refused(udp: socket.socket) -> bool:
-    """Whether the relay's port was found closed."""
-    try:
-        udp.send(b"again")
-    except ConnectionRefusedError:
-        return True
-    return False
+def test_success_may_come_early(server: FakeServer) -> None:
+    """Before the target refuses; the connection ends then."""
+    server.script = Script(early=True)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        with logged_in(server) as sock:
+            assert request(sock, *closed.getsockname())[1] == 0
+            assert sock.recv(1) == b""
 
 
-@pytest.fixture
-def echo() -> Iterator[socket.socket]:
-    """A UDP socket that a test answers from."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(5)
-        sock.bind(("127.0.0.1", 0))
-        yield sock
-
-
-def send_and_echo(udp: socket.socket, echo: socket.socket, payload: bytes) -> bytes:
-    """Send `payload` through the relay and back; returns the header that `echo` is named by."""
-    header = address_octets(*echo.getsockname())
-    udp.send(b"\0\0\0" + header + payload)
-    received, source = echo.recvfrom(100)
-    assert received == payload
-    echo.sendto(received, source)
-    return header
-
-
-def test_datagrams_pass_both_ways(server: FakeServer, echo: socket.socket) -> None:
-    """Even an empty one, with the true source in the header."""
-    control, udp = associated(server)
-    with control, udp:
-        for payload in (b"ping", b""):
-            header = send_and_echo(udp, echo, payload)
-            assert udp.recv(100) == b"\0\0\0" + header + payload
-        relay = server.sessions[0].relay
-        assert relay is not None
-        assert relay.received == [(echo.getsockname(), b"ping"), (echo.getsockname(), b"")]
-
-
-@pytest.mark.parametrize(
-    ("script", "expected"),
-    [
-        (UdpScript(fragment=1), b"\0\0\1{header}ping"),
-        (UdpScript(reserved=b"\1\2"), b"\1\2\0{header}ping"),
-        (UdpScript(header_address=address_octets("x.test", 7)), b"\0\0\0\3\6x.test\0\7ping"),
-        (UdpScript(fault=UdpFault.TRUNCATED), b"\0\0\0\1\x7f"),
-    ],
-)
-def test_headers_as_scripted(
-    server: FakeServer, echo: socket.socket, script: UdpScript, expected: bytes
-) -> None:
-    """FRAG, RSV, another address, or a cut."""
-    server.script = Script(udp=script)
-    control, udp = associated(server)
-    with control, udp:
-        header = send_and_echo(udp, echo, b"ping")
-        assert udp.recv(100) == expected.replace(b"{header}", header)
-
-
-@pytest.mark.parametrize("fault", [UdpFault.OTHER_PORT, UdpFault.OTHER_ADDRESS, UdpFault.DROP])
-def test_datagrams_from_elsewhere_miss_a_connected_socket(
-    server: FakeServer, echo: socket.socket, fault: UdpFault
-) -> None:
-    """A client that has connected its socket to the relay sees none of them."""
-    server.script = Script(udp=UdpScript(fault=fault))
-    control, udp = associated(server)
-    with control, udp:
-        send_and_echo(udp, echo, b"ping")
-        udp.settimeout(0.05)
-        with pytest.raises(TimeoutError):
-            udp.recv(100)
-
-
-def test_injected_datagrams(server: FakeServer, echo: socket.socket) -> None:
-    """A test sends what it likes, from the relay's port or from another."""
-    control, udp = associated(server)
-    with control, udp:
-        send_and_echo(udp, echo, b"ping")
-        udp.recv(100)
-        server.inject(server.sessions[0], b"forged", from_elsewhere=True)
-        server.inject(server.sessions[0], b"real", from_elsewhere=False)
-        assert udp.recv(100) == b"real"
-
-
-def test_a_first_datagram_may_close_the_control_connection(server: FakeServer, echo: socket.socket) -> None:
-    """EOF on the control connection, and the relay's port is closed with it."""
-    server.script = Script(udp=UdpScript(fault=UdpFault.CONTROL_CLOSED))
-    control, udp = associated(server)
-    with control, udp:
-        udp.send(b"\0\0\0" + address_octets(*echo.getsockname()) + b"ping")
-        assert control.recv(1) == b""
-        wait_until(lambda: is_refused(udp), seconds=5, what="the relay's port is closed")
-
-
-def test_a_dead_relay_leaves_the_control_connection(server: FakeServer, echo: socket.socket) -> None:
-    """As Dante's does after a poisonous datagram."""
-    server.script = Script(udp=UdpScript(fault=UdpFault.RELAY_DEAD))
-    control, udp = associated(server)
-    with control, udp:
-        udp.send(b"\0\0\0" + address_octets(*echo.getsockname()) + b"ping")
-        wait_until(lambda: is_refused(udp), seconds=5, what="the relay's port is closed")
-        control.settimeout(0.05)
-        with pytest.raises(TimeoutError):
-            control.recv(1)
+def test_an_early_success_relays(server: FakeServer, target: socket.socket) -> None:
+    """Where the target does not refuse."""
+    server.script = Script(early=True)
+    with logged_in(server) as sock:
+        assert request(sock, *target.getsockname())[1] == 0
+        far, _ = target.accept()
+        with far:
+            sock.sendall(b"there")
+            assert far.recv(100) == b"there"

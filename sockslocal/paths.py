@@ -30,6 +30,11 @@ class Paths:
         """What the user switched off, kept across restarts."""
         return self.state / "switches.json"
 
+    @property
+    def profiles(self) -> Path:
+        """What was learned of the servers."""
+        return self.state / "profiles.json"
+
 
 def find(config: str | None = None) -> Paths:
     """The places in force; `config` is what the user gave with `--config`."""

@@ -21,10 +21,11 @@ def test_environment_moves_each_place(monkeypatch: pytest.MonkeyPatch) -> None:
     paths = find()
     assert paths.config == Path("/a/b.toml")
     assert paths.runtime == Path("/r")
-    assert (paths.state, paths.log, paths.switches) == (
-        Path("/s"),
+    assert paths.state == Path("/s")
+    assert (paths.log, paths.switches, paths.profiles) == (
         Path("/s/sockslocal.log"),
         Path("/s/switches.json"),
+        Path("/s/profiles.json"),
     )
 
 

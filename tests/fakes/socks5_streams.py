@@ -11,7 +11,7 @@ LEN is two octets long, and the length of DATA alone; HDRLEN is 3 more than the 
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from fakes.socks5_counts import Counts
@@ -39,13 +39,17 @@ def asked_format(command: int, target: Address) -> StreamFormat | None:
     return {HEV_UDP: StreamFormat.HEV, GOST_UDP: StreamFormat.GOST}.get(command)
 
 
+Read = Callable[[int], Awaitable[bytes]]
+"""Gives exactly so many octets, or raises EOFError."""
+
+
 class Frames(Protocol):
     """One way, on one connection; addresses are ATYP, address and port of RFC 1928."""
 
-    async def begin(self, link: Link) -> None:
+    async def begin(self, read: Read) -> None:
         """Read what comes before the first frame."""
 
-    async def read(self, link: Link) -> tuple[bytes, bytes]:
+    async def next(self, read: Read) -> tuple[bytes, bytes]:
         """The next frame's address and payload; raises EOFError where it is cut, ValueError for nonsense."""
 
     def write(self, address: bytes, payload: bytes) -> bytes:
@@ -64,7 +68,7 @@ class StreamRelay(Passage):
         counts: Counts,
     ) -> None:
         super().__init__(script, resolve, counts, counts.streams)
-        self.frames = _FRAMES[stream_format]()
+        self.frames = FRAMES[stream_format]()
         self._link = link
         self._client: Address = link.sock.getpeername()[:2]
         self._answers: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING)
@@ -90,9 +94,9 @@ class StreamRelay(Passage):
         await first_of(up, down, asyncio.create_task(self.until_lost()))
 
     async def _up(self) -> None:
-        await self.frames.begin(self._link)
+        await self.frames.begin(self._link.read)
         while not await self._link.at_end():
-            address, payload = await self.frames.read(self._link)
+            address, payload = await self.frames.next(self._link.read)
             if not self.closed:
                 self.arrived()
                 self.pass_on(address, payload)
@@ -109,12 +113,12 @@ class StreamRelay(Passage):
 
 
 class _UotV1:
-    async def begin(self, link: Link) -> None:
+    async def begin(self, read: Read) -> None:
         pass
 
-    async def read(self, link: Link) -> tuple[bytes, bytes]:
-        address = await _read_address(link, _FROM_V1)
-        return address, await _read_payload(link)
+    async def next(self, read: Read) -> tuple[bytes, bytes]:
+        address = await _read_address(read, _FROM_V1)
+        return address, await _read_payload(read)
 
     def write(self, address: bytes, payload: bytes) -> bytes:
         return _TO_V1[address[:1]] + address[1:] + len(payload).to_bytes(2) + payload
@@ -127,17 +131,17 @@ class _UotV2:
         self._v1 = _UotV1()
         self._only: bytes | None = None
 
-    async def begin(self, link: Link) -> None:
-        flag = (await link.read(1))[0]
+    async def begin(self, read: Read) -> None:
+        flag = (await read(1))[0]
         if flag > 1:
             raise ValueError(f"isConnect is {flag}")
-        address = await _read_address(link)
+        address = await _read_address(read)
         self._only = address if flag else None
 
-    async def read(self, link: Link) -> tuple[bytes, bytes]:
+    async def next(self, read: Read) -> tuple[bytes, bytes]:
         if self._only is None:
-            return await self._v1.read(link)
-        return self._only, await _read_payload(link)
+            return await self._v1.next(read)
+        return self._only, await _read_payload(read)
 
     def write(self, address: bytes, payload: bytes) -> bytes:
         if self._only is None:
@@ -146,36 +150,36 @@ class _UotV2:
 
 
 class _Hev:
-    async def begin(self, link: Link) -> None:
+    async def begin(self, read: Read) -> None:
         pass
 
-    async def read(self, link: Link) -> tuple[bytes, bytes]:
-        length, header_length = int.from_bytes(await link.read(2)), (await link.read(1))[0]
-        address = await _read_address(link)
+    async def next(self, read: Read) -> tuple[bytes, bytes]:
+        length, header_length = int.from_bytes(await read(2)), (await read(1))[0]
+        address = await _read_address(read)
         if header_length != 3 + len(address):
             raise ValueError(f"HDRLEN is {header_length} with an address of {len(address)}")
-        return address, await link.read(length)
+        return address, await read(length)
 
     def write(self, address: bytes, payload: bytes) -> bytes:
         return len(payload).to_bytes(2) + bytes([3 + len(address)]) + address + payload
 
 
 class _Gost:
-    async def begin(self, link: Link) -> None:
+    async def begin(self, read: Read) -> None:
         pass
 
-    async def read(self, link: Link) -> tuple[bytes, bytes]:
-        length, fragment = int.from_bytes(await link.read(2)), (await link.read(1))[0]
+    async def next(self, read: Read) -> tuple[bytes, bytes]:
+        length, fragment = int.from_bytes(await read(2)), (await read(1))[0]
         if not length or fragment != 0xFF:
             raise ValueError(f"RSV is {length}, FRAG is {fragment}")
-        address = await _read_address(link)
-        return address, await link.read(length)
+        address = await _read_address(read)
+        return address, await read(length)
 
     def write(self, address: bytes, payload: bytes) -> bytes:
         return len(payload).to_bytes(2) + b"\xff" + address + payload if payload else b""
 
 
-_FRAMES: dict[StreamFormat, Callable[[], Frames]] = {
+FRAMES: dict[StreamFormat, Callable[[], Frames]] = {
     StreamFormat.UOT_V1: _UotV1,
     StreamFormat.UOT_V2: _UotV2,
     StreamFormat.HEV: _Hev,
@@ -183,17 +187,17 @@ _FRAMES: dict[StreamFormat, Callable[[], Frames]] = {
 }
 
 
-async def _read_payload(link: Link) -> bytes:
-    return await link.read(int.from_bytes(await link.read(2)))
+async def _read_payload(read: Read) -> bytes:
+    return await read(int.from_bytes(await read(2)))
 
 
-async def _read_address(link: Link, types: dict[bytes, bytes] | None = None) -> bytes:
+async def _read_address(read: Read, types: dict[bytes, bytes] | None = None) -> bytes:
     """ATYP, address and port; `types` says what they are in RFC 1928, where ATYP is another."""
-    octet = await link.read(1)
+    octet = await read(1)
     kind = (types or {}).get(octet, b"" if types else octet)
     if kind == b"\3":
-        length = await link.read(1)
-        return kind + length + await link.read(length[0] + 2)
+        length = await read(1)
+        return kind + length + await read(length[0] + 2)
     if kind not in {b"\1", b"\4"}:
         raise ValueError(f"address type {octet.hex()}")
-    return kind + await link.read(6 if kind == b"\1" else 18)
+    return kind + await read(6 if kind == b"\1" else 18)

@@ -7,15 +7,20 @@ from typing import Any
 
 import pytest
 
-from fakes.engine import POLLERS, turns, until
+from fakes.engine import POLLERS, Told, turns, until, way_to
 from fakes.sockets import closing, fill, read_available, reset, tcp_pair, udp_pair
+from fakes.socks5_server import FakeServer, Script, StreamFormat
+from fakes.targets import udp_echo
+from sockslocal.address import Endpoint
 from sockslocal.net import poller as poller_module
 from sockslocal.net import udp_stream, watchdog
 from sockslocal.net.datagrams import MAX_DATAGRAM, SLOTS, Batch, PlainBatch, best_batch
+from sockslocal.net.dialer import Dial
 from sockslocal.net.engine import Engine
 from sockslocal.net.keepalive import REMOTE_IDLE_S
 from sockslocal.net.poller import OUT, READABLE, Poller
 from sockslocal.net.udp_stream import MAX_HELD, UdpStream
+from sockslocal.socks5.datagram import encode_header
 from sockslocal.socks5.errors import RemoteError
 from sockslocal.socks5.udp_over_tcp import FRAMINGS, Framing
 
@@ -518,3 +523,38 @@ async def test_a_server_that_vanishes_is_noticed(line: Line, monkeypatch: pytest
     await until(lambda: line.endings, "the end")
     assert line.endings == [None]
     assert not line.engine.watchdog._watched
+
+
+# --- with a server
+
+
+@pytest.mark.parametrize("name", FRAMINGS)
+async def test_with_a_server_that_knows_it(engine: Engine, name: str) -> None:
+    """From the request on, with one that was written from the formats' descriptions alone."""
+    script = Script(formats=frozenset({StreamFormat[name.upper().replace("-", "_")]}))
+    datagrams: list[bytes] = []
+    endings: list[RemoteError | None] = []
+    streams: list[UdpStream] = []
+
+    def received(batch: Batch, count: int) -> None:
+        datagrams.extend(bytes(batch.payload(index)) for index in range(count))
+
+    def begin(dial: Dial) -> None:
+        streams.append(UdpStream(engine, dial.sock, FRAMINGS[name], received, endings.append))
+        streams[0].start(dial.leftover)
+
+    with udp_echo() as echo, FakeServer() as server:
+        server.script = script
+        refused = Told()
+        Dial(engine, way_to(server.address), FRAMINGS[name].request, begin, refused).start()
+        await until(lambda: streams or refused.calls, "an answer")
+        assert refused.calls == []
+        header = encode_header(Endpoint(*echo))
+        payloads = [b"x", bytes(1_200), b"y" * 9_000]
+        engine.batch.hold(payloads)
+        assert streams[0].send(header, engine.batch, range(3)) == 3
+        await until(lambda: len(datagrams) == 3 or endings, "three echoes")
+        assert sorted(datagrams) == sorted(header + payload for payload in payloads)
+        server.stop()
+        await until(lambda: endings, "the end")
+        assert endings == [None]

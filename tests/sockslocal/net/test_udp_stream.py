@@ -314,6 +314,34 @@ async def test_a_socket_that_takes_little_at_a_time(line: Line) -> None:
     assert await line.hear(len(expected)) == expected
 
 
+class Owing(Counted):
+    """A socket that takes octets and says so only when it is asked again."""
+
+    owed = b""
+
+    def send(self, data: bytes) -> int:
+        if not self.owed:
+            self.owed = bytes(data)
+            raise BlockingIOError
+        said, self.owed = self.owed, b""
+        assert data[: len(said)] == said, "the same octets have to be sent next"
+        return self._sock.send(said)
+
+
+async def test_a_socket_that_has_taken_what_it_does_not_tell(line: Line) -> None:
+    """TLS has encrypted them by then: they are offered again, with what came meanwhile behind them."""
+    line.stream.start()
+    tls: Any = Owing(line.sock, [])
+    line.stream._sock = tls
+    assert line.send([b"one"]) == 1
+    assert line.send([b"two"]) == 1
+    line.stream._ready(OUT)
+    assert await line.hear(len(line.frame(b"one"))) == line.frame(b"one")
+    line.stream._ready(OUT)
+    assert await line.hear(len(line.frame(b"two"))) == line.frame(b"two")
+    assert held(line) == 0
+
+
 # --- what it costs the others
 
 

@@ -159,6 +159,23 @@ REGISTRY: dict[str, Kind] = {
         "use TCP forwards and tcp:// upstreams, or a server that relays UDP",
         _S,
     ),
+    "udp-silent": Kind(
+        "No datagrams come back",
+        "{address} accepts UDP, but no datagram comes back",
+        "sockslocal server test {server!q}",
+        _S,
+    ),
+    "udp-remote-invalid": Kind(
+        "No such UDP target",
+        "{remote} is no address of a single machine and port, and some servers die of datagrams to such",
+        "correct the target",
+        _S,
+    ),
+    "udp-outside-tls": Kind(
+        "UDP would leave the TLS",
+        "datagrams of an association with {server!q} would travel outside its TLS",
+        'set udp = "auto" in [server.{server}]: UDP over TCP goes inside',
+    ),
     "udp-relay-invalid": Kind(
         "UDP relay unusable",
         "{address} named {relay} as its UDP relay, which cannot be used",

@@ -21,6 +21,7 @@ SERVER = "proxy"
 _CONFIG = """\
 [server.{server}]
 address = "{address}"
+udp_probe = "{upstream}"
 username = "{username}"
 password_from = "file:{password}"
 

@@ -105,7 +105,9 @@ class _Listener:
         session = _Session(self, peer)
         forward = self.forward
         try:
-            session.flow = forward.route.open(self.target, session, forward.config.idle)
+            session.flow = forward.route.open(
+                self.target, session, forward.config.idle, exclusive=forward.config.share == "never"
+            )
         except ServerError as error:
             forward.note(error)
             return None

@@ -7,11 +7,14 @@ A connection: Route (route.py), the servers that may carry it
   then Relay (relay.py), the local and the remote socket joined
   → Pump (pump.py), the octets of one direction.
 
-A datagram: Broker (broker.py), the flows through one server
+A datagram: UdpService (udp_service.py), the UDP of one server
   → Flow (udp_flow.py), from one local program to one remote
-  → Association (association.py) that carries it, made by a Dial: a ControlConnection (control_connection.py)
-  and a socket (udp_relay_socket.py) to the server's relay (udp_relay_address.py), with a DatagramReader
-  (datagram_reader.py) as on every socket where datagrams come.
+  → Broker (broker.py), which has an Association (association.py) carry it, shared with flows that no reply can
+  be mistaken for (slots.py), on the rung that works (rungs.py, udp_health.py)
+  → its transport: a relay (udp_transport.py: a ControlConnection, control_connection.py, and a socket,
+  udp_relay_socket.py, to where the relay is, udp_relay_address.py) or a stream (udp_stream.py).
+  Liveness (liveness.py) tells whether anything comes back. Datagrams are read by a DatagramReader
+  (datagram_reader.py) on every socket where they come.
 
 Below them all is the Engine (engine.py), what the sockets of the process share: the Poller (poller.py;
 epoll.py, kqueue.py), Deadlines (deadlines.py), the Batch of datagrams (datagrams.py; mmsg.py), the PipePool

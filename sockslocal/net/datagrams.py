@@ -55,8 +55,20 @@ class Batch(ABC):
         """The octets of datagram `index`; valid until the next `receive` or `hold`."""
 
     @abstractmethod
+    def sizes(self, indices: range) -> Sequence[int]:
+        """How long each of the datagrams `indices` (step 1) is."""
+
     def octets(self, indices: range) -> int:
         """How long the datagrams `indices` are together."""
+        return sum(self.sizes(indices))
+
+    def runs_between(self, indices: range, smallest: int, largest: int) -> Sequence[range]:
+        """Those of `indices` that are so long, as ranges; most often that is all of them."""
+        sizes = self.sizes(indices)
+        if not sizes or (min(sizes) >= smallest and max(sizes) <= largest):
+            return (indices,)
+        fitting = zip(indices, sizes, strict=True)
+        return [range(index, index + 1) for index, size in fitting if smallest <= size <= largest]
 
     @abstractmethod
     def send(
@@ -135,8 +147,8 @@ class PlainBatch(Batch):
     def payload(self, index: int) -> memoryview:
         return memoryview(self._received[index][0])
 
-    def octets(self, indices: range) -> int:
-        return sum(len(self._received[index][0]) for index in indices)
+    def sizes(self, indices: range) -> Sequence[int]:
+        return [len(self._received[index][0]) for index in indices]
 
     def send(
         self,

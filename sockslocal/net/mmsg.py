@@ -143,8 +143,8 @@ class MmsgBatch(Batch):
         start = index * _SLOT + HEADROOM
         return self._bytes[start : start + self._sizes[index]]
 
-    def octets(self, indices: range) -> int:
-        return sum(self._sizes[indices.start : indices.stop])
+    def sizes(self, indices: range) -> Sequence[int]:
+        return self._sizes[indices.start : indices.stop]
 
     def send(
         self,

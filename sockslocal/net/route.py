@@ -82,7 +82,7 @@ class Route:
     @property
     def udp_problem(self) -> Problem | None:
         """Why no datagrams pass, where all servers are known to relay none."""
-        problems = [server.udp_problem for server in self._in_order()]
+        problems = [server.udp.problem for server in self._in_order()]
         return problems[0] if problems and all(problems) else None
 
     def connect(
@@ -93,12 +93,12 @@ class Route:
         crossing.start()
         return crossing
 
-    def open(self, remote: Endpoint, receiver: Receiver, idle_s: float) -> Flow:
+    def open(self, remote: Endpoint, receiver: Receiver, idle_s: float, *, exclusive: bool = False) -> Flow:
         """A UDP flow through the first server that can have one now. Raises ServerError."""
         why = problem("tunnel-off")
         for server in self._in_order():
             try:
-                return server.open_flow(remote, receiver, idle_s)
+                return server.udp.open(remote, receiver, idle_s, exclusive=exclusive)
             except ServerError as error:
                 why = error.problem
         raise ServerError(why)

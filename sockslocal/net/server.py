@@ -5,16 +5,14 @@ from asyncio import TimerHandle
 from collections.abc import Callable
 
 from sockslocal import status
-from sockslocal.address import Endpoint
-from sockslocal.config.model import ServerConfig
+from sockslocal.config.model import Limits, ServerConfig
 from sockslocal.errors import ServerError, SockslocalError
 from sockslocal.net.backoff import Backoff
-from sockslocal.net.broker import Broker
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.engine import Engine
 from sockslocal.net.login import Answer, Login
 from sockslocal.net.server_addresses import ServerAddresses
-from sockslocal.net.udp_flow import Flow, Receiver
+from sockslocal.net.udp_service import UdpService
 from sockslocal.net.way import Way
 from sockslocal.problems import Problem
 from sockslocal.socks5.messages import Request
@@ -34,15 +32,17 @@ class Server:
     """
 
     def __init__(
-        self, engine: Engine, config: ServerConfig, changed: Callable[[], None], wanted: Callable[[], bool]
+        self,
+        engine: Engine,
+        config: ServerConfig,
+        changed: Callable[[], None],
+        wanted: Callable[[], bool],
+        limits: Limits = Limits(),  # noqa: B008  it is frozen
     ) -> None:
         self.config = config
         self.state: status.ServerState = "unknown"
         self.problem: Problem | None = None
         self.latency_ms: float | None = None
-        self.udp: status.UdpRung = "unknown"
-        self.udp_problem: Problem | None = None
-        """Why it relays no datagrams, where it is known not to."""
         self._engine = engine
         self._changed = changed
         self._closed = False
@@ -59,9 +59,7 @@ class Server:
             reached=self._note_up,
             missed=self._note_failed,
         )
-        self.broker = Broker(engine, self.way, self.dial, self._note_udp, self._relay_override())
-        if config.udp == "off":
-            self.udp, self.udp_problem = "none", self.way.problem("udp-off")
+        self.udp = UdpService(engine, self, limits, changed)
 
     @property
     def usable(self) -> bool:
@@ -73,19 +71,13 @@ class Server:
             address=str(self.config.address),
             state=self.state,
             latency_ms=self.latency_ms,
-            udp=self.udp,
+            udp=self.udp.rung,
             problem=self.problem,
         )
 
     def dial(self, request: Request | None, done: Done, failed: Failed) -> Dial:
         """A dial, not yet started."""
         return Dial(self._engine, self.way, request, done, failed)
-
-    def open_flow(self, remote: Endpoint, receiver: Receiver, idle_s: float) -> Flow:
-        """A UDP flow to `remote`. Raises ServerError while there can be none."""
-        if self.config.udp == "off":
-            raise ServerError(self.way.problem("udp-off"))
-        return self.broker.open(remote, receiver, idle_s)
 
     def settle_login(self, answer: Answer) -> None:
         """The password was read, or could not be; None: the server wants no login."""
@@ -118,12 +110,8 @@ class Server:
         self._closed = True
         self._stop_retrying()
         self._cancel_probe()
-        self.broker.close()
+        self.udp.broker.close()
         self.way.login.close()
-
-    def _relay_override(self) -> ServerAddresses | None:
-        host = self.config.udp_address
-        return ServerAddresses(Endpoint(host, 1), self._engine.clock) if host else None
 
     def _probed(self, dial: Dial) -> None:
         self._probe = None
@@ -164,13 +152,6 @@ class Server:
         self._backoff.reset()
         self.way.login.accept()
         self._set("up", None)
-
-    def _note_udp(self, error: ServerError | None) -> None:
-        self.udp_problem = error.problem if error else None
-        rung: status.UdpRung = "none" if error else "associate"
-        if rung != self.udp:
-            self.udp = rung
-            self._changed()
 
     def _set(self, state: status.ServerState, problem: Problem | None) -> None:
         if not self._closed and (state, problem) != (self.state, self.problem):

@@ -5,8 +5,7 @@ from typing import Protocol
 from sockslocal.address import Endpoint, ip_of
 from sockslocal.errors import ServerError
 from sockslocal.net.datagrams import Batch
-from sockslocal.socks5.datagram import encode_header, parse_header
-from sockslocal.socks5.errors import DatagramError
+from sockslocal.socks5.datagram import encode_header
 
 
 class Receiver(Protocol):
@@ -16,7 +15,7 @@ class Receiver(Protocol):
         """Datagrams can pass, as far as the server says."""
 
     def sent(self, octets: int) -> None:
-        """Payloads of so many octets together went to the relay."""
+        """Payloads of so many octets together went to the server."""
 
     def received(self, batch: Batch, indices: range, skip: int) -> None:
         """Datagrams came, with payloads behind `skip` octets; the batch is good only during the call."""
@@ -34,12 +33,20 @@ class Keeper(Protocol):
     def touch(self, flow: "Flow") -> None:
         """`flow` is in use."""
 
+    def move(self, flow: "Flow") -> "Carrier | None":
+        """Another carrier for `flow`, whose own has retired; None where the flow is lost for want of one."""
+
     def discard(self, flow: "Flow") -> None:
         """`flow` is not used any more."""
 
 
 class Carrier(Protocol):
     """What a flow's datagrams travel on."""
+
+    retired: bool
+    """Whether a flow with more to send is to look for another one."""
+    used_at: float
+    """When one of its flows was last in use, in seconds of the keeper's clock."""
 
     def send(self, flow: "Flow", batch: Batch, indices: range) -> int:
         """As `Flow.send`."""
@@ -52,31 +59,47 @@ class Carrier(Protocol):
 
 
 class Flow:
-    """Ends by `close`, or when its receiver is told that it is lost."""
+    """Ends by `close`, or when its receiver is told that it is lost.
 
-    __slots__ = ("_by_name", "_keeper", "carrier", "header", "idle_s", "receiver", "remote")
+    An `exclusive` one shares its association with no other, and hears all that comes on it.
+    """
+
+    __slots__ = ("_keeper", "carrier", "earlier", "exclusive", "header", "idle_s", "receiver", "remote")
 
     def __init__(
-        self, keeper: Keeper, carrier: Carrier, remote: Endpoint, receiver: Receiver, idle_s: float
+        self, keeper: Keeper, remote: Endpoint, receiver: Receiver, idle_s: float, *, exclusive: bool
     ) -> None:
         self._keeper = keeper
-        self.carrier = carrier
+        self.carrier: Carrier | None = None
+        self.earlier: Carrier | None = None
+        """The one before, on which answers may still come."""
         self.remote = remote
         self.receiver = receiver
         self.idle_s = idle_s
+        self.exclusive = exclusive
         self.header = encode_header(remote)
-        self._by_name = ip_of(remote.host) is None
+
+    @property
+    def is_to_name(self) -> bool:
+        """Whether only the server knows the remote's address."""
+        return ip_of(self.remote.host) is None
 
     def send(self, batch: Batch, indices: range) -> int:
         """Send payloads on; gives how many more are on their way or wait for it than before.
 
         The receiver hears of those that went, at once or later, by `sent`.
         """
-        return self.carrier.send(self, batch, indices)
+        carrier = self.carrier
+        if carrier is None or carrier.retired:
+            carrier = self._keeper.move(self)
+        return carrier.send(self, batch, indices) if carrier else 0
 
     def send_payload(self, payload: bytes) -> bool:
         """Send one payload; False where it was dropped."""
-        return self.carrier.send_payload(self, payload)
+        carrier = self.carrier
+        if carrier is None or carrier.retired:
+            carrier = self._keeper.move(self)
+        return carrier.send_payload(self, payload) if carrier else False
 
     def touch(self) -> None:
         """The flow is in use: it is neither idle nor to be evicted."""
@@ -85,16 +108,3 @@ class Flow:
     def close(self) -> None:
         """End the flow; its receiver hears at most of what still waited, by `dropped`."""
         self._keeper.discard(self)
-
-    def accepted_header(self, datagram: memoryview) -> int:
-        """The length of the header of a datagram from the relay, 0 where it is not this flow's.
-
-        A name comes back as the address that the server found for it, so there only the port must be right.
-        """
-        if datagram[: len(self.header)] == self.header:
-            return len(self.header)
-        try:
-            remote, length = parse_header(datagram)
-        except DatagramError:
-            return 0
-        return length if self._by_name and remote.port == self.remote.port else 0

@@ -41,6 +41,17 @@ def scope_of(address: IPAddress) -> Scope:
     return next((scope for network, scope in _SCOPES if address in network), Scope.PUBLIC)
 
 
+def names_one_machine(host: str) -> bool:
+    """Whether datagrams may be sent to `host`: it is no multicast, broadcast or unspecified address.
+
+    A name is believed: where it leads, only the server knows.
+    """
+    address = ip_of(host)
+    return address is None or not (
+        address.is_multicast or address.is_unspecified or str(address) == "255.255.255.255"
+    )
+
+
 def relay_address(bound: Endpoint, server: str, override: str | None = None) -> Endpoint | None:
     """Where to send datagrams, or None where the reply cannot be used.
 

@@ -13,14 +13,34 @@ def relay_socket(relay: Endpoint, server: str, here: str) -> socket.socket:
     that address; the relay may be elsewhere, where `here` would not do.
     """
     family = socket.AF_INET6 if ":" in relay.host else socket.AF_INET
+    sock = _open(family)
+    try:
+        if relay.host == server:
+            sock.bind((here, 0))
+        sock.connect((relay.host, relay.port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def bound_socket() -> socket.socket:
+    """A socket whose port is known before the relay is, to be connected to that. Raises OSError."""
+    sock = _open(socket.AF_INET)
+    try:
+        sock.bind(("", 0))  # to receive from nobody but the relay, once it is connected
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _open(family: int) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DATAGRAM_BUFFER)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, DATAGRAM_BUFFER)
-        if relay.host == server:
-            sock.bind((here, 0))
-        sock.connect((relay.host, relay.port))
     except OSError:
         sock.close()
         raise

@@ -11,7 +11,7 @@ import psutil
 
 from sockslocal import __version__, status
 from sockslocal.config.load import load
-from sockslocal.config.model import Config, ServerConfig, TcpForwardConfig, UdpForwardConfig
+from sockslocal.config.model import Config, Limits, ServerConfig, TcpForwardConfig, UdpForwardConfig
 from sockslocal.errors import ConfigError, ControlError
 from sockslocal.forwards.tcp import TcpForward
 from sockslocal.forwards.udp import UdpForward
@@ -143,8 +143,8 @@ class Supervisor:
                 for name, forward in self._forwards.items()
             },
             udp=status.Udp(
-                associations=sum(server.broker.associations for server in self._servers.values()),
-                flows=sum(server.broker.flows for server in self._servers.values()),
+                associations=sum(server.udp.broker.associations for server in self._servers.values()),
+                flows=sum(server.udp.broker.flows for server in self._servers.values()),
             ),
             dns=self._dns.snapshot(services[DNS].state, services[DNS].problem) if self._dns else None,
             problems=(self._config_problem,) if self._config_problem else (),
@@ -205,7 +205,8 @@ class Supervisor:
                 self._stop_server(name)
 
     def _replace_servers(self, old: Config, new: Config) -> list[str]:
-        changed = _differing(old.servers, new.servers)
+        same = old.limits == new.limits
+        changed = _differing(old.servers, new.servers) if same else sorted({*old.servers, *new.servers})
         for name in changed:
             self._stop_server(name)
         return changed
@@ -218,7 +219,8 @@ class Supervisor:
             log.note(server.state, server.problem)
             self.changes.poke()
 
-        server = Server(self._engine, config, changed, keeper.wanted)
+        limits = self._config.limits if self._config else Limits()
+        server = Server(self._engine, config, changed, keeper.wanted, limits)
         self._keepers[config.name] = keeper
         self._servers[config.name] = server
         keeper.start(server)

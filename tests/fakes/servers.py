@@ -4,7 +4,7 @@ from typing import Any
 
 from fakes.engine import until
 from sockslocal.address import Endpoint
-from sockslocal.config.model import ServerConfig
+from sockslocal.config.model import Limits, ServerConfig
 from sockslocal.net.engine import Engine
 from sockslocal.net.route import Route
 from sockslocal.net.server import Server
@@ -13,14 +13,20 @@ NOBODY = ("127.0.0.1", 1)
 """An address that refuses."""
 
 
+LIMITS = Limits()
+
+
 class Servers(dict[str, Server]):
     """Servers without login by name (`office`, `home`), in the order in which their route has them."""
 
-    def __init__(self, engine: Engine, *addresses: tuple[str, int], **config: Any) -> None:
+    def __init__(
+        self, engine: Engine, *addresses: tuple[str, int], limits: Limits = LIMITS, **config: Any
+    ) -> None:
         super().__init__()
         for name, address in zip(("office", "home"), addresses, strict=False):
+            config = {"udp_probe": None, **config}
             server_config = ServerConfig(name=name, address=Endpoint(*address), **config)
-            self[name] = Server(engine, server_config, lambda: None, lambda: False)
+            self[name] = Server(engine, server_config, lambda: None, lambda: False, limits)
             self[name].way.login.settle(None)  # as `settle_login`, without its probe
 
     @property
@@ -33,5 +39,5 @@ class Servers(dict[str, Server]):
         for server in self.values():
             server.close()
         await until(
-            lambda: not any(server.broker._sweeping for server in self.values()), "the sweeps have ended"
+            lambda: not any(server.udp.broker._sweeping for server in self.values()), "the sweeps have ended"
         )

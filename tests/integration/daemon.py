@@ -72,7 +72,7 @@ class Daemon:
             path.write_text(password)
             path.chmod(0o600)
             login = {"username": username, "password_from": f"file:{path}"}
-        return section(f"server.{SERVER}", address=address, **login, **more)
+        return section(f"server.{SERVER}", **{"address": address, "udp_probe": "off", **login, **more})
 
     def configure(self, *sections: str) -> None:
         """Write the configuration, as an editor does: whole, by renaming."""

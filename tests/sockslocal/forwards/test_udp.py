@@ -15,7 +15,7 @@ from fakes.socks5_server import Act, FakeServer, Script, Stage, UdpFault, UdpScr
 from fakes.socks5_wire import address_octets
 from fakes.targets import udp_echo
 from sockslocal.address import Endpoint
-from sockslocal.config.model import UdpForwardConfig
+from sockslocal.config.model import Limits, UdpForwardConfig
 from sockslocal.errors import CredentialsError, ListenError
 from sockslocal.forwards.udp import UdpForward
 from sockslocal.net import broker
@@ -135,11 +135,11 @@ def _relay(server: FakeServer) -> Relay:
 async def test_datagrams_are_carried_to_the_target(
     engine: Engine, server: FakeServer, echo: Endpoint
 ) -> None:
-    """And back, whole and counted; the empty one too."""
+    """And back, whole and counted."""
     servers = Servers(engine, server.address)
     forward = forward_to(engine, servers.route, echo)
     with program(forward) as local:
-        for size in (0, 1, 512, 1400, 9000, 60_000):
+        for size in (1, 512, 1400, 9000, 60_000):
             await local.echo(bytes(size))
         await local.echo(*(bytes([number]) for number in range(100)))
     status = shown(forward)
@@ -181,7 +181,7 @@ async def test_a_range_has_a_target_for_each_port(engine: Engine, server: FakeSe
             with program(forward, index) as local:
                 await local.echo(b"ping")
     relays = [session.relay for session in server.sessions]
-    assert [relay.received[0][0] for relay in relays if relay] == [first, second]
+    assert [remote for relay in relays if relay for remote, _ in relay.received] == [first, second]
     forward.close()
     await servers.closed()
 
@@ -240,7 +240,7 @@ async def test_a_server_that_closes_associations_is_not_stormed(
     """However many datagrams come, it is asked at most once a second; the problem is shown, and cleared."""
     server.script = Script(udp=UdpScript(fault=UdpFault.CONTROL_CLOSED))
 
-    servers = Servers(engine, server.address)
+    servers = Servers(engine, server.address, udp="associate")
     forward = forward_to(engine, servers.route, echo)
     with program(forward) as local:
         local.send(b"!")
@@ -334,9 +334,7 @@ async def test_many_local_ports_fill_no_table(
     engine: Engine, server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A spray from 5,000 ports: the tables stay bounded, and a flow in use is not evicted."""
-    monkeypatch.setattr(broker, "MAX_ASSOCIATIONS", 20)
-
-    servers = Servers(engine, server.address)
+    servers = Servers(engine, server.address, limits=Limits(associations=20))
     forward = forward_to(engine, servers.route, echo)
     with program(forward) as local:
         await local.echo(b"ping")
@@ -349,7 +347,7 @@ async def test_many_local_ports_fill_no_table(
                 await local.echo(bytes([number // 50]))
         assert shown(forward).connections.open <= 20
         assert len(forward._listeners[0].sessions) <= 20
-        assert servers["office"].broker.associations <= 20
+        assert servers["office"].udp.broker.associations <= 20
         assert problem_of(forward) == "udp-flows-exhausted"
         assert shown(forward).dropped > 4_000
         assert len(server.sessions) <= 20
@@ -379,10 +377,15 @@ async def test_what_comes_from_elsewhere_is_dropped_and_counted(
     servers = Servers(engine, server.address)
     forward = forward_to(engine, servers.route, echo)
     with program(forward) as local:
+        server.script = Script()
+        await local.echo(b"a server that names the remote")
+        end_association(server)
+        await until(lambda: shown(forward).connections.open == 0, "the flow has ended")
+        server.script = Script(udp=script)
         local.send(b"one", b"two")
         await until(lambda: shown(forward).dropped == 2, "both are dropped")
-        assert local.collect() == 0
-        assert shown(forward).bytes == Bytes(sent=6, received=0)
+        assert local.collect() == 1
+        assert shown(forward).bytes == Bytes(sent=36, received=30)
     forward.close()
     await servers.closed()
 
@@ -393,7 +396,6 @@ async def test_what_comes_from_elsewhere_is_dropped_and_counted(
         (Script(reply=7), "udp-unsupported"),
         (Script(at=Stage.REPLY, act=Act.CLOSE), "udp-unsupported"),
         (Script(bound=address_octets("127.0.0.1", 0)), "udp-relay-invalid"),
-        (Script(bound_host="127.0.0.3"), "udp-relay-invalid"),
     ],
 )
 async def test_a_server_without_udp_is_shown(
@@ -417,6 +419,22 @@ async def test_a_server_without_udp_is_shown(
         assert local.collect() == 0
     forward.close()
     other.close()
+    await servers.closed()
+
+
+async def test_a_relay_that_is_not_where_the_server_says(
+    engine: Engine, server: FakeServer, echo: Endpoint
+) -> None:
+    """It is looked for at the server's own address, and nothing is lost meanwhile."""
+    server.script = Script(bound_host="127.0.0.3")
+
+    servers = Servers(engine, server.address)
+    forward = forward_to(engine, servers.route, echo)
+    with program(forward) as local:
+        await local.echo(b"ping")
+        assert problem_of(forward) is None
+        assert servers["office"].snapshot().udp == "associate"
+    forward.close()
     await servers.closed()
 
 

@@ -418,25 +418,10 @@ async def test_udp_switched_off_is_never_tried(engine: Engine, fake: FakeServer)
     watched.server.settle_login(GOOD)
     await watched.reaches("up")
     with pytest.raises(ServerError) as caught:
-        watched.server.open_flow(Endpoint("192.0.2.1", 53), None, 60.0)  # type: ignore[arg-type]
+        watched.server.udp.open(Endpoint("192.0.2.1", 53), None, 60.0)  # type: ignore[arg-type]
     assert caught.value.problem.code == "udp-off"
     assert caught.value.problem.remedy == 'set udp = "auto" in [server.office]'
-    assert watched.server.udp_problem == caught.value.problem
+    assert watched.server.udp.problem == caught.value.problem
     assert watched.server.snapshot().udp == "none"
     assert len(fake.sessions) == 1
     watched.server.close()
-
-
-async def test_the_rung_is_shown(engine: Engine, fake: FakeServer) -> None:
-    """What the broker learns of UDP, each change once."""
-    watched = Watched(engine, fake.address)
-    server = watched.server
-    error = ServerError(server.way.problem("udp-unsupported", phrase="it does not"))
-    for outcome, rung, changes in ((None, "associate", 1), (None, "associate", 1), (error, "none", 2)):
-        server._note_udp(outcome)
-        assert server.snapshot().udp == rung
-        assert len(watched.states) == changes
-    assert server.udp_problem == error.problem
-    server._note_udp(None)
-    assert server.udp_problem is None
-    server.close()

@@ -115,6 +115,7 @@ def run(tmp_path: Path) -> Run:
 
 def office(server: FakeServer, **more: object) -> str:
     """The table of the server."""
+    more = {"udp_probe": "off", **more}
     return section("server.office", address=f"127.0.0.1:{server.port}", username="ana", **more)
 
 
@@ -333,7 +334,7 @@ def test_a_changed_server_is_replaced_under_its_forwards(
         assert await datagram_echoes(ports[1])
         before = made.supervisor._forwards["db"]
         with FakeServer() as other:
-            new = section("server.office", address=f"127.0.0.1:{other.port}")
+            new = section("server.office", address=f"127.0.0.1:{other.port}", udp_probe="off")
             assert made.reload(new, *forwards) == ["office"]
             await made.up()
             assert made.supervisor._forwards["db"] is before

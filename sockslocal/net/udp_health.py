@@ -1,0 +1,107 @@
+"""What is known of how one server carries datagrams, and when it is tried again after it did not."""
+
+import random
+from collections.abc import Callable
+from typing import Protocol
+
+from sockslocal.errors import ServerError
+from sockslocal.net.backoff import Backoff
+from sockslocal.net.dialer import DialError
+from sockslocal.net.rungs import Failure, Ladder, Rung
+from sockslocal.problems import Problem
+
+FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
+"""After an association failed, the next one is made no sooner; doubling while its UDP is to blame."""
+
+
+_SILENCES = ("udp-silent", "udp-relay-invalid")
+"""Problems of an association that the server made, and that another one may not have."""
+
+
+class Noted(Protocol):
+    """Who is told what becomes known."""
+
+    def __call__(self, rung: Rung | None, error: ServerError | None) -> None:
+        """Datagrams pass on `rung`; or nowhere, for the reason given."""
+
+
+class UdpHealth:
+    """The rung in use, and the trouble with it."""
+
+    def __init__(
+        self, ladder: Ladder, noted: Noted, problem: Callable[..., Problem], clock: Callable[[], float]
+    ) -> None:
+        self.ladder = ladder
+        self.lenient = False
+        """Whether the server relays on after it has closed the control connection."""
+        self.answers_probes = False
+        self.names_remotes: bool | None = None
+        """Whether its datagrams name the remote that they come from, once that is known."""
+        self.trouble: Problem | None = None
+        """Why the last association failed, until one works."""
+        self._noted = noted
+        self._problem = problem
+        self._clock = clock
+        self._backoff = Backoff(FIRST_RETRY_S, LAST_RETRY_S)
+        self._retry_at = 0.0
+        self._refusal: ServerError | None = None
+        """Why the first rung failed, which says more than why the last one did."""
+
+    def rung(self) -> Rung:
+        """The one to use now. Raises ServerError while none is to be tried."""
+        if self.trouble is not None and self._clock() < self._retry_at:
+            raise ServerError(self.trouble)
+        if self.ladder.current is None:
+            self.ladder.restart()
+        if self.ladder.current is None:
+            raise ServerError(self._problem("udp-off"))
+        return self.ladder.current
+
+    def works(self) -> None:
+        """An association lasts."""
+        self.trouble = None
+        self._backoff.reset()
+
+    def prove(self, rung: Rung) -> bool:
+        """A datagram came back on `rung`; gives whether that is news."""
+        self.works()
+        self._refusal = None
+        news = self.ladder.prove(rung)
+        if news:
+            self._noted(rung, None)
+        return news
+
+    @property
+    def is_climbing(self) -> bool:
+        """Whether a rung has failed, and the next is on trial."""
+        return self._refusal is not None
+
+    def fail(self, rung: Rung, error: ServerError) -> ServerError | None:
+        """An association failed by `error`; gives what to say, or None where another rung is to be tried."""
+        if blames_udp(error) and not self.ladder.proved:
+            self._refusal = self._refusal or error
+            how: Failure = "silent" if error.problem.code in _SILENCES else "refused"
+            if self.ladder.fail(rung, how):
+                return None
+            error, self._refusal = self._refusal, None
+        self.trouble = error.problem
+        self._retry_later(patiently=blames_udp(error))
+        if blames_udp(error):
+            self._noted(None, error)
+            self.ladder.restart()
+        return error
+
+    def _retry_later(self, *, patiently: bool) -> None:
+        """Wait longer each time, unless the server is down: it may come back at any moment."""
+        now = self._clock()
+        if now >= self._retry_at:  # else it began before another one failed
+            if not patiently:
+                self._backoff.reset()
+            self._retry_at = now + self._backoff.next() * random.uniform(1.0, 1.25)  # noqa: S311  spreads load only
+
+
+def blames_udp(error: ServerError) -> bool:
+    """Whether the server works and only its UDP does not."""
+    if isinstance(error, DialError):
+        return error.server_answers
+    return error.problem.code.startswith("udp-")

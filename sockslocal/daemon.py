@@ -17,6 +17,7 @@ from sockslocal.control.server import ControlServer
 from sockslocal.errors import ConfigError
 from sockslocal.net.engine import Engine
 from sockslocal.net.poller import new_loop
+from sockslocal.net.profiles import ProfileStore
 from sockslocal.paths import Paths
 from sockslocal.problems import ExitCode
 from sockslocal.secret import Secret
@@ -71,7 +72,10 @@ class _Daemon:
         """Everything; `seen` is the configuration file as it was loaded."""
         engine = Engine.make()
         supervisor = Supervisor(
-            engine, Switches(self._paths.switches), partial(credentials.read, prompted=self._secrets)
+            engine,
+            Switches(self._paths.switches),
+            partial(credentials.read, prompted=self._secrets),
+            ProfileStore(self._paths.profiles),
         )
         control = ControlServer(
             self._claimed, Requests(supervisor, self._stop).table(), supervisor.changes.after

@@ -45,9 +45,9 @@ _ADDRESS = 3
 """Where the address field begins in a datagram's header."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Terms:
-    """What the associations of one server have in common at a time.
+    """What the associations of one server have in common; one for all, which changes as more is learned.
 
     `patience` is how long, in seconds, an answer may take before silence means something; `probe` is whom to
     ask then. `smallest` and `largest` are the payloads that the server bears: some die of an empty one, and
@@ -89,6 +89,9 @@ class Owner(Protocol):
 
     def learned(self, name: Endpoint, address: Endpoint) -> None:
         """The server answers for `name` by `address`."""
+
+    def unfit(self) -> None:
+        """A datagram was dropped that the server might not bear."""
 
     def misnames(self) -> bool:
         """A datagram names a remote that no flow has; gives whether it is for the only one all the same."""
@@ -187,10 +190,13 @@ class Association:
                 self._queue.add(flow, bytes(batch.payload(index)))
         self.liveness.sent()
         taken = 0
-        for run in batch.runs_between(indices, self._terms.smallest, self._terms.largest):
+        runs = batch.runs_between(indices, self._terms.smallest, self._terms.largest)
+        for run in runs:
             count = transport.send(flow.header, batch, run)
             flow.receiver.sent(batch.octets(run[:count]))
             taken += count
+        if sum(map(len, runs)) < len(indices):
+            self._owner.unfit()
         return taken
 
     def send_payload(self, flow: Flow, payload: bytes) -> bool:
@@ -200,6 +206,11 @@ class Association:
         if self.trial:
             self._queue.add(flow, payload)
         return self._send(flow, payload)
+
+    def send_bare(self, datagram: bytes) -> None:
+        """Send what is a header and a payload already, which no flow sends."""
+        if self._transport is not None:
+            self._transport.send_one(datagram, b"")
 
     def settle(self) -> None:
         """The rung is known to carry: nothing is kept any more."""
@@ -345,7 +356,10 @@ class Association:
     # what passes
 
     def _send(self, flow: Flow, payload: bytes) -> bool:
-        if self._transport is None or not self._terms.smallest <= len(payload) <= self._terms.largest:
+        if self._transport is None:
+            return False
+        if not self._terms.smallest <= len(payload) <= self._terms.largest:
+            self._owner.unfit()
             return False
         self.liveness.sent()
         taken = self._transport.send_one(flow.header, payload)

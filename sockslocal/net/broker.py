@@ -45,6 +45,9 @@ class Host(Protocol):
     def terms(self) -> Terms:
         """What associations made now have in common."""
 
+    def unfit(self) -> None:
+        """A datagram was dropped that the server might not bear."""
+
     def dial(
         self, request: Request, done: Callable[[Dial], None], failed: Callable[[DialError], None]
     ) -> Dial:
@@ -222,6 +225,9 @@ class Broker:
             association.end(None)
         else:
             association.liveness.rest()
+
+    def unfit(self) -> None:
+        self._host.unfit()
 
     def learned(self, name: Endpoint, address: Endpoint) -> None:
         self._aliases.setdefault(name, set()).add(address)

@@ -54,6 +54,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     foreign_source: ForeignSource | None = None
     names_remote: bool | None = None
     """Whether the header of what comes back names who sent it."""
+    bears_empty: bool | None = None
+    """Whether its relay lives on after a datagram without octets."""
     largest_datagram: int | None = None
     """Octets of the largest payload that came back whole, where that was looked for."""
     udp_ipv6: bool | None = None

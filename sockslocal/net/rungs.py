@@ -5,6 +5,7 @@ from enum import Enum
 from typing import Literal
 
 from sockslocal.config.model import ServerUdp
+from sockslocal.net.profile import RelayRule
 from sockslocal.status import UdpRung
 
 
@@ -18,6 +19,11 @@ class Rung(Enum):
     UOT_V1 = "uot-v1"
     HEV = "hev"
     GOST = "gost"
+
+    @property
+    def relay_rule(self) -> RelayRule | None:
+        """What a profile calls it, among those of UDP ASSOCIATE."""
+        return _RULES.get(self)
 
     @property
     def framing(self) -> str | None:
@@ -41,6 +47,8 @@ _SHOWN: dict[Rung, UdpRung] = {
     Rung.GOST: "gost",
 }
 
+_RULES: dict[Rung, RelayRule] = {Rung.GIVEN: "given", Rung.SERVER: "server", Rung.PORT: "port"}
+
 _CHOSEN: dict[ServerUdp, tuple[Rung, ...]] = {
     "auto": RELAYED + STREAMED,
     "associate": RELAYED,
@@ -49,6 +57,14 @@ _CHOSEN: dict[ServerUdp, tuple[Rung, ...]] = {
     "gost": (Rung.GOST,),
     "off": (),
 }
+
+
+def remembered(rung: UdpRung | None, rule: RelayRule | None) -> Rung | None:
+    """The rung by which datagrams passed the last time, None where that is not known."""
+    for candidate in Rung:
+        if candidate.shown == rung and candidate.relay_rule in (rule, None):
+            return candidate
+    return None
 
 
 def rungs_for(udp: ServerUdp, *, tls: bool) -> tuple[Rung, ...]:

@@ -3,6 +3,7 @@
 import random
 from asyncio import TimerHandle
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from sockslocal import status
 from sockslocal.config.model import Limits, ServerConfig
@@ -11,6 +12,8 @@ from sockslocal.net.backoff import Backoff
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.engine import Engine
 from sockslocal.net.login import Answer, Login
+from sockslocal.net.profile import Profile, key_of
+from sockslocal.net.profiles import ProfileStore
 from sockslocal.net.server_addresses import ServerAddresses
 from sockslocal.net.udp_service import UdpService
 from sockslocal.net.way import Way
@@ -22,6 +25,14 @@ FIRST_RETRY_S, LAST_RETRY_S = 1.0, 30.0
 
 Done = Callable[[Dial], None]
 Failed = Callable[[DialError], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the servers of a process have in common, beside the engine; without `profiles` nothing is kept."""
+
+    limits: Limits = field(default_factory=Limits)
+    profiles: ProfileStore | None = None
 
 
 class Server:
@@ -37,9 +48,11 @@ class Server:
         config: ServerConfig,
         changed: Callable[[], None],
         wanted: Callable[[], bool],
-        limits: Limits = Limits(),  # noqa: B008  it is frozen
+        shared: Shared = Shared(),
     ) -> None:
         self.config = config
+        self._profiles = shared.profiles
+        self.profile = shared.profiles.get(key_of(config)) if shared.profiles else Profile()
         self.state: status.ServerState = "unknown"
         self.problem: Problem | None = None
         self.latency_ms: float | None = None
@@ -59,7 +72,7 @@ class Server:
             reached=self._note_up,
             missed=self._note_failed,
         )
-        self.udp = UdpService(engine, self, limits, changed)
+        self.udp = UdpService(engine, self, shared.limits, changed)
 
     @property
     def usable(self) -> bool:
@@ -78,6 +91,12 @@ class Server:
     def dial(self, request: Request | None, done: Done, failed: Failed) -> Dial:
         """A dial, not yet started."""
         return Dial(self._engine, self.way, request, done, failed)
+
+    def learn(self, **facts: object) -> None:
+        """Note in the profile, and keep, what was found out."""
+        self.profile = self.profile.replace(**facts)
+        if self._profiles is not None:
+            self._profiles.put(key_of(self.config), self.profile)
 
     def settle_login(self, answer: Answer) -> None:
         """The password was read, or could not be; None: the server wants no login."""
@@ -110,7 +129,7 @@ class Server:
         self._closed = True
         self._stop_retrying()
         self._cancel_probe()
-        self.udp.broker.close()
+        self.udp.close()
         self.way.login.close()
 
     def _probed(self, dial: Dial) -> None:

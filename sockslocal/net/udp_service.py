@@ -9,10 +9,13 @@ from sockslocal.config.model import Limits, ServerConfig
 from sockslocal.errors import ServerError
 from sockslocal.net.association import Terms
 from sockslocal.net.broker import Broker
+from sockslocal.net.datagrams import MAX_DATAGRAM
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.engine import Engine
-from sockslocal.net.rungs import Ladder, Rung, rungs_for
+from sockslocal.net.profile import Profile
+from sockslocal.net.rungs import Ladder, Rung, remembered, rungs_for
 from sockslocal.net.server_addresses import ServerAddresses
+from sockslocal.net.udp_empty import EmptyTest
 from sockslocal.net.udp_flow import Flow, Receiver
 from sockslocal.net.udp_health import UdpHealth
 from sockslocal.net.udp_relay_address import names_one_machine
@@ -30,6 +33,10 @@ class Served(Protocol):
     config: ServerConfig
     way: Way
     latency_ms: float | None
+    profile: Profile
+
+    def learn(self, **facts: object) -> None:
+        """Note in the profile what was found out."""
 
 
 class UdpService:
@@ -42,18 +49,31 @@ class UdpService:
         self._engine = engine
         self._server = server
         self._way = way = server.way
-        self._limits = limits
         self._changed = changed
+        self._empty_test: EmptyTest | None = None
         config = server.config
         host = config.udp_address
-        self._override = ServerAddresses(Endpoint(host, 1), engine.clock) if host else None
+        self._terms = Terms(
+            engine=engine,
+            way=way,
+            override=ServerAddresses(Endpoint(host, 1), engine.clock) if host else None,
+            flows=limits.flows_per_association,
+            waiting=limits.waiting,
+            patience=PATIENCE_S,
+            probe=config.udp_probe,
+        )
+        self._adopt(server.profile)
         rungs = rungs_for(config.udp, tls=config.tls is not None)
         self._forbidden = not rungs
         if self._forbidden:
             code = "udp-off" if config.udp == "off" else "udp-outside-tls"
             self.rung, self.problem = "none", way.problem(code)
-        health = UdpHealth(Ladder(rungs), self._note, way.problem, engine.clock)
-        self.broker = Broker(self, health, limits)
+        profile = server.profile
+        ladder = Ladder(rungs, remembered(profile.rung, profile.relay_rule))
+        self._health = UdpHealth(ladder, self._note, way.problem, engine.clock)
+        self._health.names_remotes = profile.names_remote
+        self._health.answers_probes = bool(profile.probe_answers)
+        self.broker = Broker(self, self._health, limits)
 
     def open(self, remote: Endpoint, receiver: Receiver, idle_s: float, *, exclusive: bool = False) -> Flow:
         """A flow to `remote`. Raises ServerError while there can be none."""
@@ -63,17 +83,24 @@ class UdpService:
             raise ServerError(self._way.problem("udp-remote-invalid", remote=remote))
         return self.broker.open(remote, receiver, idle_s, exclusive=exclusive)
 
+    def close(self) -> None:
+        """End all flows."""
+        self.broker.close()
+        if self._empty_test is not None:
+            self._empty_test.close()
+
     def terms(self) -> Terms:
-        """What associations made now have in common."""
-        return Terms(
-            engine=self._engine,
-            way=self._way,
-            override=self._override,
-            flows=self._limits.flows_per_association,
-            waiting=self._limits.waiting,
-            patience=PATIENCE_S + 2 * (self._server.latency_ms or 0.0) / 1000,
-            probe=self._server.config.udp_probe,
-        )
+        """What associations have in common, as it is now."""
+        self._terms.patience = PATIENCE_S + 2 * (self._server.latency_ms or 0.0) / 1000
+        return self._terms
+
+    def unfit(self) -> None:
+        """A datagram was dropped: if that may be for its emptiness, find out whether it has to be."""
+        probe, rung = self._terms.probe, self._health.ladder.current
+        known = self._server.profile.bears_empty is not None or self._empty_test is not None
+        if not known and probe is not None and rung is not None and self._health.ladder.proved:
+            self._empty_test = EmptyTest(self.terms(), rung, probe, self._note_empty)
+            self._empty_test.start(self.dial)
 
     def dial(
         self, request: Request, done: Callable[[Dial], None], failed: Callable[[DialError], None]
@@ -81,8 +108,20 @@ class UdpService:
         """A dial for an association, not yet started."""
         return Dial(self._engine, self._way, request, done, failed)
 
+    def _note_empty(self, bears: bool | None) -> None:  # noqa: FBT001  as the test tells
+        self._empty_test = None
+        if bears is not None:
+            self._server.learn(bears_empty=bears)
+            self._adopt(self._server.profile)
+
+    def _adopt(self, profile: Profile) -> None:
+        """Keep to what the server is known to bear."""
+        self._terms.smallest = 0 if profile.bears_empty else 1
+        self._terms.largest = profile.largest_datagram or MAX_DATAGRAM
+
     def _note(self, rung: Rung | None, error: ServerError | None) -> None:
         shown: status.UdpRung = rung.shown if rung else "none"
+        self._server.learn(rung=shown, relay_rule=rung.relay_rule if rung else None)
         problem = error.problem if error else None
         if (shown, problem) != (self.rung, self.problem):
             self.rung, self.problem = shown, problem

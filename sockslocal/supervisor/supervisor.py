@@ -16,8 +16,9 @@ from sockslocal.errors import ConfigError, ControlError
 from sockslocal.forwards.tcp import TcpForward
 from sockslocal.forwards.udp import UdpForward
 from sockslocal.net.engine import Engine
+from sockslocal.net.profiles import ProfileStore
 from sockslocal.net.route import Route
-from sockslocal.net.server import Server
+from sockslocal.net.server import Server, Shared
 from sockslocal.problems import Problem, problem
 from sockslocal.quoting import listed
 from sockslocal.resolver import Resolver
@@ -45,10 +46,17 @@ _log = logging.getLogger(__name__)
 class Supervisor:
     """Made inside the running loop; `apply` gives it its first configuration."""
 
-    def __init__(self, engine: Engine, switches: Switches, read_password: ReadPassword) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        switches: Switches,
+        read_password: ReadPassword,
+        profiles: ProfileStore | None = None,
+    ) -> None:
         self._engine = engine
         self._switches = switches
         self._read_password = read_password
+        self._profiles = profiles
         self._started = time.monotonic()
         self._config: Config | None = None
         self._config_problem: Problem | None = None
@@ -220,7 +228,8 @@ class Supervisor:
             self.changes.poke()
 
         limits = self._config.limits if self._config else Limits()
-        server = Server(self._engine, config, changed, keeper.wanted, limits)
+        shared = Shared(limits, self._profiles)
+        server = Server(self._engine, config, changed, keeper.wanted, shared)
         self._keepers[config.name] = keeper
         self._servers[config.name] = server
         keeper.start(server)

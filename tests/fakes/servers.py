@@ -7,7 +7,7 @@ from sockslocal.address import Endpoint
 from sockslocal.config.model import Limits, ServerConfig
 from sockslocal.net.engine import Engine
 from sockslocal.net.route import Route
-from sockslocal.net.server import Server
+from sockslocal.net.server import Server, Shared
 
 NOBODY = ("127.0.0.1", 1)
 """An address that refuses."""
@@ -26,7 +26,7 @@ class Servers(dict[str, Server]):
         for name, address in zip(("office", "home"), addresses, strict=False):
             config = {"udp_probe": None, **config}
             server_config = ServerConfig(name=name, address=Endpoint(*address), **config)
-            self[name] = Server(engine, server_config, lambda: None, lambda: False, limits)
+            self[name] = Server(engine, server_config, lambda: None, lambda: False, Shared(limits))
             self[name].way.login.settle(None)  # as `settle_login`, without its probe
 
     @property

@@ -51,7 +51,8 @@ class Terms:
 
     `patience` is how long, in seconds, an answer may take before silence means something; `probe` is whom to
     ask then. `smallest` and `largest` are the payloads that the server bears: some die of an empty one, and
-    cut a long one. `override` replaces the host that the server names as its relay.
+    cut a long one. `foreign` where its datagrams come from elsewhere than its relay. `override` replaces the
+    host that the server names as its relay.
     """
 
     engine: Engine
@@ -63,6 +64,7 @@ class Terms:
     probe: Endpoint | None
     smallest: int = 1
     largest: int = MAX_DATAGRAM
+    foreign: bool = False
 
 
 class Owner(Protocol):
@@ -294,6 +296,8 @@ class Association:
         sock, self._bound_sock = self._bound_sock, None
         try:
             self._relay.open(relay, sock, self._deliver, self._refused)
+            if self._terms.foreign:
+                self._relay.hear_others(self._deliver)
         except OSError as error:
             code = "descriptors-exhausted" if error.errno in CAPACITY_ERRNOS else "udp-relay-invalid"
             self._fail(code, relay=relay, limit=self._terms.engine.budget.limit)

@@ -10,8 +10,8 @@ from sockslocal.status import UdpRung
 Login = Literal["none", "password"]
 
 RelayRule = Literal["given", "server", "port"]
-"""With which UDP ASSOCIATE datagrams pass: sent to the address that the reply names, sent to the server's own
-address, or asked for with the port that they come from.
+"""With which UDP ASSOCIATE datagrams pass: sent where the reply says, if that can be; sent to the server's
+own address; or asked for with the port that they come from.
 """
 
 ForeignSource = Literal["no", "port", "address"]
@@ -23,7 +23,9 @@ Ipv6 = Literal["yes", "no-route", "unsupported", "fails"]
 _UDP = (
     "rung",
     "relay_rule",
+    "names_relay",
     "foreign_source",
+    "closes_control",
     "names_remote",
     "largest_datagram",
     "udp_ipv6",
@@ -50,8 +52,12 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     rung: UdpRung | None = None
     """How datagrams pass; `none` where none does."""
     relay_rule: RelayRule | None = None
-    """Of UDP ASSOCIATE, where datagrams pass by it; so are the next two."""
+    """Of UDP ASSOCIATE, where datagrams pass by it; so are the next three."""
+    names_relay: bool | None = None
+    """Whether the address that it names as its relay can be one; else it is the server's own."""
     foreign_source: ForeignSource | None = None
+    closes_control: bool | None = None
+    """Whether it closes the control connection of an association at once, and relays all the same."""
     names_remote: bool | None = None
     """Whether the header of what comes back names who sent it."""
     bears_empty: bool | None = None

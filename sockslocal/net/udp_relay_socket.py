@@ -1,6 +1,11 @@
-"""The socket to an association's relay."""
+"""The sockets to an association's relay.
+
+Each hears nobody but the relay; where the server is known to answer from elsewhere, a second one beside it,
+at the same port, hears everybody else.
+"""
 
 import socket
+import sys
 
 from sockslocal.address import Endpoint
 from sockslocal.net.binding import DATAGRAM_BUFFER
@@ -35,10 +40,23 @@ def bound_socket() -> socket.socket:
     return sock
 
 
+def second_ear(sock: socket.socket) -> socket.socket:
+    """A socket at the port of `sock` that hears whoever is not the relay. Raises OSError."""
+    ear = _open(sock.family)
+    try:
+        ear.bind(sock.getsockname())
+    except OSError:
+        ear.close()
+        raise
+    return ear
+
+
 def _open(family: int) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
+        if sys.platform == "linux":  # elsewhere it is less exclusive, or of no use
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # for the second ear
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DATAGRAM_BUFFER)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, DATAGRAM_BUFFER)
     except OSError:

@@ -72,6 +72,7 @@ class UdpService:
         ladder = Ladder(rungs, remembered(profile.rung, profile.relay_rule))
         self._health = UdpHealth(ladder, self._note, way.problem, engine.clock)
         self._health.names_remotes = profile.names_remote
+        self._health.lenient = bool(profile.closes_control)
         self._health.answers_probes = bool(profile.probe_answers)
         self.broker = Broker(self, self._health, limits)
 
@@ -118,6 +119,7 @@ class UdpService:
         """Keep to what the server is known to bear."""
         self._terms.smallest = 0 if profile.bears_empty else 1
         self._terms.largest = profile.largest_datagram or MAX_DATAGRAM
+        self._terms.foreign = profile.foreign_source in {"port", "address"}
 
     def _note(self, rung: Rung | None, error: ServerError | None) -> None:
         shown: status.UdpRung = rung.shown if rung else "none"

@@ -10,7 +10,7 @@ from sockslocal.net.datagram_reader import DatagramReader
 from sockslocal.net.datagrams import Batch, send_one
 from sockslocal.net.dialer import Dial
 from sockslocal.net.engine import Engine
-from sockslocal.net.udp_relay_socket import relay_socket
+from sockslocal.net.udp_relay_socket import relay_socket, second_ear
 
 
 class Transport(Protocol):
@@ -43,6 +43,7 @@ class RelayTransport:
         self._control = ControlConnection(engine.poller, dial.sock, control_ended)
         self._server = dial.address[1][0]
         self._reader: DatagramReader | None = None
+        self._second: DatagramReader | None = None
 
     def start(self) -> None:
         """Watch the control connection; it may have ended already."""
@@ -63,6 +64,11 @@ class RelayTransport:
             sock.connect((relay.host, relay.port))
         self._reader = DatagramReader(self._engine, sock, received, refused)
 
+    def hear_others(self, received: Callable[[Batch, int], None]) -> None:
+        """Take datagrams from elsewhere too. Raises OSError."""
+        if self._reader is not None:
+            self._second = DatagramReader(self._engine, second_ear(self._reader.sock), received)
+
     def send(self, header: bytes, batch: Batch, indices: range) -> int:
         return batch.send(self._reader.sock, indices, header=header) if self._reader else 0
 
@@ -71,5 +77,6 @@ class RelayTransport:
 
     def close(self) -> None:
         self._control.close()
-        if self._reader is not None:
-            self._reader.close()
+        for reader in (self._reader, self._second):
+            if reader is not None:
+                reader.close()

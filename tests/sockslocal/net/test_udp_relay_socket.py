@@ -4,7 +4,7 @@ import socket
 import pytest
 
 from sockslocal.address import Endpoint
-from sockslocal.net.udp_relay_socket import relay_socket
+from sockslocal.net.udp_relay_socket import bound_socket, relay_socket, second_ear
 
 
 def relay_on(host: str) -> socket.socket:
@@ -52,3 +52,34 @@ def test_an_address_that_is_not_ours() -> None:
     with pytest.raises(OSError, match=r"[Cc]annot assign") as caught:
         relay_socket(Endpoint("127.0.0.1", 9), "127.0.0.1", "192.0.2.1")
     assert caught.value.errno == errno.EADDRNOTAVAIL
+
+
+def test_the_second_ear_hears_everybody_else() -> None:
+    """What the relay sends goes to the first, what others send to the same port to the second."""
+    with _bound() as relay, _bound() as stranger:
+        first = relay_socket(Endpoint(*relay.getsockname()), "127.0.0.1", "127.0.0.1")
+        with first, second_ear(first) as second:
+            relay.sendto(b"relay", first.getsockname())
+            stranger.sendto(b"stranger", first.getsockname())
+            assert (first.recv(100), second.recv(100)) == (b"relay", b"stranger")
+            for ear in (first, second):
+                with pytest.raises(BlockingIOError):
+                    ear.recv(100)
+
+
+def test_a_bound_socket_hears_nobody_but_whom_it_is_connected_to() -> None:
+    """Its port is known before the relay is."""
+    with _bound() as relay, _bound() as stranger, bound_socket() as sock:
+        port = sock.getsockname()[1]
+        sock.connect(relay.getsockname())
+        relay.sendto(b"relay", ("127.0.0.1", port))
+        stranger.sendto(b"stranger", ("127.0.0.1", port))
+        assert sock.recv(100) == b"relay"
+        with pytest.raises(BlockingIOError):
+            sock.recv(100)
+
+
+def _bound() -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("127.0.0.1", 0))
+    return sock

@@ -31,6 +31,8 @@ _UDP = (
     "udp_ipv6",
     "probe_answers",
 )
+_UNTRIED = ("bears_empty",)
+"""What no examination finds out: what it would hurt is found out only where it is needed."""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,10 +78,12 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, **facts)
 
     def over(self, older: "Profile") -> Self:
-        """This profile, and where it says nothing of datagrams, what the `older` one says of them."""
-        if self.rung is not None:
-            return self
-        return self.replace(**{fact: getattr(older, fact) for fact in _UDP})
+        """This profile of an examination, and of the `older` one what was not tried.
+
+        That is all of datagrams where it says nothing of them.
+        """
+        untried = _UNTRIED if self.rung else _UNTRIED + _UDP
+        return self.replace(**{fact: getattr(older, fact) for fact in untried})
 
 
 def key_of(config: ServerConfig) -> str:

@@ -94,7 +94,15 @@ class Server:
 
     def learn(self, **facts: object) -> None:
         """Note in the profile, and keep, what was found out."""
-        self.profile = self.profile.replace(**facts)
+        self._keep(self.profile.replace(**facts))
+
+    def go_by(self, examined: Profile) -> None:
+        """Keep, and go by, what an examination has found."""
+        self._keep(examined.over(self.profile))
+        self.udp.go_by(examined)
+
+    def _keep(self, profile: Profile) -> None:
+        self.profile = profile
         if self._profiles is not None:
             self._profiles.put(key_of(self.config), self.profile)
 

@@ -63,13 +63,13 @@ class UdpService:
             probe=config.udp_probe,
         )
         self._adopt(server.profile)
-        rungs = rungs_for(config.udp, tls=config.tls is not None)
-        self._forbidden = not rungs
+        self._rungs = rungs_for(config.udp, tls=config.tls is not None)
+        self._forbidden = not self._rungs
         if self._forbidden:
             code = "udp-off" if config.udp == "off" else "udp-outside-tls"
             self.rung, self.problem = "none", way.problem(code)
         profile = server.profile
-        ladder = Ladder(rungs, remembered(profile.rung, profile.relay_rule))
+        ladder = Ladder(self._rungs, remembered(profile.rung, profile.relay_rule))
         self._health = UdpHealth(ladder, self._note, way.problem, engine.clock)
         self._health.names_remotes = profile.names_remote
         self._health.lenient = bool(profile.closes_control)
@@ -108,6 +108,17 @@ class UdpService:
     ) -> Dial:
         """A dial for an association, not yet started."""
         return Dial(self._engine, self._way, request, done, failed)
+
+    def go_by(self, examined: Profile) -> None:
+        """Go by what an examination has found, by its rung too where no datagram has passed yet."""
+        self._adopt(self._server.profile)
+        self._health.lenient |= bool(examined.closes_control)
+        self._health.answers_probes |= bool(examined.probe_answers)
+        found = remembered(examined.rung, examined.relay_rule)
+        if found is not None and not self._health.ladder.proved:
+            self._health.ladder = Ladder(self._rungs, found)
+            self._health.works()
+            self._note(found, None)
 
     def _note_empty(self, bears: bool | None) -> None:  # noqa: FBT001  as the test tells
         self._empty_test = None

@@ -3,6 +3,7 @@ import pytest
 from sockslocal.address import Endpoint
 from sockslocal.config.model import ServerConfig, TlsConfig
 from sockslocal.net.profile import Profile, key_of
+from sockslocal.status import UdpRung
 
 OLDER = Profile(rung="associate", relay_rule="server", largest_datagram=2038, pipelined=False, rtt_ms=9.0)
 
@@ -29,8 +30,14 @@ def test_what_is_known_of_datagrams_outlives_an_examination_without_them() -> No
 
 def test_an_examination_of_datagrams_counts_as_a_whole() -> None:
     """No fact of another rung is mixed into it."""
-    examined = Profile(rung="none", probe_answers=False)
-    assert examined.over(OLDER) is examined
+    examined = Profile(rung="none")
+    assert examined.over(OLDER) == examined
+
+
+@pytest.mark.parametrize("rung", ["hev", None])
+def test_what_no_examination_tries_stays(rung: UdpRung | None) -> None:
+    """Whether or not datagrams were tried."""
+    assert Profile(rung=rung).over(OLDER.replace(bears_empty=False)).bears_empty is False
 
 
 @pytest.mark.parametrize(

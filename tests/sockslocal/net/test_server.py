@@ -2,6 +2,7 @@ import errno
 import random
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,10 @@ from sockslocal.net import connecting, sockets
 from sockslocal.net import server as module
 from sockslocal.net.engine import Engine
 from sockslocal.net.login import FIRST_PAUSE_S, LAST_PAUSE_S
-from sockslocal.net.server import Server
+from sockslocal.net.profile import Profile, key_of
+from sockslocal.net.profiles import ProfileStore
+from sockslocal.net.rungs import Rung
+from sockslocal.net.server import Server, Shared
 from sockslocal.net.sockets import Socket
 from sockslocal.secret import Secret
 from sockslocal.socks5.client import Credentials
@@ -25,6 +29,7 @@ ANA = (b"ana", b"hunter2")
 GOOD, BAD = Credentials("ana", Secret("hunter2")), Credentials("ana", Secret("wrong-one"))
 LOCKED = CredentialsError.of("needs-unlock", server="office", reason="is locked")
 REQUEST = Request(Command.CONNECT, Endpoint("db.internal", 5432))
+SHARED = Shared()
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +48,9 @@ def fake() -> Iterator[FakeServer]:
 class Watched:
     """A server under test, with the states that were shown and what it was asked for."""
 
-    def __init__(self, engine: Engine, address: tuple[str, int], **config: Any) -> None:
+    def __init__(
+        self, engine: Engine, address: tuple[str, int], *, shared: Shared = SHARED, **config: Any
+    ) -> None:
         self.states: list[str] = []
         self.wanted = 0
         self.server = Server(
@@ -51,6 +58,7 @@ class Watched:
             ServerConfig(name="office", address=Endpoint(*address), username="ana", **config),
             self._changed,
             self._want,
+            shared,
         )
 
     def _changed(self) -> None:
@@ -424,4 +432,41 @@ async def test_udp_switched_off_is_never_tried(engine: Engine, fake: FakeServer)
     assert watched.server.udp.problem == caught.value.problem
     assert watched.server.snapshot().udp == "none"
     assert len(fake.sessions) == 1
+    watched.server.close()
+
+
+EXAMINED = Profile(
+    rung="associate", relay_rule="port", largest_datagram=2038, closes_control=True, probe_answers=True
+)
+
+
+async def test_what_an_examination_has_found_is_gone_by(
+    engine: Engine, fake: FakeServer, tmp_path: Path
+) -> None:
+    """And kept; what it did not try stays as it is known."""
+    store = ProfileStore(tmp_path / "profiles.json")
+    watched = Watched(engine, fake.address, shared=Shared(profiles=store))
+    server = watched.server
+    server.learn(bears_empty=True, rung="none")
+    server.go_by(EXAMINED)
+    assert server.profile == EXAMINED.replace(bears_empty=True)
+    assert store.get(key_of(server.config)) == server.profile
+    assert (server.udp.rung, server.udp.problem) == ("associate", None)
+    assert watched.states == ["unknown"]
+    terms, health = server.udp.terms(), server.udp._health
+    assert (terms.smallest, terms.largest) == (0, 2038)
+    assert (health.ladder.current, health.lenient, health.answers_probes) == (Rung.PORT, True, True)
+    server.close()
+
+
+async def test_an_examination_shakes_nothing_that_works(engine: Engine, fake: FakeServer) -> None:
+    """Neither where datagrams pass already, nor where they did not pass for it."""
+    watched = Watched(engine, fake.address)
+    ladder = watched.server.udp._health.ladder
+    watched.server.go_by(Profile(rung="none"))
+    assert watched.server.udp.rung == "unknown"
+    ladder.prove(Rung.UOT_V2)
+    watched.server.go_by(EXAMINED)
+    assert watched.server.udp._health.ladder is ladder
+    assert ladder.current is Rung.UOT_V2
     watched.server.close()

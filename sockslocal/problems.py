@@ -126,6 +126,7 @@ REGISTRY: dict[str, Kind] = {
         "check [server.{server}] address",
         _S,
     ),
+    "server-tls": Kind("No TLS with the server", "no TLS with {address}: {reason}", "{remedy}", _S),
     "server-no-method": Kind(
         "No common way to log in", "{address} accepts none of the methods offered: {offered}", "{remedy}", _S
     ),

@@ -7,6 +7,7 @@ silence nor a server that drips octets holds a local connection for long.
 import errno
 import os
 import socket
+import ssl
 from collections.abc import Callable
 from functools import partial
 
@@ -20,7 +21,9 @@ from sockslocal.net.descriptors import CAPACITY_ERRNOS
 from sockslocal.net.engine import Engine
 from sockslocal.net.login import Answer
 from sockslocal.net.poller import ERROR, PEER_FIN, READABLE
+from sockslocal.net.securing import HANDSHAKE_S, Securing
 from sockslocal.net.sockets import Socket, for_asyncio
+from sockslocal.net.tls_problems import tls_problem
 from sockslocal.net.way import Way
 from sockslocal.problems import Problem, problem
 from sockslocal.socks5.client import ClientHandshake, Credentials
@@ -97,7 +100,7 @@ class Dial:
         self._request = request
         self._done = done
         self._failed = failed
-        self._connecting: Connecting | None = None
+        self._connecting: Connecting | Securing | None = None
         self._handshake: ClientHandshake | None = None
         self._login: Credentials | None = None
         self._sock: Socket | None = None
@@ -107,6 +110,11 @@ class Dial:
         self.started = 0.0
         self.logged_in = 0.0
         self.edges = 0
+
+    @property
+    def engine(self) -> Engine:
+        """What the connection lives in."""
+        return self._engine
 
     @property
     def sock(self) -> Socket:
@@ -158,6 +166,9 @@ class Dial:
             seconds = MESSAGE_S if self._handshake.partial else STAGE_S[stage]
             why = self.way.problem("server-timeout", stage=stage, seconds=seconds)
             self._fail(DialError(why, server_answers=stage is _REPLY))
+        elif isinstance(self._connecting, Securing):
+            late = TimeoutError(errno.ETIMEDOUT, f"the handshake did not end within {HANDSHAKE_S:g} s")
+            self._fail(DialError(tls_problem(self.way, late)))
         elif self._connecting is not None:
             self._fail(self._unreachable("it does not answer"))
         elif self.started:
@@ -208,16 +219,33 @@ class Dial:
             self._fail(self._unresolvable(addresses.strerror or "it cannot be resolved"))
             return
         self._engine.budget.promised -= 1
-        self._connecting = Connecting(self._engine.poller, addresses, self._connected, self._refused)
-        self._connecting.start()
+        connected = self._connected if self.way.tls is None else self._secure
+        self._connecting = connecting = Connecting(self._engine.poller, addresses, connected, self._refused)
+        connecting.start()
 
     def _refused(self, error: OSError) -> None:
         if error.errno in CAPACITY_ERRNOS:  # ours, not the server's
             self._fail(DialError(problem("descriptors-exhausted", limit=self._engine.budget.limit)))
-        elif error.errno == errno.ECONNRESET:  # it was connected, but reset before that was seen
-            self._rejected(ClientHandshake(self._login, None).eof())
-        else:
+        elif isinstance(self._connecting, Securing):
+            self._fail(DialError(tls_problem(self.way, error)))
+        elif error.errno != errno.ECONNRESET:
             self._fail(self._unreachable(os.strerror(error.errno or 0).lower()))
+        elif self.way.tls is not None:  # it was connected, but reset before that was seen
+            self._fail(DialError(tls_problem(self.way, error)))
+        else:
+            self._rejected(ClientHandshake(self._login, None).eof())
+
+    def _secure(self, sock: Socket, address: SocketAddress, edges: int) -> None:
+        """Put TLS round the connection."""
+        assert self.way.tls is not None  # noqa: S101  or this is not called
+        self.deadline = self._engine.clock() + HANDSHAKE_S
+
+        def secured(sock: Socket, edges: int) -> None:
+            self._connected(sock, address, edges)
+
+        securing = Securing(self._engine.poller, self.way.tls, sock, secured, self._refused)
+        self._connecting = securing
+        securing.start(edges)
 
     def _connected(self, sock: Socket, address: SocketAddress, edges: int) -> None:
         self._connecting = None
@@ -259,8 +287,8 @@ class Dial:
                 self._send(sock, answer, handshake.stage)
         except BlockingIOError:
             self._engine.poller.wait_readable(sock)
-        except OSError:
-            self._rejected(handshake.eof())  # a reset; to a user the same as closed
+        except OSError as error:
+            self._lost(handshake, error)
         except RemoteError as error:
             self._rejected(error)
         else:
@@ -269,15 +297,24 @@ class Dial:
             else:
                 self._wait_for_more(sock, handshake)
 
+    def _lost(self, handshake: ClientHandshake, error: OSError) -> None:
+        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+            self._fail(DialError(tls_problem(self.way, error)))
+        else:
+            self._rejected(handshake.eof())  # a reset or a cut; to a user the same as closed
+
     def _wait_for_more(self, sock: Socket, handshake: ClientHandshake) -> None:
         if handshake.partial:
             self.deadline = min(self.deadline, self._engine.clock() + MESSAGE_S)
         self._engine.poller.wait_readable(sock)
-        if self.edges & PEER_FIN:  # no further edge will come, but what is there may complete the message
+        if self.edges & PEER_FIN or self.way.tls is not None:
+            # No further edge may come, but what is there may complete the message.
             self._ready(sock, handshake, self.edges)
 
     def _finish(self, *, drained: bool) -> None:
-        if drained:
+        if self.way.tls is not None:  # more may have been received than was read
+            self.way.tls.remember(self.sock)
+        elif drained:
             self.edges &= PEER_FIN | ERROR
         if not self.logged_in:
             self.logged_in = self._engine.clock()

@@ -14,6 +14,8 @@ from sockslocal.net.keepalive import REMOTE_IDLE_S, keep_alive
 from sockslocal.net.poller import ERROR, IN, MORE, READABLE, WRITABLE
 from sockslocal.net.pump import BUSY, DRY, ENDED, FULL, Pump
 from sockslocal.net.sockets import Socket
+from sockslocal.net.tls import TlsSocket
+from sockslocal.net.tls_pump import tls_pumps
 
 
 class End(Enum):
@@ -46,8 +48,11 @@ class Relay:
     ) -> None:
         self._poller = engine.poller
         self._watchdog = engine.watchdog
-        self._up = Pump(local, remote, engine.pipes)
-        self._down = Pump(remote, local, engine.pipes)
+        if isinstance(remote, TlsSocket):
+            self._up, self._down = tls_pumps(local, remote)
+        else:
+            self._up = Pump(local, remote, engine.pipes)
+            self._down = Pump(remote, local, engine.pipes)
         self._ended = ended
         self._unanswered = False
         self.end: End | None = None
@@ -95,7 +100,8 @@ class Relay:
 
     def _begin(self, pump: Pump, edges: int) -> None:
         if edges & READABLE:
-            pump.ending = bool(edges & MORE)
+            if edges & MORE:
+                pump.ending = True
             self._turn(pump)
         else:
             self._poller.wait_readable(pump.source)

@@ -1,21 +1,17 @@
 """The way a forward or the resolver takes: the first of its servers that is up."""
 
 import asyncio
-import socket
 from collections.abc import Callable, Iterator, Mapping
 
 from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
 from sockslocal.net.datagrams import Batch
 from sockslocal.net.dialer import Dial, DialError
-from sockslocal.net.keepalive import REMOTE_IDLE_S, keep_alive
 from sockslocal.net.server import Server
+from sockslocal.net.streams import open_streams
 from sockslocal.net.udp_flow import Flow, Receiver
 from sockslocal.problems import Problem, problem
 from sockslocal.socks5.messages import Command, Request
-
-STREAM_LIMIT = 1 << 17
-"""Octets that a stream buffers before it stops reading: a DNS message over TCP has 65,537 at most."""
 
 IDLE_S = 60.0
 """Seconds after which an unused flow of the resolver ends."""
@@ -120,13 +116,11 @@ class Route:
         except asyncio.CancelledError:
             crossing.cancel()
             if outcome.done() and isinstance(unwanted := outcome.result(), Dial):
-                unwanted.release().close()
+                unwanted.engine.poller.close(unwanted.sock)
             raise
         if isinstance(dial, ServerError):
             raise dial
-        sock = dial.release()
-        keep_alive(sock, REMOTE_IDLE_S)
-        return await _streams(sock, dial.leftover)
+        return await open_streams(dial)
 
     def _in_order(self) -> Iterator[Server]:
         servers = list(filter(None, map(self._servers.get, self._names)))
@@ -178,13 +172,3 @@ class PayloadFlow:
     def lost(self, error: ServerError | None) -> None:
         self._flow = None
         self._lost(error or ServerError.of("udp-association-ended"))
-
-
-async def _streams(sock: socket.socket, leftover: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Hand a dial's socket over to asyncio."""
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(STREAM_LIMIT)
-    reader.feed_data(leftover)
-    protocol = asyncio.StreamReaderProtocol(reader)
-    transport, _ = await loop.create_connection(lambda: protocol, sock=sock)
-    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)

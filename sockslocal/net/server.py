@@ -15,6 +15,7 @@ from sockslocal.net.login import Answer, Login
 from sockslocal.net.profile import Profile, key_of
 from sockslocal.net.profiles import ProfileStore
 from sockslocal.net.server_addresses import ServerAddresses
+from sockslocal.net.tls import Tls
 from sockslocal.net.udp_service import UdpService
 from sockslocal.net.way import Way
 from sockslocal.problems import Problem
@@ -71,6 +72,7 @@ class Server:
             password_remedy=config.password_from.remedy(config.name),
             reached=self._note_up,
             missed=self._note_failed,
+            tls=Tls(config.tls) if config.tls else None,
         )
         self.udp = UdpService(engine, self, shared.limits, changed)
 

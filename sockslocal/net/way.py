@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sockslocal.address import Endpoint
 from sockslocal.net.login import Login
 from sockslocal.net.server_addresses import ServerAddresses
+from sockslocal.net.tls import Tls
 from sockslocal.problems import Problem, problem
 
 if TYPE_CHECKING:
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 class Way:
     """What every dial to one server shares; `connect_timeout` in seconds.
 
-    `password_remedy` is what the user does about a password that is wrong. Whoever keeps the server's state
-    hears how each dial ended: `reached` or `missed`, before who dialled does.
+    `password_remedy` is what the user does about a password that is wrong. With `tls`, all that is said to
+    the server is said inside TLS. Whoever keeps the server's state hears how each dial ended: `reached` or
+    `missed`, before who dialled does.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Way:
     password_remedy: str
     reached: "Callable[[Dial], None]"
     missed: "Callable[[DialError], None]"
+    tls: Tls | None = None
 
     def problem(self, code: str, **details: object) -> Problem:
         """The registry's problem `code`, about this server."""

@@ -17,6 +17,7 @@ from sockslocal.net.login import Answer, Login
 from sockslocal.net.pipes import PipePool
 from sockslocal.net.poller import LoopPoller, Poller, best_poller
 from sockslocal.net.server_addresses import ServerAddresses
+from sockslocal.net.tls import Tls
 from sockslocal.net.way import Way
 
 Result = TypeVar("Result")
@@ -169,6 +170,7 @@ def way_to(
     *,
     clock: Callable[[], float] = time.monotonic,
     connect_timeout: float = 10.0,
+    tls: Tls | None = None,
 ) -> Way:
     """The way to a server whose login is settled."""
     endpoint = Endpoint(*address)
@@ -183,4 +185,5 @@ def way_to(
         password_remedy="sockslocal login office",
         reached=lambda _dial: None,
         missed=lambda _error: None,
+        tls=tls,
     )

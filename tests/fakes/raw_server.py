@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from fakes.socks5_wire import Address
 
-Play = Callable[[socket.socket], None]
+Play = Callable[[socket.socket], object]
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 packages="python3-venv dante-server libnss-wrapper microsocks openssh-server shadowsocks-libev v2ray redsocks
-unbound bind9-dnsutils curl netcat-openbsd gnome-keyring dbus iproute2 nftables procps strace"
+stunnel4 unbound bind9-dnsutils curl netcat-openbsd gnome-keyring dbus iproute2 nftables procps strace"
 
 say() { printf '== %s\n' "$*" >&2; }
 

@@ -9,6 +9,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 import msgspec
@@ -23,6 +24,7 @@ from sockslocal.net.login import Answer
 from sockslocal.net.poller import ERROR, PEER_FIN, READABLE
 from sockslocal.net.securing import HANDSHAKE_S, Securing
 from sockslocal.net.sockets import Socket, for_asyncio
+from sockslocal.net.tls import TlsSocket
 from sockslocal.net.tls_problems import tls_problem
 from sockslocal.net.way import Way
 from sockslocal.problems import Problem, problem
@@ -153,6 +155,13 @@ class Dial:
             self._retire()
             if self._sock is not None:
                 abort(self._engine.poller, self._sock)
+
+    def close(self) -> None:
+        """End the connection of a finished dial that is not needed."""
+        if isinstance(self._sock, TlsSocket):
+            with suppress(OSError):
+                self._sock.end()
+        self._engine.poller.close(self.sock)
 
     def release(self) -> socket.socket:
         """Take the socket of a finished dial from the poller, for asyncio's hands."""

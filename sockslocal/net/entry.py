@@ -54,7 +54,7 @@ async def enter(engine: Engine, way: Way, seconds: float) -> tuple[SocketAddress
     finally:
         dial.cancel()
         if outcome.done() and outcome.result() is dial:
-            engine.poller.close(dial.sock)
+            dial.close()
     if not outcome.done():
         raise ServerError(_too_slow(way, dial, seconds))
     result = outcome.result()

@@ -116,7 +116,7 @@ class Route:
         except asyncio.CancelledError:
             crossing.cancel()
             if outcome.done() and isinstance(unwanted := outcome.result(), Dial):
-                unwanted.engine.poller.close(unwanted.sock)
+                unwanted.close()
             raise
         if isinstance(dial, ServerError):
             raise dial

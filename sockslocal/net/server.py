@@ -144,7 +144,7 @@ class Server:
 
     def _probed(self, dial: Dial) -> None:
         self._probe = None
-        self._engine.poller.close(dial.sock)
+        dial.close()
 
     def _probe_failed(self, _error: ServerError) -> None:
         self._probe = None

@@ -31,7 +31,7 @@ def _bridge(dial: Dial) -> tuple[socket.socket, Relay]:
     try:
         ours, theirs = _pair(engine.poller)
     except OSError:
-        engine.poller.close(dial.sock)
+        dial.close()
         raise ServerError(problem("descriptors-exhausted", limit=engine.budget.limit)) from None
     relay = Relay(engine, ours, dial.sock, lambda _: None)
     relay.start(leftover=dial.leftover, remote_edges=dial.edges)

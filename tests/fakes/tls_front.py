@@ -149,7 +149,8 @@ class _Connection:
             with contextlib.suppress(ssl.SSLWantReadError):
                 self._tls.unwrap()
             await self._flush()
-        self._client.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):  # it may have closed, and has said before that nothing is missing
+            self._client.shutdown(socket.SHUT_WR)
 
     async def _read(self) -> bytes:
         while not self._ahead:

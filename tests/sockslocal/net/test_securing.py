@@ -72,9 +72,9 @@ async def dialled(engine: Engine, way: Way, request: Request | None = CONNECT) -
     return outcome[0]
 
 
-async def done(engine: Engine, way: Way) -> Dial:
+async def done(engine: Engine, way: Way, request: Request | None = CONNECT) -> Dial:
     """A dial that succeeds."""
-    dial = await dialled(engine, way)
+    dial = await dialled(engine, way, request)
     assert isinstance(dial, Dial), dial.problem
     return dial
 
@@ -328,7 +328,20 @@ async def test_a_server_that_wants_a_certificate(
     )
 
 
-# the end of an attempt
+# the end of an attempt, and of what came of one
+
+
+@pytest.mark.parametrize("open_", [True, False])
+async def test_a_connection_that_is_not_needed(
+    engine: Engine, front: TlsFront, authority: Authority, *, open_: bool
+) -> None:
+    """Is ended inside TLS before it is closed, or the server would read a cut; where that can be sent."""
+    dial = await done(engine, secure_way(front.address, authority.ca), None)
+    if not open_:
+        dial.sock.shutdown(socket.SHUT_WR)
+    dial.close()
+    await until(lambda: front.ends or front.errors, "the server reads the end")
+    assert bool(front.errors) is not open_
 
 
 async def test_cancelling(engine: Engine, authority: Authority) -> None:

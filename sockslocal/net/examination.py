@@ -77,7 +77,7 @@ async def examine(engine: Engine, way: Way, config: ServerConfig) -> Findings:
     """Examine the server at the end of `way`. Raises ServerError where nobody gets that far."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    access = Access(*await enter(engine, way, ENTRY_S), LONGEST_S)
+    access = Access(*await enter(engine, way, ENTRY_S), LONGEST_S, way.tls)
     examination = _Examination(engine, config, access)
     with suppress(TimeoutError):
         async with asyncio.timeout_at(began + WHOLE_S):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from sockslocal.address import Endpoint
 from sockslocal.net.connecting import SocketAddress
+from sockslocal.net.tls import Tls
 from sockslocal.socks5.client import ClientHandshake, Credentials, encode_request
 from sockslocal.socks5.errors import RemoteError, RequestRefused
 from sockslocal.socks5.messages import Request, Stage
@@ -78,12 +79,19 @@ class Access:
     A connection lasts `patience_s` seconds at most, unless it is opened for another time.
     """
 
-    def __init__(self, address: SocketAddress, credentials: Credentials | None, patience_s: float) -> None:
+    def __init__(
+        self,
+        address: SocketAddress,
+        credentials: Credentials | None,
+        patience_s: float,
+        tls: Tls | None = None,
+    ) -> None:
         self.address = address
         self.credentials = credentials
         self.patience_s = patience_s
         self.round_trip_s: float | None = None
         """The quickest connect."""
+        self._tls = tls
         self._places = asyncio.Semaphore(CONNECTIONS)
 
     @asynccontextmanager
@@ -104,12 +112,18 @@ class Access:
             began = loop.time()
             await loop.sock_connect(sock, self.address[1])
             took = loop.time() - began
-            streams = await asyncio.open_connection(sock=sock)
+            streams = await self._streams(sock)
         except BaseException:
             sock.close()
             raise
         self.round_trip_s = took if self.round_trip_s is None else min(took, self.round_trip_s)
         return streams
+
+    async def _streams(self, sock: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._tls is None:
+            return await asyncio.open_connection(sock=sock)
+        tls, name = self._tls.context, self._tls.config.name
+        return await asyncio.open_connection(sock=sock, ssl=tls, server_hostname=name)
 
     def messages(self, request: Request) -> list[bytes]:
         """What is to be said in turn: greeting, login where there is one, request."""

@@ -1,20 +1,24 @@
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fakes.certificates import NAME, Authority
 from fakes.engine import until, way_to
 from fakes.picky_server import picky_server
 from fakes.probe_target import dns, probe_target
 from fakes.socks5_server import Act, FakeServer, Script, Stage, StreamFormat, UdpFault, UdpScript
 from fakes.socks5_wire import CONNECT, UDP_ASSOCIATE
+from fakes.tls_front import TlsFront
 from sockslocal.address import Endpoint
 from sockslocal.config.model import ServerConfig, TlsConfig
 from sockslocal.errors import ServerError
 from sockslocal.net import examination as module
 from sockslocal.net.engine import Engine
 from sockslocal.net.examination import Findings, examine, twin_of
+from sockslocal.net.tls import Tls
 from sockslocal.secret import Secret
 from sockslocal.socks5.client import Credentials
 
@@ -69,7 +73,7 @@ async def examined(
         udp_probe=remote,
         **more,
     )
-    return await examine(engine, way_to(address, login), config)
+    return await examine(engine, way_to(address, login, tls=Tls(config.tls) if config.tls else None), config)
 
 
 def known(findings: Findings) -> dict[str, Any]:
@@ -229,11 +233,14 @@ async def test_udp_over_tcp(
     assert findings.profile.probe_answers is (None if rung == "none" else True)
 
 
-async def test_inside_tls_no_association_is_made(engine: Engine, fake: FakeServer, remote: Endpoint) -> None:
-    """Its datagrams would leave it."""
+async def test_inside_tls(engine: Engine, fake: FakeServer, remote: Endpoint, tmp_path: Path) -> None:
+    """All is found out that is without it, but for associations, whose datagrams would leave it."""
+    authority = Authority(tmp_path)
     fake.script = Script(formats=frozenset(StreamFormat))
-    findings = await examined(engine, fake.address, remote, tls=TlsConfig("proxy.example.net"))
+    with TlsFront(fake.address, authority.issue()) as front:
+        findings = await examined(engine, front.address, remote, tls=TlsConfig(NAME, authority.ca))
     assert findings.profile.rung == "uot-v2"
+    assert HANDSHAKE.items() <= known(findings).items()
     assert fake.counts.associations.total == 0
 
 

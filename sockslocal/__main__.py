@@ -23,9 +23,10 @@ def main() -> int:
     """What the shell gets for the arguments of this process."""
     try:
         from sockslocal.cli.main import main
-    except KeyboardInterrupt:  # before there is anybody else to catch it
+
+        return main(sys.argv[1:], run=_run, demo=_demo)
+    except KeyboardInterrupt:  # while there is nobody else to catch it
         return 130
-    return main(sys.argv[1:], run=_run, demo=_demo)
 
 
 if __name__ == "__main__":

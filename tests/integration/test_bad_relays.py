@@ -44,13 +44,19 @@ class Tunnel:
 
 
 @pytest.fixture
-def tunnel(targets: Targets) -> Iterator[Tunnel]:
-    """A daemon whose flows end after a second."""
+def idle() -> str:
+    """How long flows live without use; to be parametrized."""
+    return "60s"
+
+
+@pytest.fixture
+def tunnel(targets: Targets, idle: str) -> Iterator[Tunnel]:
+    """A daemon with a forward of either kind."""
     with FakeServer() as server, temporary_daemon() as daemon:
         udp_port, tcp_port = free_port(), free_port()
         daemon.configure(
             daemon.server(f"{LOOPBACK}:{server.port}"),
-            udp("echoes", udp_port, targets.udp_port, idle="1s"),
+            udp("echoes", udp_port, targets.udp_port, idle=idle),
             tcp("echo", tcp_port, targets.echo_port),
         )
         daemon.start()
@@ -190,6 +196,7 @@ def test_a_server_that_always_closes_is_not_stormed(tunnel: Tunnel) -> None:
         assert 1 <= len(asked) <= 2 + time.monotonic() - began
 
 
+@pytest.mark.parametrize("idle", ["1s"])
 def test_flows_end_when_idle(tunnel: Tunnel) -> None:
     """Flow, association and its two sockets go, and the server is told by the closed control connection."""
     with LocalUdp(tunnel.udp) as local:

@@ -94,14 +94,24 @@ def test_ctrl_c_ends_it_at_any_time(temporary: Path) -> None:
     assert_nothing_is_left(temporary)
 
 
+DEMO = """
+import sys
+from sockslocal.__main__ import main
+
+def note(event, arguments):
+    if event == "import" and arguments[0] == "sockslocal.cli.main":
+        print("begun", file=sys.stderr, flush=True)
+
+sys.argv = ["sockslocal", "demo"]
+sys.addaudithook(note)
+sys.exit(main())
+"""
+
+
 def interrupted_after(seconds: float) -> tuple[int, str]:
-    """The code of a demo that is interrupted so long after its beginning, and what it said."""
-    script = (
-        "import sys; from sockslocal.__main__ import main; sys.argv = ['sockslocal', 'demo']\n"
-        "print('begun', file=sys.stderr, flush=True); sys.exit(main())"
-    )
+    """The code of a demo that is interrupted so long after its first import, and what it said."""
     with subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", DEMO], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
         assert process.stderr.readline() == "begun\n"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes.waiting import wait_until
 from sockslocal.address import Endpoint
 from sockslocal.config.load import load
 from sockslocal.config.model import PasswordSource
@@ -46,13 +47,26 @@ def test_only_the_user_may_read_what_is_in_it(setting: Setting) -> None:
     assert modes == {"config.toml": 0o600, "password": 0o600, "env": 0o600}
 
 
-def test_the_ports_are_free_and_differ(setting: Setting) -> None:
-    """Each can be listened on, over TCP and UDP."""
-    ports = [setting.echo, setting.web, setting.udp, setting.dns, setting.spare]
-    assert len(set(ports)) == 5
-    for endpoint in ports:
+def test_the_ports_are_free_and_differ(tmp_path: Path) -> None:
+    """Each can be listened on, over TCP and UDP, as long as no other program is given it."""
+
+    def all_are_free() -> bool:
+        setting = Setting.create(tmp_path)
+        ports = [setting.echo, setting.web, setting.udp, setting.dns, setting.spare]
+        assert len(set(ports)) == 5
+        return all(map(is_free, ports))
+
+    wait_until(all_are_free, seconds=10, what="five ports that are free")
+
+
+def is_free(endpoint: Endpoint) -> bool:
+    """Whether it can be listened on."""
+    try:
         with socket.create_server(endpoint), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram:
             datagram.bind(endpoint)
+    except OSError:
+        return False
+    return True
 
 
 def test_every_password_is_new() -> None:

@@ -196,7 +196,7 @@ def _forward_options(parser: Parser, switch: str | type[argparse.Action]) -> Non
 
 
 def _server(root: Branch) -> None:
-    branch = root.branch("server", "add, remove or list SOCKS5 servers")
+    branch = root.branch("server", "add, remove, list or test SOCKS5 servers")
     add = branch.command(
         "add",
         "server:add",
@@ -233,6 +233,14 @@ def _server(root: Branch) -> None:
     remove = branch.command("remove", "server:remove", "remove a server that no forward needs")
     remove.add_name("name", "servers", metavar="NAME", help="the server")
     _json(branch.command("list", "server:show", "list the servers"))
+    test = branch.command(
+        "test",
+        "server_test:test",
+        "find out what a server can do; takes up to 5 s",
+        "  sockslocal server test\n  sockslocal server test office --json | jq .profile",
+    )
+    test.add_name("name", "servers", metavar="NAME", nargs="?", help="default: the first server")
+    _json(test)
 
 
 def _tls(parser: Parser) -> None:

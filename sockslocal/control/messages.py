@@ -81,6 +81,7 @@ VERBS: dict[str, type[_Plain]] = {
     "reload": _Plain,
     "stop": _Stop,
     "credentials.changed": _Server,
+    "server.test": _Named,
     "dns.query": _Query,
     "dns.flush": _Plain,
     "dns.status": _Plain,

@@ -28,6 +28,7 @@ class Requests:
             "reload": self._reload,
             "stop": self._stop_daemon,
             "credentials.changed": self._credentials_changed,
+            "server.test": self._server_test,
             "dns.query": self._dns_query,
             "dns.flush": self._dns_flush,
             "dns.status": self._dns_status,
@@ -62,6 +63,9 @@ class Requests:
     async def _credentials_changed(self, parameters: Parameters) -> Status:
         self._supervisor.credentials_changed(parameters["server"])
         return self._supervisor.snapshot()
+
+    async def _server_test(self, parameters: Parameters) -> object:
+        return await self._supervisor.examine(parameters["name"])
 
     async def _dns_query(self, parameters: Parameters) -> object:
         return await self._supervisor.resolver.query(parameters["name"], parameters["type"])

@@ -16,6 +16,7 @@ from sockslocal.errors import ConfigError, ControlError
 from sockslocal.forwards.tcp import TcpForward
 from sockslocal.forwards.udp import UdpForward
 from sockslocal.net.engine import Engine
+from sockslocal.net.examination import examine
 from sockslocal.net.profiles import ProfileStore
 from sockslocal.net.route import Route
 from sockslocal.net.server import Server, Shared
@@ -26,6 +27,7 @@ from sockslocal.supervisor.changes import Changes
 from sockslocal.supervisor.dns import DnsService
 from sockslocal.supervisor.logins import LoginKeeper, ReadPassword
 from sockslocal.supervisor.server_log import ServerLog
+from sockslocal.supervisor.server_report import ServerReport, report
 from sockslocal.supervisor.services import Service
 from sockslocal.supervisor.switches import Switches
 
@@ -66,6 +68,7 @@ class Supervisor:
         self._services: dict[str, Service] = {}
         self._dns: DnsService | None = None
         self._endings: set[asyncio.Task[None]] = set()
+        self._examining = asyncio.Lock()
         self._stops_at: float | None = None
         self.changes = Changes(self.snapshot)
 
@@ -120,6 +123,19 @@ class Supervisor:
         keeper = self._keepers.get(name)
         if keeper is not None:
             keeper.refresh()
+
+    async def examine(self, name: str) -> ServerReport:
+        """Find out what the server `name` does; one at a time. Raises ControlError, ServerError."""
+        async with self._examining:
+            servers = self._config.servers if self._config else {}
+            if name not in servers:
+                raise _unknown("server", name, servers)
+            if name not in self._servers:
+                raise ControlError.of("tunnel-off")
+            server = self._servers[name]
+            findings = await examine(self._engine, server.way, server.config)
+            server.go_by(findings.profile)
+            return report(server.config, findings)
 
     @property
     def resolver(self) -> Resolver:

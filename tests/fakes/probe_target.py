@@ -22,14 +22,27 @@ def dns(asked: bytes) -> bytes:
 
 @contextlib.contextmanager
 def probe_target(answer: Callable[[bytes], bytes] = echo, *, ipv6: bool = True) -> Iterator[Endpoint]:
-    """On 127.0.0.1, and on the same port of ::1; TCP is echoed, datagrams are answered as `answer` has it."""
+    """On 127.0.0.1, and on the same port of ::1 if there is one.
+
+    TCP is echoed, datagrams are answered as `answer` has it.
+    """
     with LoopThread() as thread:
         target = _Target(answer)
-        endpoint = thread.call(target.open(["127.0.0.1", *(["::1"] if ipv6 else [])]))
+        endpoint = thread.call(target.open(["127.0.0.1", *(["::1"] if ipv6 and has_ipv6() else [])]))
         try:
             yield endpoint
         finally:
             thread.call(target.close())
+
+
+def has_ipv6() -> bool:
+    """Whether this machine has ::1."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
 
 class _Target:

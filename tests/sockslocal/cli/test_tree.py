@@ -37,7 +37,7 @@ def test_the_commands_of_the_interface_are_there() -> None:
     assert names == {
         *("demo", "run", "start", "stop", "restart", "status", "on", "off", "login", "logout", "logs"),
         *("forward add", "forward set", "forward remove", "forward list"),
-        *("server add", "server remove", "server list"),
+        *("server add", "server remove", "server list", "server test"),
         *("dns query", "dns flush", "dns status", "config path", "config check", "completion"),
     }
 

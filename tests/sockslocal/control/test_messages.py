@@ -112,6 +112,7 @@ def test_requests_survive_the_line(do: str) -> None:
         "forward.off": {"name": "db"},
         "stop": {"grace": 0.5},
         "credentials.changed": {"server": "büro"},
+        "server.test": {"name": "büro"},
         "dns.query": {"name": "a.example", "type": "AAAA"},
     }
     request = Request(5, do, needed.get(do, {}))

@@ -9,7 +9,7 @@ from fakes.engine import run as run_engine
 from integration.servers.process import free_port
 from sockslocal.config.load import load
 from sockslocal.control.messages import VERBS
-from sockslocal.errors import ConfigError, ControlError
+from sockslocal.errors import ConfigError, ControlError, SockslocalError
 from sockslocal.net.engine import Engine
 from sockslocal.secret import Secret
 from sockslocal.status import Status
@@ -132,6 +132,23 @@ def test_changed_credentials_are_read_again(run: Run) -> None:
         with pytest.raises(ControlError) as caught:
             await made.ask("credentials.changed", server="home")
         assert caught.value.problem.text == 'there is no server "home"; known are "office"'
+
+    run(test)
+
+
+def test_a_server_is_tested(run: Run) -> None:
+    """One that is configured, while the tunnel is on; what is wrong with it is the answer then."""
+
+    async def why(made: Made, name: str) -> str:
+        with pytest.raises(SockslocalError) as caught:
+            await made.ask("server.test", name=name)
+        return caught.value.problem.code
+
+    async def test(made: Made) -> None:
+        assert await why(made, "office") == "server-unreachable"
+        assert await why(made, "home") == "unknown-name"
+        await made.ask("off", names=[])
+        assert await why(made, "office") == "tunnel-off"
 
     run(test)
 

@@ -12,7 +12,8 @@ import pytest
 
 from fakes.engine import run as run_engine
 from fakes.engine import turns, until
-from fakes.socks5_server import FakeServer, Script
+from fakes.probe_target import probe_target
+from fakes.socks5_server import Act, FakeServer, Script, Stage
 from fakes.targets import tcp_echo, udp_echo
 from integration.daemon import section
 from integration.servers.process import free_port
@@ -20,6 +21,7 @@ from sockslocal.address import Endpoint
 from sockslocal.config.load import load
 from sockslocal.errors import ConfigError, ControlError, CredentialsError
 from sockslocal.net.engine import Engine
+from sockslocal.net.profiles import ProfileStore
 from sockslocal.secret import Secret
 from sockslocal.status import Status
 from sockslocal.supervisor import Supervisor, Switches, services
@@ -823,3 +825,45 @@ def test_closing_cancels_what_is_read(run: Run, server: FakeServer) -> None:
 
     run(test)
     assert cancelled == [True]
+
+
+# what servers can do
+
+
+def test_what_is_found_out_of_a_server_is_kept(run: Run, server: FakeServer, tmp_path: Path) -> None:
+    """By the next process too; two who want to know it wait for each other."""
+
+    async def test(made: Made) -> None:
+        store = ProfileStore(tmp_path / "profiles.json")
+        made.supervisor = Supervisor(made.engine, Switches(tmp_path / "s.json"), made._read, store)
+        with probe_target() as probe:
+            made.apply(office(server, udp_probe=str(probe)))
+            await made.up()
+            first, second = await asyncio.gather(
+                made.supervisor.examine("office"), made.supervisor.examine("office")
+            )
+        assert first.summary == second.summary == "Connections and datagrams pass."
+        assert made.status.servers["office"].udp == "associate"
+        (kept,) = ProfileStore(tmp_path / "profiles.json")._profiles.values()
+        assert kept == second.profile
+
+    run(test)
+
+
+def test_tests_do_not_run_side_by_side(run: Run, server: FakeServer) -> None:
+    """The server has to bear the connections of one alone."""
+
+    async def test(made: Made) -> None:
+        made.apply(office(server))
+        await made.up()
+        server.script = Script(at=Stage.METHOD, act=Act.STALL)
+        before = len(server.sessions)
+        tests = [asyncio.create_task(made.supervisor.examine("office")) for _ in range(3)]
+        await until(lambda: len(server.sessions) > before, "one has begun")
+        await turns()
+        assert len(server.sessions) == before + 1
+        for task in tests:
+            task.cancel()
+        await asyncio.gather(*tests, return_exceptions=True)
+
+    run(test)

@@ -1,0 +1,87 @@
+"""What `server test` tells of a server: a row for each fact that its examination has found out."""
+
+import msgspec
+
+from sockslocal.config.model import ServerConfig
+from sockslocal.net.examination import Findings
+from sockslocal.net.profile import Profile
+from sockslocal.supervisor.server_facts import FACTS, Case, Verdict, connections_of, datagrams_of
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A fact: a name for programs, one for people, what was found, and what that means."""
+
+    name: str
+    title: str
+    found: str
+    meaning: str
+    verdict: Verdict
+
+
+class ServerReport(msgspec.Struct, frozen=True):
+    """What `server test` shows, and the profile that is kept."""
+
+    server: str
+    address: str
+    seconds: float
+    summary: str
+    rows: tuple[Row, ...]
+    profile: Profile
+
+
+def report(config: ServerConfig, findings: Findings) -> ServerReport:
+    """All of it, about the server that `config` describes."""
+    case = Case(config, findings)
+    details = _details(case)
+    rows = [
+        Row(fact.name, fact.title, found.format(**details), meaning.format(**details), verdict)
+        for fact in FACTS
+        if (value := fact.value(case)) is not None
+        for verdict, found, meaning in (fact.words[value],)
+    ]
+    return ServerReport(
+        server=config.name,
+        address=str(config.address),
+        seconds=round(findings.seconds, 3),
+        summary=_summary(case),
+        rows=tuple(rows),
+        profile=findings.profile,
+    )
+
+
+def _details(case: Case) -> dict[str, object]:
+    """What the templates are filled in from."""
+    config, profile = case.config, case.profile
+    target = case.findings.target
+    obstacle = case.findings.udp_obstacle or ""
+    return {
+        "probe": config.udp_probe,
+        "phrase": target.phrase if target else "",
+        "rtt": _milliseconds(profile.rtt_ms or 0.0),
+        "trips": "three of them" if config.username is None else "four of them",
+        "rung": profile.rung,
+        "obstacle": obstacle,
+        "Obstacle": obstacle[:1].upper() + obstacle[1:],
+        "udp_address": config.udp_address,
+        "largest": f"{profile.largest_datagram or 0:,}",
+    }
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.1f} ms" if value < 10 else f"{value:.0f} ms"
+
+
+def _summary(case: Case) -> str:
+    """The one line for who reads no more."""
+    if connections_of(case) == "answered" and datagrams_of(case) == "associate":
+        return "Connections and datagrams pass."
+    connections = {"answered": "Connections pass", "refused": "A connection was refused"}.get(
+        connections_of(case)
+    )
+    datagrams = {
+        "off": "datagrams are switched off",
+        "none": "datagrams do not pass",
+        "associate": "datagrams pass",
+        "stream": "datagrams pass over TCP",
+    }.get(datagrams_of(case), "of datagrams nothing is known")
+    return f"{connections or 'Of connections nothing is known'}; {datagrams}."

@@ -80,6 +80,7 @@ def _described(server: ServerConfig, now: Server | None) -> dict[str, object]:
     return {
         "name": server.name,
         "address": str(server.address),
+        "tls": server.tls is not None,
         "username": server.username,
         "password_from": server.password_from.kind if server.username else None,
         "state": now and now.state,

@@ -9,7 +9,6 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 
 import msgspec
@@ -24,7 +23,7 @@ from sockslocal.net.login import Answer
 from sockslocal.net.poller import ERROR, PEER_FIN, READABLE
 from sockslocal.net.securing import HANDSHAKE_S, Securing
 from sockslocal.net.sockets import Socket, for_asyncio
-from sockslocal.net.tls import TlsSocket
+from sockslocal.net.tls import say_end
 from sockslocal.net.tls_problems import tls_problem
 from sockslocal.net.way import Way
 from sockslocal.problems import Problem, problem
@@ -158,9 +157,7 @@ class Dial:
 
     def close(self) -> None:
         """End the connection of a finished dial that is not needed."""
-        if isinstance(self._sock, TlsSocket):
-            with suppress(OSError):
-                self._sock.end()
+        say_end(self.sock)
         self._engine.poller.close(self.sock)
 
     def release(self) -> socket.socket:

@@ -11,6 +11,7 @@ from sockslocal.net.engine import Engine
 from sockslocal.net.keepalive import REMOTE_IDLE_S, keep_alive
 from sockslocal.net.poller import READABLE, WRITABLE
 from sockslocal.net.sockets import Socket
+from sockslocal.net.tls import say_end
 from sockslocal.socks5.errors import FramingError, RemoteError
 from sockslocal.socks5.udp_over_tcp import Framing
 
@@ -97,6 +98,7 @@ class UdpStream:
         """End the stream; what waits is dropped."""
         if not self.closed:
             self._retire()
+            say_end(self._sock)
             self._poller.close(self._sock)
 
     @property

@@ -141,11 +141,19 @@ def test_the_list_for_programs(cli: CommandLine, config: Path) -> None:
         {
             "name": "office",
             "address": "proxy:1080",
+            "tls": False,
             "username": "ana",
             "password_from": "command",
             "state": None,
         },
-        {"name": "home", "address": "192.0.2.7:1080", "username": None, "password_from": None, "state": None},
+        {
+            "name": "home",
+            "address": "192.0.2.7:1080",
+            "tls": False,
+            "username": None,
+            "password_from": None,
+            "state": None,
+        },
     ]
 
 

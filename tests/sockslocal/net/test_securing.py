@@ -17,6 +17,7 @@ from fakes.tls_front import TlsFront
 from sockslocal.address import Endpoint
 from sockslocal.config.model import TlsConfig
 from sockslocal.net import deadlines, dialer, securing
+from sockslocal.net.connecting import Connecting
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.engine import Engine
 from sockslocal.net.poller import Poller
@@ -294,6 +295,23 @@ async def test_no_tls_at_the_port(engine: Engine, authority: Authority, play: Pl
             reason,
             "check [server.office] address, and whether the server speaks TLS there",
         )
+
+
+@pytest.mark.parametrize(("tls", "code"), [(True, "server-tls"), (False, "server-closed")])
+async def test_a_reset_at_once(
+    engine: Engine, authority: Authority, monkeypatch: pytest.MonkeyPatch, *, tls: bool, code: str
+) -> None:
+    """One that comes before the connection is seen is told as one that comes later."""
+
+    class Reset(Connecting):
+        def start(self, _error: OSError | None = None) -> None:
+            self._failed(ConnectionResetError(errno.ECONNRESET, "reset"))
+
+    monkeypatch.setattr(dialer, "Connecting", Reset)
+    way = secure_way(("127.0.0.1", 1), authority.ca) if tls else way_to(("127.0.0.1", 1))
+    error = await dialled(engine, way)
+    assert isinstance(error, DialError)
+    assert error.problem.code == code
 
 
 async def test_silence(engine: Engine, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:

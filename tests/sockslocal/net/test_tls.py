@@ -12,7 +12,7 @@ from fakes.sockets import closing, fill, read_available, reset, tcp_pair
 from fakes.tls_peer import TlsPeer, server_context
 from sockslocal.config.model import TlsConfig
 from sockslocal.net import tls
-from sockslocal.net.tls import CHUNK, AuthoritiesError, Tls, TlsSocket
+from sockslocal.net.tls import CHUNK, AuthoritiesError, Tls, TlsSocket, say_end
 
 VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 PATTERN = random.Random(1).randbytes(1 << 20)
@@ -223,6 +223,17 @@ def test_our_end_where_there_is_no_room(pair: Pair) -> None:
         pass
     pair.client.end()
     assert len(pair.peer.sock.recv(100)) < 40
+
+
+def test_saying_the_end_before_closing(pair: Pair) -> None:
+    """Where there is TLS the server reads an end and no cut; whatever hinders that hinders no closing."""
+    say_end(pair.peer.sock)
+    say_end(pair.client)
+    with pytest.raises(ssl.SSLZeroReturnError):
+        pair.peer.received()
+    pair.client.shutdown(socket.SHUT_WR)
+    pair.client._ended = False
+    say_end(pair.client)
 
 
 def test_a_server_that_wants_answer_after_answer(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,10 +33,10 @@ from sockslocal.net.way import Way
 from sockslocal.socks5.messages import Reply
 from sockslocal.socks5.udp_over_tcp import FRAMINGS
 
-ENTRY_S = 4.0
+ENTRY_S = 3.5
 """Seconds to get to the server and in."""
 
-WHOLE_S = 4.5
+WHOLE_S = 4.0
 """Seconds for all; what is not known by then stays unknown."""
 
 SHORTEST_S, LONGEST_S = 0.5, 1.5
@@ -163,7 +163,7 @@ class _Examination:
             self._obstacle = await tests.try_association()
             if self._obstacle is None:
                 return
-        if self._plain.code != Reply.NOT_ALLOWED and not await self._try_streams(tests):
+        if self._plain.code == Reply.NOT_ALLOWED or not await self._try_streams(tests):
             self._conclude()
 
     async def _datagram_tests(self, remote: Endpoint) -> DatagramTests:
@@ -202,6 +202,6 @@ class _Examination:
     def _conclude(self) -> None:
         """No datagrams passed: for the server's sake, or because nobody was there to answer them."""
         if self._obstacle is None:
-            self._obstacle = Obstacle("it takes no UDP over TCP", final=False)
-        if self._obstacle.final or self._plain.answered:
+            self._obstacle = Obstacle("it takes no UDP over TCP", silent=True)
+        if self._plain.answered or not self._obstacle.silent:
             self.learn(rung="none")

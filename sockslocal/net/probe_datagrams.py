@@ -30,10 +30,14 @@ _FINAL = (Reply.NOT_ALLOWED, Reply.COMMAND_NOT_SUPPORTED)
 
 
 class Obstacle(NamedTuple):
-    """Why no datagrams pass, as RemoteError.phrase is; `final` where asking in another way is of no use."""
+    """Why no datagrams pass, as RemoteError.phrase is.
+
+    `again` where asking in another way may help; `silent` where maybe nobody was there to answer.
+    """
 
     phrase: str
-    final: bool = True
+    again: bool = False
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +58,7 @@ class DatagramTests:
     async def try_association(self) -> Obstacle | None:
         """UDP ASSOCIATE in three ways, until datagrams pass; gives why they do not."""
         obstacle = await self._associate()
-        if obstacle is not None and not obstacle.final and await self._associate(own_port=True) is None:
+        if obstacle is not None and obstacle.again and await self._associate(own_port=True) is None:
             return None
         return obstacle
 
@@ -79,7 +83,7 @@ class DatagramTests:
                 with closing(probe_socket(self.access.address[0], control.here)) as sock:
                     reply = await associate(self.access, control, sock.getsockname()[1] if own_port else 0)
                     if reply.bound is None:
-                        return Obstacle(reply.phrase, final=reply.code in _FINAL)
+                        return Obstacle(reply.phrase, again=reply.code not in _FINAL)
                     return await self._try_relays(control, reply.bound, sock, own_port=own_port)
         except (RemoteError, OSError) as error:
             return obstacle_of(error)
@@ -98,7 +102,8 @@ class DatagramTests:
             return Obstacle(f"it names {bound} as its relay, where nothing can be sent")
         if await _has_ended(control):
             return Obstacle("it closes each association at once")
-        return Obstacle(f"it grants associations, but no answer of {self.remote} comes back", final=False)
+        silence = f"it grants associations, but no answer from {self.remote} comes back"
+        return Obstacle(silence, again=True, silent=True)
 
     async def _try_relay(self, relay: Endpoint, sock: socket.socket, rule: RelayRule) -> bool:
         with ExitStack() as stack:

@@ -106,14 +106,21 @@ def keeps_early_data(plain: Trial, trial: Trial) -> bool | None:
     return trial.answered if plain.answered else None
 
 
+_IPV6: dict[int | None, Ipv6] = {
+    Reply.CONNECTION_REFUSED: "yes",
+    Reply.ADDRESS_TYPE_NOT_SUPPORTED: "unsupported",
+    Reply.NETWORK_UNREACHABLE: "no-route",
+    Reply.HOST_UNREACHABLE: "no-route",
+}
+"""What a refusal tells, where an IPv4 target is not refused in the same way."""
+
+
 def ipv6_from(plain: Trial, trial: Trial) -> Ipv6 | None:
     """What `trial` with an IPv6 target shows, where the `plain` one had an IPv4 target."""
-    if trial.answered or trial.code == Reply.CONNECTION_REFUSED:
+    if trial.answered:
         return "yes"
-    if trial.code == Reply.ADDRESS_TYPE_NOT_SUPPORTED:
-        return "unsupported"
-    if trial.code in (Reply.NETWORK_UNREACHABLE, Reply.HOST_UNREACHABLE):
-        return "no-route"
+    if trial.code in _IPV6 and trial.code != plain.code:
+        return _IPV6[trial.code]
     if not plain.answered:
         return None
     granted_first = trial.code == Reply.SUCCEEDED and trial.closed

@@ -137,7 +137,7 @@ FACTS = (
         "Round trip",
         lambda case: "known" if case.profile.rtt_ms is not None else "unknown",
         {
-            "known": Words("good", "{rtt}", "A new connection takes {trips}, and the server's own time."),
+            "known": Words("good", "{rtt}", "Each new connection takes {trips} of them."),
             "unknown": _UNKNOWN,
         },
     ),
@@ -185,8 +185,8 @@ FACTS = (
         "Early data",
         lambda case: _known(case.profile.optimistic, case),
         {
-            "yes": Words("good", "kept", "What is sent before a request is answered would arrive."),
-            "no": Words("note", "lost", "What is sent before a request is answered is lost, so nothing is."),
+            "yes": Words("good", "kept", "Data sent along with a request would arrive."),
+            "no": Words("note", "lost", "Data sent along with a request is lost, so none is."),
             "unknown": _UNKNOWN,
             "nothing to compare": _NOTHING_TO_COMPARE,
         },
@@ -230,16 +230,14 @@ FACTS = (
         "UDP relay",
         _relay,
         {
-            "given": Words(
-                "good", "where it says", "It names an address for datagrams, and they pass there."
-            ),
+            "given": Words("good", "where it says", "Datagrams pass at the address that it names."),
             "misnamed": Words(
                 "note",
                 "at the server",
-                "The address that it names for datagrams cannot be it; the server's is.",
+                "The address that it names cannot be right; its own is.",
             ),
             "server": Words(
-                "note", "at the server", "At the address that it names for datagrams nobody answers."
+                "note", "at the server", "Nobody answers at the address that it names, but at its own."
             ),
             "port": Words(
                 "note", "wants our port", "It has to be told the port that datagrams will come from."
@@ -281,7 +279,7 @@ FACTS = (
         {
             "any": Words("good", "any size", "Datagrams of all sizes come back whole."),
             "limited": Words("note", "{largest} octets", "Longer ones are cut or lost, so none is sent."),
-            "unknown": Words("unknown", "not known", "{probe} does not send back what it is sent."),
+            "unknown": Words("unknown", "not known", "Only an echo could tell, and {probe} is none."),
         },
     ),
     Fact(

@@ -58,7 +58,7 @@ def _details(case: Case) -> dict[str, object]:
         "probe": config.udp_probe,
         "phrase": target.phrase if target else "",
         "rtt": _milliseconds(profile.rtt_ms or 0.0),
-        "trips": "three of them" if config.username is None else "four of them",
+        "trips": "three" if config.username is None else "four",
         "rung": profile.rung,
         "obstacle": obstacle,
         "Obstacle": obstacle[:1].upper() + obstacle[1:],
@@ -73,15 +73,25 @@ def _milliseconds(value: float) -> str:
 
 def _summary(case: Case) -> str:
     """The one line for who reads no more."""
-    if connections_of(case) == "answered" and datagrams_of(case) == "associate":
+    connections, datagrams = connections_of(case), datagrams_of(case)
+    if connections == "answered" and datagrams == "associate":
         return "Connections and datagrams pass."
-    connections = {"answered": "Connections pass", "refused": "A connection was refused"}.get(
-        connections_of(case)
+    halves = (_CONNECTIONS.get(connections), _DATAGRAMS.get(datagrams))
+    unknown = "whether {} pass is not known"
+    first, second = halves[0] or unknown.format("connections"), halves[1] or unknown.format("datagrams")
+    summary = (
+        f"{first[0].upper()}{first[1:]}; {second}."
+        if any(halves)
+        else "Whether anything passes is not known."
     )
-    datagrams = {
-        "off": "datagrams are switched off",
-        "none": "datagrams do not pass",
-        "associate": "datagrams pass",
-        "stream": "datagrams pass over TCP",
-    }.get(datagrams_of(case), "of datagrams nothing is known")
-    return f"{connections or 'Of connections nothing is known'}; {datagrams}."
+    return summary if connections in {"answered", "untried"} else f"{summary} {_HINT}"
+
+
+_CONNECTIONS = {"answered": "connections pass", "refused": "a connection was refused"}
+_DATAGRAMS = {
+    "off": "datagrams are switched off",
+    "none": "datagrams do not pass",
+    "associate": "datagrams pass",
+    "stream": "datagrams pass over TCP",
+}
+_HINT = "To know more, set udp_probe to a DNS server that it reaches."

@@ -160,7 +160,7 @@ async def test_a_password_that_may_be_rejected_only_now(
     """Some servers accept any, and then allow nothing: no more than two requests are made."""
     fake.cases = {CONNECT: Script(reply=2), UDP_ASSOCIATE: Script(reply=2)}
     findings = await examined(engine, fake.address, remote)
-    assert known(findings) == {"methods": ("password",)}
+    assert known(findings) == {"methods": ("password",), "rung": "none"}
     assert [session.command for session in fake.sessions if session.command] == [CONNECT, UDP_ASSOCIATE]
     assert findings.target is not None
     assert findings.target.phrase == "the server's rules forbid it, or it does not accept the login"
@@ -182,7 +182,7 @@ async def test_a_target_that_is_not_there(engine: Engine, fake: FakeServer) -> N
     fake.cases = {UDP_ASSOCIATE: Script(reply=7)}
     findings = await examined(engine, fake.address, nobody)
     facts = HANDSHAKE | {"rung": "none"}
-    del facts["optimistic"]
+    del facts["optimistic"], facts["ipv6"]
     assert known(findings) == facts
     assert findings.target is not None
     assert findings.target.phrase == "the target refused the connection"
@@ -197,7 +197,7 @@ async def test_silence_of_datagrams_where_the_target_answers(
     fake.cases = {UDP_ASSOCIATE: Script(udp=UdpScript(fault=UdpFault.DROP))}
     findings = await examined(engine, fake.address, remote)
     assert known(findings) == HANDSHAKE | {"rung": "none"}
-    assert findings.udp_obstacle == f"it grants associations, but no answer of {remote} comes back"
+    assert findings.udp_obstacle == f"it grants associations, but no answer from {remote} comes back"
 
 
 @pytest.mark.usefixtures("quick")
@@ -207,7 +207,17 @@ async def test_silence_where_nobody_answers_anyway(engine: Engine, fake: FakeSer
         pass
     findings = await examined(engine, fake.address, nobody)
     assert findings.profile.rung is None
-    assert findings.udp_obstacle == f"it grants associations, but no answer of {nobody} comes back"
+    assert findings.udp_obstacle == f"it grants associations, but no answer from {nobody} comes back"
+
+
+async def test_a_refusal_is_the_servers_though_nobody_answers(engine: Engine, fake: FakeServer) -> None:
+    """In whatever words: what it does not grant, does not pass."""
+    with probe_target(ipv6=False) as nobody:
+        pass
+    fake.cases = {UDP_ASSOCIATE: Script(reply=1)}
+    findings = await examined(engine, fake.address, nobody)
+    assert findings.profile.rung == "none"
+    assert findings.udp_obstacle == "the server failed and does not say why"
 
 
 @pytest.mark.parametrize(

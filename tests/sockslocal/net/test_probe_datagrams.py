@@ -229,8 +229,8 @@ async def test_a_relay_that_is_silent(fake: FakeServer, remote: Endpoint) -> Non
     """Maybe nobody answers behind it, so this is not the last word."""
     fake.script = Script(udp=UdpScript(fault=UdpFault.DROP))
     made = Made(fake.address, remote, SHORT_S)
-    obstacle = Obstacle(f"it grants associations, but no answer of {remote} comes back", final=False)
-    assert await made.tests.try_association() == obstacle
+    phrase = f"it grants associations, but no answer from {remote} comes back"
+    assert await made.tests.try_association() == Obstacle(phrase, again=True, silent=True)
     assert made.facts == {}
     assert fake.counts.associations.total == 2
 

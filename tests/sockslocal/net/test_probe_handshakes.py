@@ -204,6 +204,8 @@ def test_early_data(plain: Trial, trial: Trial, *, expected: bool | None) -> Non
         (GRANTED, Trial(8), "unsupported"),
         (GRANTED, Trial(3), "no-route"),
         (Trial(5), Trial(4), "no-route"),
+        (Trial(4), Trial(4), None),
+        (Trial(5), Trial(5), None),
         (GRANTED, Trial(0, closed=True), "no-route"),
         (GRANTED, Trial(0), "fails"),
         (GRANTED, Trial(1), "fails"),

@@ -17,6 +17,8 @@ ANSWERED, SILENT = Trial(0, answered=True), Trial(phrase="no answer in time")
 REFUSED = Trial(4, phrase="the server does not know or cannot reach the target")
 GRANTED = Trial(0, closed=True, phrase="the connection was closed without an answer")
 
+HINT = "To know more, set udp_probe to a DNS server that it reaches."
+
 GOOD = Profile(
     methods=("password",),
     split=True,
@@ -123,8 +125,10 @@ def test_what_a_connection_takes() -> None:
     shown, without = row("round-trip"), row("round-trip", username=None)
     assert shown is not None
     assert without is not None
-    assert "four of them" in shown.meaning
-    assert "three of them" in without.meaning
+    assert (shown.meaning, without.meaning) == (
+        "Each new connection takes four of them.",
+        "Each new connection takes three of them.",
+    )
     assert words("round-trip", GOOD.replace(rtt_ms=None)) == ("unknown", "not known")
 
 
@@ -287,15 +291,19 @@ def test_without_datagrams_there_is_no_more_to_say_of_them(rung: Any) -> None:
 @pytest.mark.parametrize(
     ("facts", "target", "config", "summary"),
     [
-        ({}, REFUSED, {}, "A connection was refused; datagrams pass."),
-        ({}, SILENT, {}, "Of connections nothing is known; datagrams pass."),
+        ({}, REFUSED, {}, f"A connection was refused; datagrams pass. {HINT}"),
+        ({}, SILENT, {}, f"Whether connections pass is not known; datagrams pass. {HINT}"),
+        ({"rung": None}, SILENT, {}, f"Whether anything passes is not known. {HINT}"),
+        ({"rung": None}, None, {}, "Whether anything passes is not known."),
         ({"rung": "none"}, ANSWERED, {}, "Connections pass; datagrams do not pass."),
         ({"rung": "gost"}, ANSWERED, {}, "Connections pass; datagrams pass over TCP."),
-        ({"rung": None}, ANSWERED, {}, "Connections pass; of datagrams nothing is known."),
+        ({"rung": None}, ANSWERED, {}, "Connections pass; whether datagrams pass is not known."),
         ({}, ANSWERED, {"udp": "off"}, "Connections pass; datagrams are switched off."),
     ],
 )
-def test_the_summary(facts: dict[str, Any], target: Trial, config: dict[str, Any], summary: str) -> None:
+def test_the_summary(
+    facts: dict[str, Any], target: Trial | None, config: dict[str, Any], summary: str
+) -> None:
     """For who reads no more."""
     assert told(GOOD.replace(**facts), target, **config).summary == summary
 

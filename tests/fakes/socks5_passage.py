@@ -35,6 +35,8 @@ class Passage:
         self.malformed: list[bytes] = []
         self.answered = 0
         """How many datagrams of targets were dealt with as the script has it."""
+        self.late = 0
+        """How many more wait for the time that the script lets pass."""
         self.control_lost = asyncio.Event()
         """Set when the script wants the connection closed."""
         self.closed = False
@@ -125,9 +127,20 @@ class Passage:
             data, source = sock.recvfrom(LARGEST)
         except OSError:  # ICMP of what was sent before
             return
+        if self.script.delay:
+            self.late += 1
+            self._loop.call_later(self.script.delay, self._answer_late, source[:2], data)
+        else:
+            self._answer(source[:2], data)
+
+    def _answer_late(self, source: Address, data: bytes) -> None:
+        self.late -= 1
+        self._answer(source, data)
+
+    def _answer(self, source: Address, data: bytes) -> None:
         payload = self._within_limits(data)
-        if payload is not None and self.fault is not UdpFault.DROP:
-            self.deliver(self._name_of(source[:2]), payload)
+        if payload is not None and self.fault is not UdpFault.DROP and not self.closed:
+            self.deliver(self._name_of(source), payload)
         self.answered += 1
 
     def _name_of(self, source: Address) -> bytes:

@@ -106,6 +106,8 @@ class UdpScript:
     """Payloads that are longer lose what is behind so many octets, in both directions."""
     lost_above: int | None = None
     """Payloads that are longer are lost, in both directions."""
+    delay: float = 0.0
+    """Seconds by which answers come later."""
     idle: float | None = None
     """After so many seconds without a datagram from the client, the control connection is closed."""
     outlives: bool = False

@@ -57,6 +57,8 @@ class FakeServer:
         self.scripts: deque[Script] = deque()
         self.cases: Cases = {}
         self.names: dict[str, Address] = {}
+        self.most_associations: int | None = None
+        """Above so many at a time, they get REP 1."""
         self.sessions: list[Session] = []
         """Every connection ever accepted, oldest first."""
         self.counts = Counts()
@@ -162,6 +164,9 @@ class FakeServer:
         for passage in self.passages:  # some outlive their connections
             passage.close()
 
+    def _has_room(self) -> bool:
+        return self.most_associations is None or self.counts.associations.now < self.most_associations
+
     def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(BlockingIOError):
             connection, _ = listener.accept()
@@ -172,6 +177,7 @@ class FakeServer:
                 credentials=self.credentials,
                 resolve=self.target,
                 cases=self.cases,
+                has_room=self._has_room,
                 counts=self.counts,
             )
             self.sessions.append(session)

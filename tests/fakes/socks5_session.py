@@ -11,7 +11,7 @@ from fakes.socks5_script import Act, Script, Stage, StreamFormat
 from fakes.socks5_streams import MAGIC, StreamRelay, asked_format
 from fakes.socks5_wire import CONNECT, UDP_ASSOCIATE, Address, address_length, address_octets, parse_address
 
-REFUSED, NO_SUCH_HOST, NO_SUCH_COMMAND = 5, 4, 7
+GENERAL_FAILURE, NO_SUCH_HOST, REFUSED, NO_SUCH_COMMAND = 1, 4, 5, 7
 ZEROS = address_octets("0.0.0.0", 0)
 
 Cases = dict[int | str, Script]
@@ -28,6 +28,7 @@ class Session:
         credentials: tuple[bytes, bytes] | None,
         resolve: Callable[[Address], Address],
         cases: Cases,
+        has_room: Callable[[], bool],
         counts: Counts,
     ) -> None:
         self.connection = connection
@@ -43,6 +44,7 @@ class Session:
         self._credentials = credentials
         self._resolve = resolve
         self._cases = cases
+        self._has_room = has_room
         self._counts = counts
         self._loop = asyncio.get_running_loop()
         self._link = Link(connection)
@@ -149,8 +151,9 @@ class Session:
 
     async def _associate(self) -> None:
         assert self.target is not None
-        if code := objection(self.target, self.connection.getpeername()[:2]):
-            await self._reply(code)
+        code = objection(self.target, self.connection.getpeername()[:2])
+        if code or not self._has_room():
+            await self._reply(code or GENERAL_FAILURE)
             return
         script = self.script
         self.relay = Relay(

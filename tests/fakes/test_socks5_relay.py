@@ -251,6 +251,29 @@ def test_large_datagrams(
             assert echo.recv(100) == arrives
 
 
+def test_late_answers(server: FakeServer, echo: socket.socket) -> None:
+    """They come, after those to which the delay was not said yet."""
+    with Association(server) as association:
+        server.switch(UdpScript(delay=0.1))
+        header = send_and_echo(association, echo, b"late")
+        wait_until(lambda: relay_of(server).late == 1, seconds=5, what="it waits")
+        server.switch(UdpScript())
+        send_and_echo(association, echo, b"soon")
+        assert [association.udp.recv(100) for _ in range(2)] == [header + b"soon", header + b"late"]
+
+
+def test_a_server_with_little_room(server: FakeServer, echo: socket.socket) -> None:
+    """It grants so many at a time, and more when those have ended."""
+    server.most_associations = 1
+    with Association(server) as association:
+        assert passes(association, echo)
+        with logged_in(server) as sock:
+            assert request(sock, "0.0.0.0", 0, command=UDP_ASSOCIATE)[1] == 1
+    wait_until(lambda: not server.counts.associations.now, seconds=5, what="it has ended")
+    with Association(server) as association:
+        assert passes(association, echo)
+
+
 # the end
 
 

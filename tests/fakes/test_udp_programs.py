@@ -11,6 +11,7 @@ from fakes.flows import FakeReceiver
 from fakes.socks5_wire import Address
 from fakes.udp_echoes import udp_echoes
 from fakes.udp_programs import SPRAYED_FROM, Flows, Programs, exchanged, spray
+from fakes.waiting import wait_until
 from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
 
@@ -29,12 +30,24 @@ def test_each_hears_its_own() -> None:
     with udp_echoes(300) as echoes:
         assert len(set(echoes.addresses)) == 300
         assert len({host for host, _ in echoes.addresses}) == 300
+        assert len({port for _, port in echoes.addresses}) == 1
         remotes = [*echoes.addresses, echoes.addresses[0]]
         with Programs(remotes, remotes, size=500) as programs:
             programs.exchange(rounds=3)
             assert programs.own >= 903
             assert echoes.strays == []
             assert echoes.received == programs.attempts
+
+
+def test_remotes_may_be_mute() -> None:
+    """They hear, and say nothing."""
+    with udp_echoes(1) as echoes, Programs(echoes.addresses, echoes.addresses) as programs:
+        echoes.mute = True
+        programs.talk()
+        wait_until(lambda: echoes.received == 1, seconds=5, what="it is heard")
+        assert not programs.settled(urging=False)
+        echoes.mute = False
+        programs.exchange()
 
 
 def test_what_goes_to_another_remote_is_seen_there() -> None:

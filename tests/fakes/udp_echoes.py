@@ -12,15 +12,21 @@ HOSTS_A_NET = 200
 
 
 class UdpEchoes:
-    """Sends each datagram back to where it came from, and remembers those that were meant for another."""
+    """Sends each datagram back to where it came from, and remembers those that were meant for another.
+
+    All have the same port, so that servers' names for them differ in nothing but the host.
+    """
 
     def __init__(self, count: int) -> None:
         self.strays: list[tuple[Address, bytes]] = []
         """Where a datagram came to that names another remote, and its payload."""
         self.received = 0
+        self.mute = False
+        """Whether nothing is sent back."""
         self._selector = selectors.DefaultSelector()
         self._awake, self._wake = socket.socketpair()
         self._selector.register(self._awake, selectors.EVENT_READ)
+        self._port = 0
         self._sockets = [self._bind(number) for number in range(count)]
         self.addresses: list[Address] = [sock.getsockname() for sock in self._sockets]
 
@@ -45,7 +51,8 @@ class UdpEchoes:
         """One on an address of 127.0.0.0/8 of its own, for as many as there are."""
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         sock.setblocking(False)
-        sock.bind((f"127.1.{number // HOSTS_A_NET % 256}.{1 + number % HOSTS_A_NET}", 0))
+        sock.bind((f"127.1.{number // HOSTS_A_NET % 256}.{1 + number % HOSTS_A_NET}", self._port))
+        self._port = sock.getsockname()[1]
         self._selector.register(sock, selectors.EVENT_READ)
         return sock
 
@@ -57,7 +64,8 @@ class UdpEchoes:
                 here = sock.getsockname()
                 if not is_meant_for(here, payload):
                     self.strays.append((here, payload))
-                sock.sendto(payload, source)
+                if not self.mute:
+                    sock.sendto(payload, source)
 
 
 def naming(flow: int, remote: Address, turn: int, attempt: int) -> bytes:

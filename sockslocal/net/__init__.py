@@ -16,6 +16,12 @@ A datagram: UdpService (udp_service.py), the UDP of one server
   Liveness (liveness.py) tells whether anything comes back. Datagrams are read by a DatagramReader
   (datagram_reader.py) on every socket where they come.
 
+An examination (examination.py): what a server does, found out on connections of its own (probing.py)
+  → once one has got in (entry.py), handshakes (probe_handshakes.py) and datagrams (probe_datagrams.py), which
+  are questions (probe_questions.py), up to the largest (datagram_size.py), by a relay or a stream
+  (probe_channels.py)
+  → the Profile (profile.py), kept in a ProfileStore (profiles.py), which says where UdpService begins.
+
 Below them all is the Engine (engine.py), what the sockets of the process share: the Poller (poller.py;
 epoll.py, kqueue.py), Deadlines (deadlines.py), the Batch of datagrams (datagrams.py; mmsg.py), the PipePool
 (pipes.py), the DescriptorBudget (descriptors.py) and the Watchdog (watchdog.py).

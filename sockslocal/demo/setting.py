@@ -1,5 +1,6 @@
 """The demo's folder: configuration, password file, the daemon's places."""
 
+import random
 import secrets
 import shlex
 import socket
@@ -17,6 +18,9 @@ from sockslocal.socks5.client import Credentials
 
 USERNAME = "ana"
 SERVER = "proxy"
+
+_SELDOM_USED = range(20_000, 32_000)
+"""Ports that no system gives away by itself, so that nobody takes one between here and the daemon."""
 
 _CONFIG = """\
 [server.{server}]
@@ -120,12 +124,14 @@ def _free_ports(count: int) -> list[Endpoint]:
     """Ports of loopback that are free for TCP and for UDP; nobody keeps them so."""
     found: list[Endpoint] = []
     with ExitStack() as held:
-        while len(found) < count:
-            stream = held.enter_context(socket.create_server(("127.0.0.1", 0)))
-            datagram = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        for port in random.sample(_SELDOM_USED, len(_SELDOM_USED)):
+            address = ("127.0.0.1", port)
             try:
-                datagram.bind(stream.getsockname())
+                held.enter_context(socket.create_server(address))
+                held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind(address)
             except OSError:
                 continue
-            found.append(Endpoint(*stream.getsockname()))
+            found.append(Endpoint(*address))
+            if len(found) == count:
+                break
     return found

@@ -1,10 +1,11 @@
+import contextlib
 import errno
 import socket
 
 import pytest
 
 from sockslocal.address import Endpoint
-from sockslocal.net.udp_relay_socket import bound_socket, relay_socket, second_ear
+from sockslocal.net.udp_relay_socket import bound_socket, connect_relay, relay_socket, second_ear
 
 
 def relay_on(host: str) -> socket.socket:
@@ -67,11 +68,28 @@ def test_the_second_ear_hears_everybody_else() -> None:
                     ear.recv(100)
 
 
+def test_no_two_sockets_have_the_same_port() -> None:
+    """A relay that serves all at one port of its own could not tell them apart, nor we its answers."""
+    with _bound() as relay, contextlib.ExitStack() as stack:
+        place = Endpoint(*relay.getsockname())
+        sockets = [stack.enter_context(relay_socket(place, place.host, place.host)) for _ in range(400)]
+        sockets += [stack.enter_context(bound_socket()) for _ in range(100)]
+        assert len({sock.getsockname()[1] for sock in sockets}) == 500
+
+
+def test_a_relay_that_a_bound_socket_cannot_reach() -> None:
+    """The error of the system; the socket is closed."""
+    sock = bound_socket()
+    with pytest.raises(OSError, match=r".+"):
+        connect_relay(sock, Endpoint("::1", 9))
+    assert sock.fileno() == -1
+
+
 def test_a_bound_socket_hears_nobody_but_whom_it_is_connected_to() -> None:
     """Its port is known before the relay is."""
     with _bound() as relay, _bound() as stranger, bound_socket() as sock:
         port = sock.getsockname()[1]
-        sock.connect(relay.getsockname())
+        connect_relay(sock, Endpoint(*relay.getsockname()))
         relay.sendto(b"relay", ("127.0.0.1", port))
         stranger.sendto(b"stranger", ("127.0.0.1", port))
         assert sock.recv(100) == b"relay"

@@ -10,9 +10,10 @@ A connection: Route (route.py), the servers that may carry it
 A datagram: UdpService (udp_service.py), the UDP of one server
   → Flow (udp_flow.py), from one local program to one remote
   → Broker (broker.py), which has an Association (association.py) carry it, shared with flows whose replies
-  cannot be mistaken for its own (slots.py), on the rung that works (rungs.py, udp_health.py)
-  → its transport: a relay (udp_transport.py: a ControlConnection, control_connection.py, and a socket,
-  udp_relay_socket.py, to where the relay is, udp_relay_address.py) or a stream (udp_stream.py).
+  cannot be mistaken for its own (slots.py, udp_delivery.py), on the rung that works (rungs.py, udp_health.py)
+  → its transport, once an Opening (udp_opening.py) has found it: a relay (udp_transport.py: a
+  ControlConnection, control_connection.py, and a socket, udp_relay_socket.py, to where the relay is,
+  udp_relay_address.py) or a stream (udp_stream.py).
   Liveness (liveness.py) tells whether anything comes back. Datagrams are read by a DatagramReader
   (datagram_reader.py) on every socket where they come.
 

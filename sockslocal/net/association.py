@@ -3,36 +3,22 @@
 It lives as long as the server keeps it, and tells its owner when nothing comes back on it.
 """
 
-import socket
-from collections import deque
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Protocol
 
 from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
-from sockslocal.net.connecting import SocketAddress
 from sockslocal.net.datagram_queue import DatagramQueue
-from sockslocal.net.datagrams import MAX_DATAGRAM, Batch
-from sockslocal.net.descriptors import CAPACITY_ERRNOS
-from sockslocal.net.dialer import Dial, DialError
-from sockslocal.net.engine import Engine
-from sockslocal.net.liveness import Liveness, Probe
+from sockslocal.net.datagrams import Batch
+from sockslocal.net.liveness import Liveness
 from sockslocal.net.rungs import Rung
-from sockslocal.net.server_addresses import ServerAddresses
 from sockslocal.net.slots import Slots
+from sockslocal.net.udp_delivery import Delivery, Knowing
 from sockslocal.net.udp_flow import Flow
-from sockslocal.net.udp_relay_address import relay_address
-from sockslocal.net.udp_relay_socket import bound_socket
-from sockslocal.net.udp_stream import UdpStream
-from sockslocal.net.udp_transport import RelayTransport, Transport
-from sockslocal.net.way import Way
-from sockslocal.socks5.datagram import encode_header, parse_header
-from sockslocal.socks5.errors import DatagramError, RemoteError
-from sockslocal.socks5.messages import Command, Request, address_end
-from sockslocal.socks5.udp_over_tcp import FRAMINGS
-
-MakeDial = Callable[[Request, Callable[[Dial], None], Callable[[DialError], None]], Dial]
+from sockslocal.net.udp_opening import MakeDial, Opening
+from sockslocal.net.udp_terms import Terms
+from sockslocal.net.udp_transport import Transport
+from sockslocal.socks5.errors import RemoteError
 
 TRIAL_PATIENCE = 0.6
 """The part of the patience that is had with what has never worked."""
@@ -40,34 +26,8 @@ TRIAL_PATIENCE = 0.6
 BRIEF_S = 2.0
 """A server that closes an association within these seconds, before any datagram came, does so every time."""
 
-_ZEROS = "0.0.0.0"  # noqa: S104  which address the datagrams will come from is not known, and a guess harms
-_ADDRESS = 3
-"""Where the address field begins in a datagram's header."""
 
-
-@dataclass(slots=True)
-class Terms:
-    """What the associations of one server have in common; one for all, which changes as more is learned.
-
-    `patience` is how long, in seconds, an answer may take before silence means something; `probe` is whom to
-    ask then. `smallest` and `largest` are the payloads that the server bears: some die of an empty one, and
-    cut a long one. `foreign` where its datagrams come from elsewhere than its relay. `override` replaces the
-    host that the server names as its relay.
-    """
-
-    engine: Engine
-    way: Way
-    override: ServerAddresses | None
-    flows: int
-    waiting: int
-    patience: float
-    probe: Endpoint | None
-    smallest: int = 1
-    largest: int = MAX_DATAGRAM
-    foreign: bool = False
-
-
-class Owner(Protocol):
+class Owner(Knowing, Protocol):
     """Who made an association."""
 
     @property
@@ -78,28 +38,22 @@ class Owner(Protocol):
         """Datagrams can pass, as far as the server says."""
 
     def proved(self, association: "Association") -> None:
-        """A datagram came: it is as the server says."""
+        """The first datagram came: it is as the server says."""
 
     def silent(self, association: "Association", *, probed: bool) -> None:
-        """Datagrams went, and nothing came back for as long as is patient; nor to a probe, where `probed`."""
+        """Datagrams went, and nothing came back for as long as is patient; nor to a probe, where `probed`.
 
-    def answered(self) -> None:
-        """A probe was answered."""
+        Or it did not open in time. What its liveness is to do now is the owner's to say.
+        """
 
-    def named(self) -> None:
-        """A datagram names the remote of a flow."""
-
-    def learned(self, name: Endpoint, address: Endpoint) -> None:
-        """The server answers for `name` by `address`."""
+    def mixed(self, flow: Flow) -> None:
+        """Answers cannot be told apart unless `flow` moves to another association."""
 
     def unfit(self) -> None:
         """A datagram was dropped that the server might not bear."""
 
-    def misnames(self) -> bool:
-        """A datagram names a remote that no flow has; gives whether it is for the only one all the same."""
-
     def ended(self, association: "Association", error: ServerError | None) -> None:
-        """All of it was closed, once."""
+        """All of it was closed, once; without an error another one may do."""
 
 
 class Association:
@@ -109,6 +63,7 @@ class Association:
         """On `trial` it keeps what it sends, to be sent again on another rung."""
         self._terms = terms
         self._owner = owner
+        self._clock = terms.engine.clock
         self.rung = rung
         self.exclusive = exclusive
         self.trial = trial
@@ -118,64 +73,49 @@ class Association:
         """Whether a datagram came back."""
         self.closed_early = False
         """Whether the server closed the control connection before any datagram came."""
-        self.made_at = self.used_at = terms.engine.clock()
-        patience = terms.patience * (TRIAL_PATIENCE if trial else 1)
-        self.liveness = Liveness(terms.engine, patience, self._send_probe, self._silent)
+        self.ended = False
+        self.made_at = self.used_at = self._clock()
+        self._patience = terms.patience * (TRIAL_PATIENCE if trial else 1)
+        self._doubted_until = 0.0
+        self.liveness = Liveness(terms.engine, self._patience, self._send_probe, self._silent)
         self._opened_at: float | None = None
-        self._named = False
         self._slots: Slots[Flow] = Slots(1 if exclusive else terms.flows)
         self._queue: DatagramQueue[Flow] = DatagramQueue(terms.waiting)
-        self._bound_sock: socket.socket | None = None
-        self._dial: Dial | None = None
+        """What waits for it to open; once it has, what is kept on trial."""
+        self._delivery = Delivery(self, owner, self._slots, self.liveness, self._clock)
+        self._opening = Opening(terms, rung, self)
         self._transport: Transport | None = None
-        self._bound = Endpoint("", 0)
-        self._server = ""
-        self._ended = False
 
     @property
-    def flows(self) -> list[Flow]:
-        return self._slots.flows
+    def carried(self) -> list[Flow]:
+        """The flows that send on it; those that have moved may yet hear something."""
+        return [flow for flow in self._slots if flow.carrier is self]
 
     @property
     def is_open(self) -> bool:
         return self._opened_at is not None
 
-    def _request(self) -> Request:
-        """What its dial is to ask for. Raises OSError where that takes a socket, and there is none."""
-        if self.rung.framing:
-            return FRAMINGS[self.rung.framing].request
-        port = 0
-        if self.rung is Rung.PORT:
-            self._bound_sock = bound_socket()
-            port = self._bound_sock.getsockname()[1]
-        return Request(Command.UDP_ASSOCIATE, Endpoint(_ZEROS, port))
-
     def start(self, make_dial: MakeDial) -> None:
         """Ask the server for it."""
-        try:
-            request = self._request()
-        except OSError:
-            limit = self._terms.engine.budget.limit
-            self.end(ServerError.of("descriptors-exhausted", limit=limit))
-            return
-        self._dial = make_dial(request, self.dialled, self.failed)
-        self._dial.start()
+        self._opening.start(make_dial)
 
-    def takes(self, flow: Flow, known: Collection[Endpoint]) -> bool:
-        """Whether it can carry `flow` too; `known` are the addresses by which its remote has answered."""
+    def takes(self, flow: Flow, alias: Endpoint | None) -> bool:
+        """Whether it can carry `flow` too; `alias` is the one address by which its remote has answered."""
         free = not self.retired and flow.exclusive == self.exclusive
-        return free and self._slots.takes(flow.remote, known, self._terms.engine.clock())
+        return free and self._slots.takes(flow.remote, alias, self._clock())
 
-    def attach(self, flow: Flow, known: Collection[Endpoint]) -> None:
+    def attach(self, flow: Flow, alias: Endpoint | None) -> None:
         """Carry `flow`."""
-        self._slots.add(flow, flow.remote, known)
+        self._slots.add(flow, flow.remote, alias)
         flow.carrier = self
         if self.is_open:
             flow.receiver.opened()
 
     def detach(self, flow: Flow) -> None:
         """Carry `flow` no more; what comes for it yet is nobody's."""
-        self._slots.remove(flow, self._terms.engine.clock())
+        if flow not in self._slots:
+            return
+        self._slots.remove(flow, self._clock())
         dropped = self._queue.discard(flow)
         if dropped and not self.is_open:  # else they had gone, and were kept for another rung
             flow.receiver.dropped(dropped)
@@ -185,29 +125,33 @@ class Association:
     def send(self, flow: Flow, batch: Batch, indices: range) -> int:
         """Send the payloads of `batch` in the name of `flow`, as `Flow.send` says."""
         transport = self._transport
-        if self._opened_at is None or transport is None:
-            return sum(self._wait(flow, bytes(batch.payload(index))) for index in indices)
+        if transport is None:
+            for index in indices:
+                self._wait(flow, bytes(batch.payload(index)))
+            return len(indices)
         if self.trial:
             for index in indices:
                 self._queue.add(flow, bytes(batch.payload(index)))
-        self.liveness.sent()
         taken = 0
         runs = batch.runs_between(indices, self._terms.smallest, self._terms.largest)
         for run in runs:
             count = transport.send(flow.header, batch, run)
             flow.receiver.sent(batch.octets(run[:count]))
             taken += count
+        if taken:
+            self.liveness.sent()
         if sum(map(len, runs)) < len(indices):
             self._owner.unfit()
         return taken
 
     def send_payload(self, flow: Flow, payload: bytes) -> bool:
         """Send one payload in the name of `flow`, as `Flow.send_payload` says."""
-        if self._opened_at is None:
-            return self._wait(flow, payload) > 0
+        if self._transport is None:
+            self._wait(flow, payload)
+            return True
         if self.trial:
             self._queue.add(flow, payload)
-        return self._send(flow, payload)
+        return self._send(self._transport, flow, payload)
 
     def send_bare(self, datagram: bytes) -> None:
         """Send what is a header and a payload already, which no flow sends."""
@@ -220,8 +164,8 @@ class Association:
         if self.is_open:
             self._queue.take()
 
-    def retire(self) -> deque[tuple[Flow, bytes]]:
-        """Take no more flows, and give what a trial has kept; what comes for the flows yet is delivered."""
+    def retire(self) -> Sequence[tuple[Flow, bytes]]:
+        """Take no more flows, and give what waits or was kept; what comes for the flows yet is delivered."""
         self.retired = True
         return self._queue.take()
 
@@ -230,213 +174,117 @@ class Association:
         return self._opened_at is not None and now - self._opened_at >= BRIEF_S
 
     def end(self, error: ServerError | None) -> None:
-        """Close everything; the owner hears of it, and what becomes of the flows is its to say."""
-        if self._ended:
+        """Close everything; the owner hears of it, and what becomes of the flows is its to say.
+
+        What goes wrong after it has retired is of no interest.
+        """
+        if self.ended:
             return
-        self._ended = self.retired = True
+        self.ended = True
+        moot, self.retired = self.retired, True
         self.liveness.stop()
-        if self._terms.override is not None:
-            self._terms.override.drop(self._located)
-        for part in (self._dial, self._transport, self._bound_sock):
-            if part is not None:
-                part.cancel() if isinstance(part, Dial) else part.close()
-        self._dial = self._transport = self._bound_sock = None
-        self._owner.ended(self, error)
+        self._opening.cancel()
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+        self._owner.ended(self, None if moot else error)
 
     # how it opens
 
-    def failed(self, error: DialError) -> None:
-        """The dial failed."""
-        self._dial = None
+    def failed(self, error: ServerError) -> None:
         self.end(error)
 
-    def dialled(self, dial: Dial) -> None:
-        """The server has agreed; what it named as its relay may need looking up."""
-        self._dial = None
-        if self.rung.framing:
-            framing = FRAMINGS[self.rung.framing]
-            engine = self._terms.engine
-            stream = UdpStream(engine, dial.sock, framing, self._deliver, self._stream_ended)
-            self._transport = stream
-            self._open()
-            stream.start(dial.leftover)
-            return
-        self._bound, self._server = dial.bound, dial.address[1][0]
-        self._relay = RelayTransport(self._terms.engine, dial, self._control_ended)
-        self._transport = self._relay
-        self._relay.start()
-        if self._ended:
-            return
-        if self._terms.override is not None:
-            self._terms.override.find(self._located)
-        else:
-            self._located(None)
-
-    def _located(self, override: list[SocketAddress] | OSError | None) -> None:
-        """Open the way to the relay, at the address that overrides the server's, if any."""
-        if self._ended:
-            return
-        if isinstance(override, OSError):
-            self._fail("udp-address-unknown", reason=override.strerror)
-            return
-        given = relay_address(self._bound, self._server, override[0][1][0] if override else None)
-        if given is None:
-            self._fail("udp-relay-invalid", relay=self._bound)
-            return
-        relay = given
-        if self.rung is Rung.SERVER:
-            relay = Endpoint(self._server, self._bound.port)
-            if relay == given:
-                self._fail("udp-silent")
-                return
-        self._open_relay(relay)
-
-    def _open_relay(self, relay: Endpoint) -> None:
-        self._bound = relay
-        sock, self._bound_sock = self._bound_sock, None
-        try:
-            self._relay.open(relay, sock, self._deliver, self._refused)
-            if self._terms.foreign:
-                self._relay.hear_others(self._deliver)
-        except OSError as error:
-            code = "descriptors-exhausted" if error.errno in CAPACITY_ERRNOS else "udp-relay-invalid"
-            self._fail(code, relay=relay, limit=self._terms.engine.budget.limit)
-        else:
-            self._open()
-
-    def _open(self) -> None:
+    def opened(self, transport: Transport) -> None:
         """Datagrams can pass, and those that wait do."""
-        self._opened_at = self._terms.engine.clock()
+        self._transport = transport
+        self._opened_at = self._clock()
         self.liveness.opened()
-        for flow in self._slots.flows:
+        waiting = self._queue.take()
+        for flow in self.carried:
             flow.receiver.opened()
-        for flow, payload in self._queue.take():
-            if self._ended:
-                return
-            if not self.send_payload(flow, payload):
+        for flow, payload in waiting:
+            if self.ended or flow not in self._slots or not self.send_payload(flow, payload):
                 flow.receiver.dropped(1)
-        self._owner.opened(self)
-
-    def _wait(self, flow: Flow, payload: bytes) -> int:
-        """Have `payload` wait; gives how many more of the flow's wait than before."""
-        others = self._queue.add(flow, payload)
-        for other in others:
-            if other is not flow:
-                other.receiver.dropped(1)
-        return 1 - others.count(flow)
+        if not self.ended:
+            self._owner.opened(self)
+        if self.closed_early and not self.ended:
+            self._doubt()
 
     # how it ends
+
+    def control_ended(self) -> None:
+        """The end that RFC 1928 knows; but some servers relay on, and those that close at once may."""
+        if self._owner.lenient:
+            return
+        if self.heard or self.lasts(self._clock()):
+            self.end(None)
+        elif self.trial and self._terms.probe is not None:
+            self.closed_early = True
+            if self.is_open:
+                self._doubt()
+        else:
+            self._fail("udp-unsupported", phrase="it closes each association at once")
+
+    def _doubt(self) -> None:
+        """What comes before the server can have seen that we have closed it too shows nothing."""
+        seconds = self._patience / 2
+        self._doubted_until = self._clock() + seconds
+        self.liveness.ask_again(seconds)
+
+    def stream_ended(self, error: RemoteError | None) -> None:
+        if error is not None and not self.heard:
+            way = self._terms.way
+            self.end(ServerError(error.problem_at(str(way.endpoint), way.name)))
+        elif self.heard or self.lasts(self._clock()):
+            self.end(None)
+        else:
+            self._fail("udp-unsupported", phrase=f"it does not speak {self.rung.value}")
+
+    def refused(self, relay: Endpoint) -> None:
+        """Nobody listens there, though the control connection lives."""
+        if self.heard:
+            self.end(None)
+        else:
+            self._fail("udp-relay-invalid", relay=relay)
 
     def _fail(self, code: str, **details: object) -> None:
         self.end(ServerError(self._terms.way.problem(code, **details)))
 
-    def _control_ended(self) -> None:
-        """The end that RFC 1928 knows; but some servers relay on, and those that close at once may."""
-        if self._owner.lenient:
-            return
-        if self.heard or (self._opened_at is not None and self.lasts(self._terms.engine.clock())):
-            self.end(None)
-        elif self.trial and self.is_open and self._terms.probe is not None:
-            self.closed_early = True
-        else:
-            self._fail("udp-unsupported", phrase="it closes each association at once")
-
-    def _stream_ended(self, error: RemoteError | None) -> None:
-        way = self._terms.way
-        if self.heard:
-            self.end(None)
-        elif error is None:
-            self._fail("udp-unsupported", phrase=f"it does not speak {self.rung.value}")
-        else:
-            self.end(ServerError(error.problem_at(str(way.endpoint), way.name)))
-
-    def _refused(self) -> None:
-        """Nobody listens at the relay (ICMP), though the control connection lives."""
-        if self.heard:
-            self.end(None)
-        else:
-            self._fail("udp-relay-invalid", relay=self._bound)
-
-    # what passes
-
-    def _send(self, flow: Flow, payload: bytes) -> bool:
-        if self._transport is None:
-            return False
-        if not self._terms.smallest <= len(payload) <= self._terms.largest:
-            self._owner.unfit()
-            return False
-        self.liveness.sent()
-        taken = self._transport.send_one(flow.header, payload)
-        if taken:
-            flow.receiver.sent(len(payload))
-        return taken
-
-    def _send_probe(self, probe: Probe) -> None:
-        if self._transport is not None:
-            self._transport.send_one(encode_header(probe.remote), probe.message)
-
     def _silent(self, probed: bool) -> None:  # noqa: FBT001  as the liveness tells
         self._owner.silent(self, probed=probed)
 
-    def _deliver(self, batch: Batch, count: int) -> None:
-        """Hand each run of datagrams with one header to its flow."""
-        start = 0
-        while start < count and not self._ended:
-            datagram = batch.payload(start)
-            flow, skip = self._whose(datagram)
-            stop = start + 1
-            if not skip:
-                self._drop()
-            elif self.liveness.is_answer(datagram[skip:]):
-                self._note_heard()
-                self._owner.answered()
-            else:
-                header, alone = datagram[:skip], self.liveness.probing
-                while not alone and stop < count and batch.payload(stop)[:skip] == header:
-                    stop += 1
-                self._note_heard()
-                self._pass_on(flow, batch, range(start, stop), skip)
-            start = stop
+    # what passes
 
-    def _pass_on(self, flow: Flow | None, batch: Batch, indices: range, skip: int) -> None:
-        if flow is not None:
-            self.liveness.heard()
-            flow.receiver.received(batch, indices, skip)
-        else:
-            self._drop(len(indices))
+    def deliver(self, batch: Batch, count: int) -> None:
+        self._delivery.deliver(batch, count)
 
-    def _note_heard(self) -> None:
-        if not self.heard:
-            self.heard = True
-            self._owner.proved(self)
+    def came(self) -> bool:
+        if self.heard:
+            return True
+        if self._clock() < self._doubted_until:
+            return False
+        self.heard = True
+        self._owner.proved(self)
+        return True
 
-    def _drop(self, count: int = 1) -> None:
-        """Nobody's datagrams came; they are counted where they do the least harm to the figures."""
-        for flow in self._slots.flows[:1]:
-            flow.receiver.dropped(count)
+    def mixed(self, flow: Flow) -> None:
+        if flow.carrier is self:
+            self._owner.mixed(flow)
 
-    def _whose(self, datagram: memoryview) -> tuple[Flow | None, int]:
-        """Whose `datagram` is, and how long its header; 0 where that cannot be read."""
-        if len(datagram) > _ADDRESS + 1:
-            end = address_end(datagram, _ADDRESS)
-            flow = self._slots.find(bytes(datagram[:end])) if end is not None else None
-            if flow is not None and end is not None:
-                if not self._named:
-                    self._named = True
-                    self._owner.named()
-                return flow, end
-        try:
-            source, length = parse_header(datagram)
-        except DatagramError:
-            return None, 0
-        return self._meant_by(source), length
+    def _send(self, transport: Transport, flow: Flow, payload: bytes) -> bool:
+        if not self._terms.smallest <= len(payload) <= self._terms.largest:
+            self._owner.unfit()
+            return False
+        taken = transport.send_one(flow.header, payload)
+        if taken:
+            flow.receiver.sent(len(payload))
+            self.liveness.sent()
+        return taken
 
-    def _meant_by(self, source: Endpoint) -> Flow | None:
-        """The flow to which a datagram belongs that names `source` in a way of the server's own."""
-        slots = self._slots
-        flow = slots.find(encode_header(source)) if source.host else None
-        if flow is None and source.host and (flow := slots.learn(source)):
-            self._owner.learned(flow.remote, source)
-        if flow is None and len(slots) == 1 and (self.exclusive or self._owner.misnames()):
-            flow = slots.flows[0]
-        return flow
+    def _send_probe(self, header: bytes, message: bytes) -> None:
+        if self._transport is not None:
+            self._transport.send_one(header, message)
+
+    def _wait(self, flow: Flow, payload: bytes) -> None:
+        for other in self._queue.add(flow, payload):
+            other.receiver.dropped(1)

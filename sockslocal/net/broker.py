@@ -6,31 +6,29 @@ rung (rungs.py) where nothing comes back.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from sockslocal.address import Endpoint
 from sockslocal.config.model import Limits
 from sockslocal.errors import ServerError
-from sockslocal.net.association import Association, Terms
+from sockslocal.net.association import Association
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.flows import ACTIVE_S, FlowTable
 from sockslocal.net.rungs import Rung
 from sockslocal.net.udp_flow import Carrier, Flow, Receiver
 from sockslocal.net.udp_health import UdpHealth
+from sockslocal.net.udp_terms import Terms
 from sockslocal.socks5.messages import Request
 
 SWEEP_S = 1.0
 """How often idle flows are looked for."""
 
 LINGER_S = 5.0
-"""How long an association lives on without flows, or after it has retired: something may come yet."""
+"""How long an association lives on that no flow sends on: something may come yet, or be sent."""
 
 LIFETIME_S = 3600.0
 """An association that is older takes no more flows, and those it has move to a new one as they send."""
-
-OPENING_S = 1.0
-"""How long another rung may take to open."""
 
 FULL_S = 0.25
 """For how long nobody looks again for room where there was none."""
@@ -60,16 +58,15 @@ class Broker:
     def __init__(self, host: Host, health: UdpHealth, limits: Limits) -> None:
         self._host = host
         self._health = health
-        self._limits = limits
         terms = host.terms()
         self._way = terms.way
         self._clock = terms.engine.clock
         self._later = terms.engine.poller.later
-        descriptors = terms.engine.budget.limit
-        self._most = min(limits.associations, descriptors // 8)
+        self._most = max(1, min(limits.associations, terms.engine.budget.limit // 8))
         self._flows: FlowTable[Flow] = FlowTable(limits.flows)
         self._associations: dict[Association, None] = {}
-        self._aliases: OrderedDict[Endpoint, set[Endpoint]] = OrderedDict()
+        self._aliases: OrderedDict[Endpoint, Endpoint | None] = OrderedDict()
+        """The address by which a name is answered; None where there were several."""
         self._full_until: dict[Endpoint | None, float] = {}
         """Remotes for which no association has room; None: there are too many associations."""
         self._sweeping = False
@@ -91,7 +88,7 @@ class Broker:
         now = self._clock()
         room = self._flows.room(now)
         if isinstance(room, Flow):
-            self._end(room)
+            self._lose(room, None)
         elif not room:
             raise self._exhausted()
         flow = Flow(self, remote, receiver, idle_s, exclusive=exclusive)
@@ -113,8 +110,8 @@ class Broker:
         try:
             self._place(flow, self._clock())
         except ServerError as error:
-            self._lose(flow, error)
-            return None
+            if not self._still_carries(flow.carrier):
+                self._lose(flow, error)
         return flow.carrier
 
     def discard(self, flow: Flow) -> None:
@@ -123,75 +120,89 @@ class Broker:
             if association is not None:
                 association.detach(flow)
         flow.carrier = flow.earlier = None
+        self._full_until.clear()
 
     def close(self) -> None:
         """End all flows."""
         for association in list(self._associations):
             association.end(None)
+        for flow in self._flows:
+            self._lose(flow, None)
 
     # where flows go
 
     def _place(self, flow: Flow, now: float) -> None:
         """Have an association carry `flow`. Raises ServerError where there can be none now."""
-        rung = self._health.rung()
         flow.exclusive |= self._health.names_remotes is False
-        known = self._aliases.get(flow.remote, ())
-        association = self._with_room(flow, rung, known, now) or self._associate(flow, rung, now)
+        alias = self._aliases.get(flow.remote)
+        association = self._with_room(flow, alias, now) or self._associate(flow, now)
         if flow.earlier is not None:
             flow.earlier.detach(flow)
         flow.earlier, flow.carrier = flow.carrier, association
         association.used_at = now
-        association.attach(flow, known)
+        association.attach(flow, alias)
 
-    def _with_room(
-        self, flow: Flow, rung: Rung, known: Collection[Endpoint], now: float
-    ) -> Association | None:
+    def _with_room(self, flow: Flow, alias: Endpoint | None, now: float) -> Association | None:
         """An association that takes `flow` too; where there was none just now, nobody looks again."""
         if flow.exclusive or self._full_until.get(flow.remote, 0.0) > now:
             return None
+        rung = self._health.ladder.current
         for association in self._associations:
-            if association.rung is rung and association.takes(flow, known):
+            if (association.heard or association.rung is rung) and association.takes(flow, alias):
                 return association
         if len(self._associations) >= self._most:
             self._full_until[flow.remote] = now + FULL_S
         return None
 
-    def _associate(self, flow: Flow, rung: Rung, now: float) -> Association:
+    def _associate(self, flow: Flow, now: float) -> Association:
         """A new association, under way. Raises ServerError where there are too many, or none can be made."""
-        if len(self._associations) >= self._most:
-            self._end_idlest(now)
         health = self._health
-        association = Association(
-            self._host.terms(), rung, self, exclusive=flow.exclusive, trial=not health.ladder.proved
-        )
-        self._associations[association] = None
-        if health.is_climbing:
-            association.liveness.open_within(OPENING_S)
-        association.start(self._host.dial)
-        if association in self._associations:
-            return association
-        return self._associate(flow, health.rung(), now)
+        for _ in Rung:  # where one fails at once, the next is tried
+            rung = health.rung()
+            self._make_room(flow, now)
+            terms = self._host.terms()
+            trial = not health.ladder.proved
+            association = Association(terms, rung, self, exclusive=flow.exclusive, trial=trial)
+            self._associations[association] = None
+            if health.is_climbing:  # nobody is to wait for a rung as long as for a server
+                association.liveness.open_within(terms.patience)
+            association.start(self._host.dial)
+            if association in self._associations:
+                return association
+        raise self._exhausted()
 
-    def _end_idlest(self, now: float) -> None:
-        """End the association that is idle longest. Raises ServerError where all are in use."""
+    def _make_room(self, flow: Flow, now: float) -> None:
+        """End an association that is not in use, if there are too many. Raises ServerError where all are."""
+        if len(self._associations) < self._most:
+            return
         if self._full_until.get(None, 0.0) > now:
             raise self._exhausted()
-        idlest = min(self._associations, key=lambda other: other.used_at * bool(other.flows))
-        if now - idlest.used_at < ACTIVE_S:
+        unused = [association for association in self._associations if not association.carried]
+        idlest = min(unused or self._associations, key=lambda other: other.used_at)
+        if unused or now - idlest.used_at >= ACTIVE_S:
+            idlest.end(None)
+        elif isinstance(flow.carrier, Association):
+            self._vacate(flow.carrier)
+        else:
             self._full_until[None] = now + FULL_S
             raise self._exhausted()
-        idlest.end(None)
+
+    def _vacate(self, association: Association) -> None:
+        """End one that is to be replaced, for want of room beside it; its flows move as they send."""
+        for flow in association.carried:
+            flow.carrier = None
+            association.detach(flow)
+        association.end(None)
+
+    def _still_carries(self, carrier: Carrier | None) -> bool:
+        """Whether a flow that finds no other carrier may go on with its old one."""
+        return isinstance(carrier, Association) and carrier.heard and not carrier.ended
 
     def _exhausted(self) -> ServerError:
         return ServerError(self._way.problem("udp-flows-exhausted"))
 
-    def _end(self, flow: Flow) -> None:
-        """End `flow` and tell its receiver."""
-        flow.close()
-        flow.receiver.lost(None)
-
     def _lose(self, flow: Flow, error: ServerError | None) -> None:
-        """`flow` has nowhere to go."""
+        """`flow` has nowhere to go, or is not to go on."""
         if flow in self._flows:
             self.discard(flow)
             flow.receiver.lost(error)
@@ -207,10 +218,12 @@ class Broker:
         if not self._health.prove(association.rung):
             return
         for other in list(self._associations):
-            if other.rung is association.rung:
-                other.settle()
-            else:
+            if other.rung is not association.rung:
                 self._retire(other)
+            elif other.closed_early and not self._health.lenient:
+                other.end(None)
+            else:
+                other.settle()
 
     def answered(self) -> None:
         self._health.answers_probes = True
@@ -223,6 +236,8 @@ class Broker:
             return
         elif association.heard and (health.answers_probes or association.liveness.is_tired):
             association.end(None)
+        elif probed and health.answers_probes:
+            self._give_up(association)
         else:
             association.liveness.rest()
 
@@ -230,26 +245,29 @@ class Broker:
         self._host.unfit()
 
     def learned(self, name: Endpoint, address: Endpoint) -> None:
-        self._aliases.setdefault(name, set()).add(address)
+        same = self._aliases.get(name, address) == address
+        self._aliases[name] = address if same else None
         self._aliases.move_to_end(name)
-        while len(self._aliases) > MAX_ALIASES:
+        if len(self._aliases) > MAX_ALIASES:
             self._aliases.popitem(last=False)
 
+    def mixed(self, flow: Flow) -> None:
+        self.move(flow)
+
     def named(self) -> None:
-        if self._health.names_remotes is None:
-            self._health.names_remotes = True
+        self._health.names_remotes = True
 
     def misnames(self) -> bool:
         health = self._health
         if health.names_remotes is None:
             health.names_remotes = False
             for association in list(self._associations):
-                if len(association.flows) > 1:
+                if len(association.carried) > 1:
                     self._retire(association)
         return health.names_remotes is False
 
     def ended(self, association: Association, error: ServerError | None) -> None:
-        self._associations.pop(association, None)
+        del self._associations[association]
         self._full_until.clear()
         if error is None:
             self._lose_all(association, None)
@@ -264,7 +282,7 @@ class Broker:
         return remote is not None
 
     def _give_up(self, association: Association) -> None:
-        """Nothing came back on trial. What comes late proves the rung all the same."""
+        """Nothing came back. What comes late proves the rung all the same."""
         if association.closed_early:
             why = self._way.problem("udp-unsupported", phrase="it closes each association at once")
         else:
@@ -273,28 +291,42 @@ class Broker:
 
     def _climb(self, association: Association, error: ServerError) -> None:
         """Go on on another rung, if there is one left."""
-        error_to_tell = self._health.fail(association.rung, error)
+        others = any(other.heard for other in self._associations if other is not association)
+        error_to_tell = self._health.fail(association.rung, error, alone=not others)
         if error_to_tell is None:
             self._retire(association)
         else:
+            self._fall_back(association)
             self._lose_all(association, error_to_tell)
+            self._send_again(association.retire(), counted=association.is_open)
             association.end(None)
 
+    def _fall_back(self, association: Association) -> None:
+        """Have its flows go on with what carried them before, where that still does."""
+        for flow in association.carried:
+            if self._still_carries(flow.earlier):
+                flow.carrier, flow.earlier = flow.earlier, None
+
     def _lose_all(self, association: Association, error: ServerError | None) -> None:
-        for flow in association.flows:
-            if flow.carrier is association:
-                self._lose(flow, error)
+        for flow in association.carried:
+            self._lose(flow, error)
 
     def _retire(self, association: Association) -> None:
         """Have its flows move to others: from a trial at once, with what it kept; else as they send."""
         association.used_at = self._clock()
         kept = association.retire()
         if association.trial:
-            for flow in association.flows:
-                if flow.carrier is association:
-                    self.move(flow)
+            flows = association.carried
+            if association.ended or len(self._associations) >= self._most:
+                self._vacate(association)
+            for flow in flows:
+                self.move(flow)
+        self._send_again(kept, counted=association.is_open)
+
+    def _send_again(self, kept: Iterable[tuple[Flow, bytes]], *, counted: bool) -> None:
+        """Send what an association has not sent, or in vain, and was `counted` then."""
         for flow, payload in kept:
-            if flow in self._flows and not flow.send_payload(payload):
+            if not flow.send_payload(payload) and not counted:
                 flow.receiver.dropped(1)
 
     # what time brings
@@ -307,14 +339,18 @@ class Broker:
     def _sweep(self) -> None:
         self._sweeping = False
         now = self._clock()
-        if self._health.trouble and any(association.lasts(now) for association in self._associations):
-            self._health.works()
         for flow in self._flows.idle(now):
-            self._end(flow)
+            self._lose(flow, None)
         for association in list(self._associations):
-            if (association.retired or not association.flows) and now - association.used_at >= LINGER_S:
+            if not association.carried and now - association.used_at >= LINGER_S:
                 association.end(None)
-            elif now - association.made_at >= LIFETIME_S and not association.retired:
-                self._retire(association)
+            elif not association.retired:
+                self._look_at(association, now)
         if self._associations or len(self._flows):
             self._sweep_later()
+
+    def _look_at(self, association: Association, now: float) -> None:
+        if association.lasts(now) and not association.liveness.probing:
+            self._health.lasts(association.made_at)
+        if now - association.made_at >= LIFETIME_S:
+            self._retire(association)

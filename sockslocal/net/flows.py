@@ -1,6 +1,7 @@
 """Which UDP flows there are, in the order of their last use; bounded."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
 ACTIVE_S = 10.0
@@ -29,6 +30,9 @@ class FlowTable(Generic[F]):
 
     def __contains__(self, flow: F) -> bool:
         return flow in self._last_used
+
+    def __iter__(self) -> Iterator[F]:
+        return iter(list(self._last_used))
 
     def room(self, now: float) -> bool | F:
         """Whether a new flow has room; or the flow to evict for it, the one that was idle longest."""

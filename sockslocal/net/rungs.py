@@ -85,8 +85,6 @@ class Ladder:
         self._left = list(self._rungs)
         self.proved = False
         """Whether a datagram came back on the current rung."""
-        self.was_silent = False
-        """Whether a rung failed by silence, since the bottom; then nothing is certain."""
 
     @property
     def current(self) -> Rung | None:
@@ -108,7 +106,6 @@ class Ladder:
         """
         if rung is not self.current or self.proved:
             return self.current is not None
-        self.was_silent |= how == "silent"
         alike = RELAYED if how == "refused" and rung in RELAYED else (rung,)
         self._left = [other for other in self._left if other not in alike]
         return bool(self._left)
@@ -117,4 +114,4 @@ class Ladder:
         """Try all again, as the server may have changed; first what worked."""
         worked = self._left[0] if self.proved else None
         self._left = sorted(self._rungs, key=lambda rung: rung is not worked)
-        self.proved = self.was_silent = False
+        self.proved = False

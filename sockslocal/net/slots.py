@@ -1,11 +1,11 @@
 """Which flows one association carries, and whose a datagram from its relay is.
 
 A reply names only the remote (RFC 1928 §7), so two flows may share an association as long as no reply can be
-meant for both. A name comes back as an address that only the server knows: until that is learned, a flow to a
-name shares with no other flow to its port.
+meant for both. A name comes back as an address that only the server knows: unless it has always been the same
+one, a flow to a name shares with no other flow to its port.
 """
 
-from collections.abc import Collection
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from sockslocal.address import Endpoint, ip_of
@@ -15,7 +15,7 @@ QUARANTINE_S = 30.0
 """Seconds in which a late answer to a flow that has ended may still come, so its remote is not given away."""
 
 MAX_ALIASES = 8
-"""Addresses under which one name may answer."""
+"""Addresses under which one name may answer at a time; the oldest is forgotten for a new one."""
 
 MAX_RESERVED = 1024
 """Remotes that one association keeps from being given away; then it takes no more flows."""
@@ -26,47 +26,59 @@ F = TypeVar("F")
 class Slots(Generic[F]):
     """At most `limit` flows, each to a remote of its own; times are seconds of one clock."""
 
-    __slots__ = ("_aliases", "_by_header", "_limit", "_names", "_ports", "_remotes", "_reserved")
+    __slots__ = (
+        "_aliases",
+        "_by_header",
+        "_closed",
+        "_late_names",
+        "_limit",
+        "_ports",
+        "_remotes",
+        "_reserved",
+    )
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._by_header: dict[bytes, F] = {}
         self._remotes: dict[F, Endpoint] = {}
         self._aliases: dict[F, list[Endpoint]] = {}
-        self._names: dict[int, list[F]] = {}
-        """Flows to names, by port."""
-        self._ports: dict[int, int] = {}
-        """How many flows there are to each port."""
+        """Of each flow to a name the addresses under which it has answered."""
+        self._ports: dict[int, set[F]] = {}
         self._reserved: dict[Endpoint, float] = {}
-        """Remotes of flows that have ended, and until when they are taken."""
+        """Remotes of flows that have ended, and until when they are taken; in the order of that."""
+        self._late_names: dict[int, float] = {}
+        """Ports at which a name has ended, and until when it may answer from anywhere."""
+        self._closed: dict[int, float] = {}
+        """Ports at which that may be where another flow goes, so none is taken."""
 
     def __len__(self) -> int:
         return len(self._remotes)
 
-    @property
-    def flows(self) -> list[F]:
-        return list(self._remotes)
+    def __iter__(self) -> Iterator[F]:
+        return iter(list(self._remotes))
 
-    def takes(self, remote: Endpoint, known: Collection[Endpoint], now: float) -> bool:
-        """Whether a flow to `remote` has room; `known` are the addresses by which a name has answered."""
+    def __contains__(self, flow: F) -> bool:
+        return flow in self._remotes
+
+    def takes(self, remote: Endpoint, alias: Endpoint | None, now: float) -> bool:
+        """Whether a flow to `remote` has room; `alias` is the one address by which a name always answers."""
         self._release(now)
-        if len(self._remotes) >= self._limit or len(self._reserved) >= MAX_RESERVED:
+        full = len(self._remotes) >= self._limit or len(self._reserved) >= MAX_RESERVED
+        if full or self._closed.get(remote.port, now) > now:
             return False
-        if ip_of(remote.host) is None and not known:
-            taken_ports = {reserved.port for reserved in self._reserved}
-            return remote.port not in self._ports and remote.port not in taken_ports
-        unknown = any(not self._aliases[flow] for flow in self._names.get(remote.port, ()))
-        return not unknown and not any(self._is_taken(place) for place in (remote, *known))
+        if alias is None and _is_name(remote):
+            late = any(place.port == remote.port for place in self._reserved)
+            return not late and remote.port not in self._ports
+        return self.is_clear(remote.port) and not self._is_taken(remote) and not self._is_taken(alias)
 
-    def add(self, flow: F, remote: Endpoint, known: Collection[Endpoint]) -> None:
+    def add(self, flow: F, remote: Endpoint, alias: Endpoint | None) -> None:
         """Carry `flow`; `takes` has said that there is room."""
         self._remotes[flow] = remote
-        self._ports[remote.port] = self._ports.get(remote.port, 0) + 1
+        self._ports.setdefault(remote.port, set()).add(flow)
         self._by_header[encode_header(remote)] = flow
-        if ip_of(remote.host) is None:
-            self._names.setdefault(remote.port, []).append(flow)
+        if _is_name(remote):
             self._aliases[flow] = []
-            for alias in known:
+            if alias is not None:
                 self._learn(flow, alias)
 
     def remove(self, flow: F, now: float) -> None:
@@ -74,46 +86,69 @@ class Slots(Generic[F]):
         remote = self._remotes.pop(flow, None)
         if remote is None:
             return
-        self._ports[remote.port] -= 1
+        self._ports[remote.port].discard(flow)
         if not self._ports[remote.port]:
             del self._ports[remote.port]
-        places = [remote, *self._aliases.pop(flow, ())]
-        if flow in self._names.get(remote.port, ()):
-            self._names[remote.port].remove(flow)
-            if not self._names[remote.port]:
-                del self._names[remote.port]
-        for place in places:
+        until = now + QUARANTINE_S
+        aliases = self._aliases.pop(flow, [])
+        for place in (remote, *aliases):
             del self._by_header[encode_header(place)]
-            self._reserved[place] = now + QUARANTINE_S
+            self._reserved[place] = until
+        if _is_name(remote):
+            self._late_names[remote.port] = until
+            if len(aliases) != 1:
+                self._closed[remote.port] = until
 
     def find(self, header: bytes) -> F | None:
         """The flow to which a datagram with this very `header` belongs."""
         return self._by_header.get(header)
 
-    def learn(self, source: Endpoint) -> F | None:
-        """The flow to a name that must be meant by `source`, which no flow is known to talk to; None without.
+    def learn(self, source: Endpoint, now: float) -> list[F]:
+        """The flows to names that may be meant by `source`, which no flow is known to talk to.
 
-        A late answer to a flow that has ended is nobody's.
+        If it is just one, it is known to talk to it from now on. What may be a late answer to a flow that
+        has ended is nobody's.
         """
-        if source in self._reserved:
-            return None
-        named = self._names.get(source.port, ())
-        if len(named) != 1 or len(self._aliases[named[0]]) >= MAX_ALIASES:
-            return None
-        self._learn(named[0], source)
-        return named[0]
+        if self._reserved.get(source, now) > now or self._late_names.get(source.port, now) > now:
+            return []
+        named = [flow for flow in self._ports.get(source.port, ()) if flow in self._aliases]
+        if len(named) == 1:
+            self._learn(named[0], source)
+        return named
+
+    def is_clear(self, port: int) -> bool:
+        """Whether it is sure from where all flows to `port` will be answered."""
+        return all(len(self._aliases.get(flow, (None,))) == 1 for flow in self._ports.get(port, ()))
+
+    def shares(self, port: int) -> bool:
+        """Whether flows share `port`."""
+        return len(self._ports.get(port, ())) > 1
+
+    def sole(self, now: float) -> F | None:
+        """The only flow that can be meant by anything that comes, if there is just one and was no other."""
+        self._release(now)
+        return next(iter(self._remotes)) if len(self._remotes) == 1 and not self._reserved else None
 
     def _learn(self, flow: F, alias: Endpoint) -> None:
-        self._aliases[flow].append(alias)
+        aliases = self._aliases[flow]
+        if len(aliases) >= MAX_ALIASES:
+            del self._by_header[encode_header(aliases.pop(0))]
+        aliases.append(alias)
         self._by_header[encode_header(alias)] = flow
 
-    def _is_taken(self, place: Endpoint) -> bool:
-        return encode_header(place) in self._by_header or place in self._reserved
+    def _is_taken(self, place: Endpoint | None) -> bool:
+        return place is not None and (encode_header(place) in self._by_header or place in self._reserved)
 
     def _release(self, now: float) -> None:
-        """Give free what has been taken for long enough; the oldest stands first."""
+        """Give free what has been taken for long enough."""
         while self._reserved:
             place = next(iter(self._reserved))
             if self._reserved[place] > now:
                 return
             del self._reserved[place]
+        self._late_names.clear()
+        self._closed.clear()
+
+
+def _is_name(remote: Endpoint) -> bool:
+    return ip_of(remote.host) is None

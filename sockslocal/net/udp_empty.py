@@ -8,8 +8,11 @@ from collections.abc import Callable
 
 from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
-from sockslocal.net.association import Association, MakeDial, Terms
+from sockslocal.net.association import Association
 from sockslocal.net.rungs import Rung
+from sockslocal.net.udp_flow import Flow
+from sockslocal.net.udp_opening import MakeDial
+from sockslocal.net.udp_terms import Terms
 from sockslocal.socks5.datagram import encode_header
 
 
@@ -55,6 +58,9 @@ class EmptyTest:
 
     def misnames(self) -> bool:
         return False
+
+    def mixed(self, flow: Flow) -> None:
+        """It carries no flow."""
 
     def learned(self, name: Endpoint, address: Endpoint) -> None:
         """It carries no flow."""

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from sockslocal.address import Endpoint, ip_of
+from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
 from sockslocal.net.datagrams import Batch
 from sockslocal.socks5.datagram import encode_header
@@ -21,7 +21,10 @@ class Receiver(Protocol):
         """Datagrams came, with payloads behind `skip` octets; the batch is good only during the call."""
 
     def dropped(self, count: int) -> None:
-        """So many datagrams came that are not this flow's, or nobody's; or waited, and could not go."""
+        """So many datagrams came that are not this flow's, or nobody's; or waited, and could not go.
+
+        It may be told after the flow was closed or lost.
+        """
 
     def lost(self, error: ServerError | None) -> None:
         """The flow is over; without an error it was idle, or its association ended, and a new one may do."""
@@ -79,15 +82,11 @@ class Flow:
         self.exclusive = exclusive
         self.header = encode_header(remote)
 
-    @property
-    def is_to_name(self) -> bool:
-        """Whether only the server knows the remote's address."""
-        return ip_of(self.remote.host) is None
-
     def send(self, batch: Batch, indices: range) -> int:
-        """Send payloads on; gives how many more are on their way or wait for it than before.
+        """Send payloads on; gives how many are on their way, or wait for it.
 
-        The receiver hears of those that went, at once or later, by `sent`.
+        The receiver hears of those that went, at once or later, by `sent`, and by `dropped` of those that
+        waited in vain. It may hear that the flow is lost.
         """
         carrier = self.carrier
         if carrier is None or carrier.retired:

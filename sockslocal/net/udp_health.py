@@ -44,6 +44,7 @@ class UdpHealth:
         self._clock = clock
         self._backoff = Backoff(FIRST_RETRY_S, LAST_RETRY_S)
         self._retry_at = 0.0
+        self._failed_at = 0.0
         self._refusal: ServerError | None = None
         """Why the first rung failed, which says more than why the last one did."""
 
@@ -58,9 +59,14 @@ class UdpHealth:
         return self.ladder.current
 
     def works(self) -> None:
-        """An association lasts."""
+        """Datagrams pass, or will."""
         self.trouble = None
         self._backoff.reset()
+
+    def lasts(self, made_at: float) -> None:
+        """An association that was made then, in seconds of the clock, was not closed at once."""
+        if self.trouble is not None and made_at >= self._failed_at:
+            self.works()
 
     def prove(self, rung: Rung) -> bool:
         """A datagram came back on `rung`; gives whether that is news."""
@@ -76,24 +82,29 @@ class UdpHealth:
         """Whether a rung has failed, and the next is on trial."""
         return self._refusal is not None
 
-    def fail(self, rung: Rung, error: ServerError) -> ServerError | None:
-        """An association failed by `error`; gives what to say, or None where another rung is to be tried."""
-        if blames_udp(error) and not self.ladder.proved:
+    def fail(self, rung: Rung, error: ServerError, *, alone: bool) -> ServerError | None:
+        """An association failed by `error`; gives what to say, or None where another rung is to be tried.
+
+        Where it was not `alone`, and others work, the server only grants no more of them.
+        """
+        udp = blames_udp(error)
+        if udp and not self.ladder.proved:
             self._refusal = self._refusal or error
             how: Failure = "silent" if error.problem.code in _SILENCES else "refused"
             if self.ladder.fail(rung, how):
                 return None
-            error, self._refusal = self._refusal, None
-        self.trouble = error.problem
-        self._retry_later(patiently=blames_udp(error))
-        if blames_udp(error):
+            error = self._refusal
+        self.trouble, self._refusal = error.problem, None
+        self._retry_later(patiently=udp)
+        if udp and alone:
             self._noted(None, error)
-            self.ladder.restart()
+        if (udp and alone) or not self.ladder.proved:
+            self.ladder.restart()  # the server may have changed when it is asked the next time
         return error
 
     def _retry_later(self, *, patiently: bool) -> None:
         """Wait longer each time, unless the server is down: it may come back at any moment."""
-        now = self._clock()
+        self._failed_at = now = self._clock()
         if now >= self._retry_at:  # else it began before another one failed
             if not patiently:
                 self._backoff.reset()

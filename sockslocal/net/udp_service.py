@@ -7,7 +7,6 @@ from sockslocal import status
 from sockslocal.address import Endpoint
 from sockslocal.config.model import Limits, ServerConfig
 from sockslocal.errors import ServerError
-from sockslocal.net.association import Terms
 from sockslocal.net.broker import Broker
 from sockslocal.net.datagrams import MAX_DATAGRAM
 from sockslocal.net.dialer import Dial, DialError
@@ -19,6 +18,7 @@ from sockslocal.net.udp_empty import EmptyTest
 from sockslocal.net.udp_flow import Flow, Receiver
 from sockslocal.net.udp_health import UdpHealth
 from sockslocal.net.udp_relay_address import names_one_machine
+from sockslocal.net.udp_terms import Terms
 from sockslocal.net.way import Way
 from sockslocal.problems import Problem
 from sockslocal.socks5.messages import Request
@@ -99,7 +99,8 @@ class UdpService:
         """A datagram was dropped: if that may be for its emptiness, find out whether it has to be."""
         probe, rung = self._terms.probe, self._health.ladder.current
         known = self._server.profile.bears_empty is not None or self._empty_test is not None
-        if not known and probe is not None and rung is not None and self._health.ladder.proved:
+        answers = self._health.ladder.proved and self._health.answers_probes
+        if not known and probe is not None and rung is not None and answers:
             self._empty_test = EmptyTest(self.terms(), rung, probe, self._note_empty)
             self._empty_test.start(self.dial)
 

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from sockslocal.address import Endpoint
@@ -10,7 +11,8 @@ from sockslocal.net.datagram_reader import DatagramReader
 from sockslocal.net.datagrams import Batch, send_one
 from sockslocal.net.dialer import Dial
 from sockslocal.net.engine import Engine
-from sockslocal.net.udp_relay_socket import relay_socket, second_ear
+from sockslocal.net.sockets import Socket
+from sockslocal.net.udp_relay_socket import connect_relay, relay_socket, second_ear
 
 
 class Transport(Protocol):
@@ -29,19 +31,14 @@ class Transport(Protocol):
 class RelayTransport:
     """A control connection, and a socket that is connected to the relay.
 
-    `received` gets the relay's datagrams; `control_ended` hears when the server has closed the control
-    connection, `refused` when nobody listens at the relay (ICMP).
+    `control_ended` hears when the server has closed the control connection; the relay may outlive that.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        dial: Dial,
-        control_ended: Callable[[], None],
-    ) -> None:
+    def __init__(self, engine: Engine, dial: Dial, control_ended: Callable[[], None]) -> None:
         self._engine = engine
         self._control = ControlConnection(engine.poller, dial.sock, control_ended)
         self._server = dial.address[1][0]
+        self._here = _host_of(dial.sock)
         self._reader: DatagramReader | None = None
         self._second: DatagramReader | None = None
 
@@ -54,20 +51,22 @@ class RelayTransport:
         relay: Endpoint,
         sock: socket.socket | None,
         received: Callable[[Batch, int], None],
-        refused: Callable[[], None],
+        refused: Callable[[Endpoint], None],
+        *,
+        others: bool,
     ) -> None:
-        """Datagrams go to `relay`, through `sock` where that was bound before. Raises OSError."""
-        if sock is None:
-            here = self._control.sock.getsockname()[0]
-            sock = relay_socket(relay, self._server, here)
-        else:
-            sock.connect((relay.host, relay.port))
-        self._reader = DatagramReader(self._engine, sock, received, refused)
+        """Datagrams go to `relay`, by `sock` where that was bound before. Raises OSError, with it closed.
 
-    def hear_others(self, received: Callable[[Batch, int], None]) -> None:
-        """Take datagrams from elsewhere too. Raises OSError."""
-        if self._reader is not None:
-            self._second = DatagramReader(self._engine, second_ear(self._reader.sock), received)
+        `received` gets what comes from there, and with `others` from elsewhere too; `refused` hears when
+        nobody listens there (ICMP).
+        """
+        if sock is None:
+            sock = relay_socket(relay, self._server, self._here)
+        else:
+            connect_relay(sock, relay)
+        self._reader = DatagramReader(self._engine, sock, received, partial(refused, relay))
+        if others:
+            self._second = DatagramReader(self._engine, second_ear(sock), received)
 
     def send(self, header: bytes, batch: Batch, indices: range) -> int:
         return batch.send(self._reader.sock, indices, header=header) if self._reader else 0
@@ -80,3 +79,11 @@ class RelayTransport:
         for reader in (self._reader, self._second):
             if reader is not None:
                 reader.close()
+
+
+def _host_of(sock: Socket) -> str:
+    """Our address on a connection, empty where the system has forgotten it with a reset."""
+    try:
+        return str(sock.getsockname()[0])
+    except OSError:
+        return ""

@@ -165,7 +165,11 @@ class Session:
         )
         host, port = self.relay.address
         named = host if script.bound_host is None else script.bound_host
-        if not await self._reply(0, address_octets(named, port)) and not await self._strikes(Stage.RELAY):
+        if await self._reply(0, address_octets(named, port)):
+            return
+        if script.at is Stage.RELAY and script.act in {Act.CLOSE, Act.RESET} and not script.udp.outlives:
+            self.relay.close()
+        if not await self._strikes(Stage.RELAY):
             touched = asyncio.create_task(self._until_touched())
             await first_of(touched, asyncio.create_task(self.relay.until_lost()))
 

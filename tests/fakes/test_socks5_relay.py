@@ -1,3 +1,4 @@
+import contextlib
 import socket
 from collections.abc import Iterator
 
@@ -6,7 +7,7 @@ import pytest
 from fakes.raw_server import exactly
 from fakes.socks5_plain import Association, is_silent, logged_in, request
 from fakes.socks5_relay import Relay
-from fakes.socks5_server import FakeServer, Named, PortRule, Script, UdpFault, UdpScript
+from fakes.socks5_server import Act, FakeServer, Named, PortRule, Script, Stage, UdpFault, UdpScript
 from fakes.socks5_wire import UDP_ASSOCIATE, Address, address_octets
 from fakes.waiting import wait_until
 
@@ -362,6 +363,16 @@ def test_idle_associations_end(server: FakeServer, echo: socket.socket) -> None:
         assert is_silent(association.control)
         server.switch(UdpScript(idle=0))
         assert association.control.recv(1) == b""
+
+
+@pytest.mark.parametrize("act", [Act.CLOSE, Act.RESET])
+def test_associations_that_are_closed_at_once(server: FakeServer, act: Act) -> None:
+    """The relay's port is closed by then, though the client has not closed its direction."""
+    server.script = Script(at=Stage.RELAY, act=act)
+    with Association(server) as association:
+        with contextlib.suppress(ConnectionResetError):
+            assert association.control.recv(1) == b""
+        wait_until(association.is_refused, seconds=5, what="the relay's port is closed")
 
 
 def test_a_relay_may_outlive_its_control_connection(server: FakeServer, echo: socket.socket) -> None:

@@ -59,9 +59,10 @@ def is_reset(port: int, *, seconds: float = PATIENCE_S) -> bool:
 class LocalUdp:
     """A program's UDP socket, connected to a forward."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, bound: tuple[str, int] = ("", 0)) -> None:
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self.sock.bind(bound)
         self.sock.connect((LOOPBACK, port))
 
     def __enter__(self) -> Self:

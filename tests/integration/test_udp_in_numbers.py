@@ -3,8 +3,9 @@
 import pytest
 
 from fakes.socks5_server import Script, StreamFormat
-from fakes.socks5_wire import UDP_ASSOCIATE
+from fakes.socks5_wire import UDP_ASSOCIATE, address_octets
 from fakes.udp_programs import spray
+from fakes.waiting import wait_until
 from integration.servers.process import LOOPBACK
 from integration.udp_tunnel import udp_tunnel
 
@@ -13,7 +14,10 @@ MANY = 200
 
 def test_many_remotes_share_an_association() -> None:
     """A program for each of them; after all is idle nothing is left."""
-    with udp_tunnel(forwards=MANY, forward_options={"idle": "3s"}) as tunnel, tunnel.programs() as programs:
+    with (
+        udp_tunnel(leads=range(MANY), forward_options={"idle": "3s"}) as tunnel,
+        tunnel.programs() as programs,
+    ):
         programs.exchange(rounds=3, seconds=30)
         assert tunnel.server.counts.associations.peak <= 2
         assert tunnel.udp().flows == MANY
@@ -27,7 +31,7 @@ def test_many_remotes_share_a_stream(rung: str) -> None:
     formats = {"uot-v2": StreamFormat.UOT_V2, "gost": StreamFormat.GOST}
     script = Script(formats=frozenset({formats[rung]}))
     with (
-        udp_tunnel(script, forwards=MANY, cases={UDP_ASSOCIATE: Script(reply=7)}) as tunnel,
+        udp_tunnel(script, leads=range(MANY), cases={UDP_ASSOCIATE: Script(reply=7)}) as tunnel,
         tunnel.programs() as programs,
     ):
         programs.exchange(rounds=3, seconds=30)
@@ -36,7 +40,7 @@ def test_many_remotes_share_a_stream(rung: str) -> None:
 
 def test_programs_of_one_remote_do_not_share() -> None:
     """Its answers could not be told apart."""
-    with udp_tunnel(forwards=1) as tunnel, tunnel.programs([0] * 50) as programs:
+    with udp_tunnel(leads=range(1)) as tunnel, tunnel.programs([0] * 50) as programs:
         programs.exchange(rounds=3, seconds=30)
         assert tunnel.server.counts.associations.now >= 50
 
@@ -44,7 +48,7 @@ def test_programs_of_one_remote_do_not_share() -> None:
 def test_sharing_may_be_switched_off() -> None:
     """For programs that hear from remotes they never wrote to: one association for each local socket."""
     with (
-        udp_tunnel(forwards=10, forward_options={"share": "never"}) as tunnel,
+        udp_tunnel(leads=range(10), forward_options={"share": "never"}) as tunnel,
         tunnel.programs() as programs,
     ):
         programs.exchange(rounds=2)
@@ -53,7 +57,7 @@ def test_sharing_may_be_switched_off() -> None:
 
 def test_a_spray_of_ports_evicts_nobody() -> None:
     """A program that talks loses nothing, and what there is of associations stays within its bound."""
-    with udp_tunnel(forwards=2) as tunnel, tunnel.programs([1, 1, 1]) as programs:
+    with udp_tunnel(leads=range(2)) as tunnel, tunnel.programs([1, 1, 1]) as programs:
         programs.exchange()
         attempts = programs.attempts
         for start in range(10_000, 12_000, 100):
@@ -61,3 +65,54 @@ def test_a_spray_of_ports_evicts_nobody() -> None:
             programs.exchange()
         assert programs.attempts == attempts + 20 * 3
         assert tunnel.server.counts.associations.peak <= 70
+
+
+def test_a_server_that_grants_few_associations() -> None:
+    """Those that there are go on; who has none is told why; and has one when another program is done."""
+    with udp_tunnel(leads=[0], forward_options={"idle": "2s"}) as tunnel:
+        tunnel.server.most_associations = 3
+        with tunnel.programs([0, 0, 0]) as early, tunnel.programs([0, 0, 0]) as late:
+            early.exchange(rounds=2)
+            late.talk()
+            tunnel.daemon.wait_for(lambda status: status.forwards["echo0"].problem is not None)
+            early.exchange(rounds=3)
+            assert early.attempts == 5 * 3
+            assert tunnel.shown().udp == "associate"
+            late.exchange(seconds=20)
+
+
+def test_remotes_that_were_never_asked() -> None:
+    """Where nothing is shared, a program hears them too; else they are nobody's."""
+    for share, heard in (("never", True), ("auto", False)):
+        with (
+            udp_tunnel(leads=range(2), forward_options={"share": share}) as tunnel,
+            tunnel.programs() as programs,
+        ):
+            programs.exchange()
+            header = b"\0\0\0" + address_octets("127.0.0.9", 99)
+            relay = next(session for session in tunnel.server.sessions if session.relay)
+            tunnel.server.inject(relay, header + b"unasked", from_elsewhere=False)
+            programs.talk()
+            wait_until(programs.settled, seconds=5, what="what came before is heard")
+            assert [payload for _, payload in programs.misdelivered] == [b"unasked"] * heard
+
+
+@pytest.mark.serial
+def test_sixty_thousand_local_ports() -> None:
+    """Memory reaches a plateau, who talks loses nothing, and after the idle time all is as it was."""
+    with (
+        udp_tunnel(leads=range(2), forward_options={"idle": "3s"}) as tunnel,
+        tunnel.programs([1]) as programs,
+    ):
+        programs.exchange()
+        sizes = []
+        for start in range(4_000, 64_000, 500):
+            spray((LOOPBACK, tunnel.ports[0]), range(start, start + 500))
+            programs.exchange()
+            sizes.append(tunnel.daemon.status().daemon.rss_bytes)
+        assert programs.attempts == 1 + 120
+        assert max(sizes) <= 1.1 * sizes[len(sizes) // 4]
+        tunnel.daemon.wait_for(
+            lambda status: (status.udp.flows, status.udp.associations) == (0, 0), seconds=60
+        )
+        wait_until(lambda: not tunnel.server.counts.associations.now, seconds=5, what="the server knows")

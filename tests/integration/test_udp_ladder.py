@@ -22,6 +22,15 @@ NO_UDP = {
 }
 """The shapes that a server without UDP has."""
 
+SENTENCES = (
+    "command",
+    "rules forbid it",
+    "closed",
+    "closes each association at once",
+    "no datagram comes back",
+)
+"""What is said of each."""
+
 RUNGS = {
     "uot-v2": {StreamFormat.UOT_V2, StreamFormat.UOT_V1},
     "uot-v1": {StreamFormat.UOT_V1, StreamFormat.HEV},
@@ -50,8 +59,10 @@ def test_the_next_best_way(shape: Script, rung: str) -> None:
         assert tunnel.server.counts.streams.now <= 2
 
 
-@each_shape
-def test_no_way_at_all(shape: Script, targets: Targets) -> None:
+@pytest.mark.parametrize(
+    ("shape", "words"), list(zip(NO_UDP.values(), SENTENCES, strict=True)), ids=list(NO_UDP)
+)
+def test_no_way_at_all(shape: Script, words: str, targets: Targets) -> None:
     """One sentence says so, with a remedy, as the problem of each forward; TCP goes on; nobody is stormed."""
     with udp_tunnel(cases={UDP_ASSOCIATE: shape}) as tunnel, tunnel.programs() as programs:
         port = free_port()
@@ -64,6 +75,7 @@ def test_no_way_at_all(shape: Script, targets: Targets) -> None:
         problem = tunnel.problem()
         assert problem is not None
         assert str(tunnel.server.port) in problem.text
+        assert words in problem.text
         assert problem.remedy
         assert tunnel.shown().state == "up"
         assert echoes(port)
@@ -126,7 +138,7 @@ def test_streams_that_break(rung: str, fault: UdpFault) -> None:
 def test_dns_goes_on_by_tcp(unbound: Unbound) -> None:
     """Where no datagrams pass, names are asked for over TCP."""
     skip_without("dig")
-    with udp_tunnel(cases={UDP_ASSOCIATE: Script(reply=7)}, forwards=1) as tunnel:
+    with udp_tunnel(cases={UDP_ASSOCIATE: Script(reply=7)}, leads=range(1)) as tunnel:
         port = free_port()
         tunnel.sections.append(dns(port, f"udp://{unbound.address}"))
         tunnel.configure()

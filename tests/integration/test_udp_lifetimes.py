@@ -1,5 +1,6 @@
 """Associations that die in all the ways they have: the same local sockets have echoes again in seconds."""
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -7,6 +8,9 @@ import pytest
 from fakes.socks5_server import Act, FakeServer, Script, Stage, StreamFormat, UdpFault, UdpScript
 from fakes.socks5_wire import UDP_ASSOCIATE
 from fakes.waiting import wait_until
+from integration.daemon import udp
+from integration.local import LocalUdp
+from integration.servers.process import free_port
 from integration.udp_tunnel import UdpTunnel, udp_tunnel
 
 SOON_S = 3.0
@@ -95,7 +99,7 @@ def test_a_server_that_closes_at_once_and_relays_all_the_same() -> None:
 
 def test_an_icmp_error_ends_nothing_else() -> None:
     """A program that has gone leaves the others as they were."""
-    with udp_tunnel(forwards=2) as tunnel, tunnel.programs([0, 1]) as programs:
+    with udp_tunnel(leads=range(2)) as tunnel, tunnel.programs([0, 1]) as programs:
         with tunnel.programs([0]) as going:
             going.exchange()
             going.talk()
@@ -119,3 +123,35 @@ def test_ends_when_idle() -> None:
         before = _associations(tunnel)
         programs.exchange(seconds=SOON_S)
         assert _associations(tunnel) > before
+
+
+def test_a_local_port_that_another_program_takes() -> None:
+    """It hears nothing that was meant for the one before, whose flow has ended."""
+    with udp_tunnel(leads=[0], forward_options={"idle": "1s"}) as tunnel:
+        with tunnel.programs() as programs:
+            programs.exchange()
+            tunnel.server.switch(UdpScript(delay=4))
+            programs.talk()
+            wait_until(
+                lambda: any(passage.late for passage in tunnel.server.passages), seconds=5, what="sent"
+            )
+            port = programs.sockets[0].getsockname()
+        tunnel.server.switch(UdpScript())
+        tunnel.daemon.wait_for(lambda status: status.udp.flows == 0)
+        with LocalUdp(tunnel.ports[0], bound=port) as another:
+            deadline = time.monotonic() + 6
+            while time.monotonic() < deadline:
+                assert another.echo(b"mine", seconds=1) == b"mine"
+
+
+def test_a_reload_harms_no_flow() -> None:
+    """One more forward, and the others' flows go on by the same association."""
+    with udp_tunnel() as tunnel, tunnel.programs() as programs:
+        programs.exchange()
+        made = _associations(tunnel)
+        tunnel.sections.append(udp("another", free_port(), 9))
+        tunnel.configure()
+        tunnel.daemon.wait_for(lambda status: "another" in status.forwards)
+        programs.exchange(rounds=3)
+        assert _associations(tunnel) == made
+        assert programs.attempts == 4 * 3

@@ -1,6 +1,7 @@
 """What real servers make of UDP ASSOCIATE and of datagrams, through the daemon: what can pass does."""
 
 import contextlib
+from collections.abc import Sequence
 
 import pytest
 
@@ -8,6 +9,8 @@ from fakes.socks5_server import Named, PortRule, Script, UdpFault, UdpScript
 from fakes.socks5_wire import address_octets
 from fakes.waiting import wait_until
 from integration.udp_tunnel import udp_tunnel
+
+NAMES = ("one.test", "two.test", "three.test")
 
 BOUND = {
     "unspecified": Script(bound_host="0.0.0.0"),
@@ -57,9 +60,9 @@ def test_wherever_the_relay_is_said_to_be(script: Script) -> None:
         assert tunnel.problem() is None
 
 
-@pytest.mark.parametrize("to", ["", "echo{}.test"], ids=["addresses", "names"])
+@pytest.mark.parametrize("to", [(), NAMES], ids=["addresses", "names"])
 @pytest.mark.parametrize("script", HABITS.values(), ids=list(HABITS))
-def test_whatever_the_relay_does(script: UdpScript, to: str) -> None:
+def test_whatever_the_relay_does(script: UdpScript, to: Sequence[str]) -> None:
     """Each program has its own answers, also where headers do not tell whose they are."""
     with udp_tunnel(Script(udp=script), to=to) as tunnel, tunnel.programs([0, 1, 2, 0]) as programs:
         programs.exchange(rounds=3)
@@ -95,7 +98,7 @@ def test_a_relay_without_port() -> None:
 def test_an_empty_datagram_kills_nothing_in_use() -> None:
     """Where relays die of it, that is found out with an association that is made for it, once."""
     with (
-        udp_tunnel(Script(udp=UdpScript(fault=UdpFault.POISON)), forwards=2) as tunnel,
+        udp_tunnel(Script(udp=UdpScript(fault=UdpFault.POISON)), leads=range(2)) as tunnel,
         tunnel.programs([0, 0, 1]) as programs,
     ):
         counts = tunnel.server.counts
@@ -111,7 +114,7 @@ def test_an_empty_datagram_kills_nothing_in_use() -> None:
 
 def test_empty_datagrams_pass_where_nothing_dies_of_them() -> None:
     """Once that is known."""
-    with udp_tunnel(forwards=1) as tunnel, tunnel.programs() as programs:
+    with udp_tunnel(leads=range(1)) as tunnel, tunnel.programs() as programs:
         programs.exchange()
         (program,) = programs.sockets
 
@@ -142,7 +145,7 @@ def test_nothing_is_written_on_control_connections() -> None:
 
 def test_associations_that_the_server_ends_when_idle() -> None:
     """The next datagram from the same program goes by a new one, and none is made before."""
-    with udp_tunnel(Script(udp=UdpScript(idle=0.5)), forwards=1) as tunnel, tunnel.programs() as programs:
+    with udp_tunnel(Script(udp=UdpScript(idle=0.5)), leads=range(1)) as tunnel, tunnel.programs() as programs:
         programs.exchange()
         wait_until(lambda: tunnel.server.counts.associations.now == 0, seconds=10, what="it has ended")
         made = tunnel.server.counts.associations.total

@@ -21,12 +21,16 @@ RUNG_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class UdpTunnel:
-    """All of it; `ports` are those of the forwards, `sections` the configuration but for the server."""
+    """All of it; `ports` are those of the forwards, `sections` the configuration but for the server.
+
+    `leads` has the number of the echo to which each forward leads.
+    """
 
     daemon: Daemon
     server: FakeServer
     echoes: UdpEchoes
     ports: list[int]
+    leads: Sequence[int]
     options: Mapping[str, Any]
     sections: list[str]
 
@@ -40,7 +44,7 @@ class UdpTunnel:
         numbers = range(len(self.ports)) if forwards is None else forwards
         return Programs(
             [(LOOPBACK, self.ports[number]) for number in numbers],
-            [self.echoes.addresses[number] for number in numbers],
+            [self.echoes.addresses[self.leads[number]] for number in numbers],
             size=size,
         )
 
@@ -66,33 +70,34 @@ def udp_tunnel(
     script: Script | None = None,
     *,
     cases: Mapping[int | str, Script] | None = None,
-    forwards: int = 3,
-    to: str = "",
+    leads: Sequence[int] = range(3),
+    to: Sequence[str] = (),
     host: str = LOOPBACK,
     forward_options: Mapping[str, object] | None = None,
     **options: Any,
 ) -> Iterator[UdpTunnel]:
-    """The server as `script` and `cases` have it, the forwards to names that `to` makes of numbers, if given.
+    """The server as `script` and `cases` have it; forwards lead to echoes by their addresses, or by name.
 
     `options` are those of the server's table.
     """
     with (
         FakeServer(host=host) as server,
-        udp_echoes(forwards) as echoes,
+        udp_echoes(max(leads) + 1) as echoes,
         udp_echo() as probe,
         temporary_daemon() as daemon,
     ):
         server.script = script or Script()
         server.cases.update(cases or {})
-        ports = [free_port() for _ in range(forwards)]
+        ports = [free_port() for _ in leads]
         sections = []
-        for number, (listen, remote) in enumerate(zip(ports, echoes.addresses, strict=True)):
-            name = to.format(number) or remote[0]
-            server.names[name] = (remote[0], 0)
-            addresses = {"listen": f"{LOOPBACK}:{listen}", "to": f"{name}:{remote[1]}"}
+        for number, (listen, lead) in enumerate(zip(ports, leads, strict=True)):
+            host_there, port_there = echoes.addresses[lead]
+            name = to[number] if to else host_there
+            server.names[name] = (host_there, 0)
+            addresses = {"listen": f"{LOOPBACK}:{listen}", "to": f"{name}:{port_there}"}
             sections.append(section(f"udp.echo{number}", **addresses, **(forward_options or {})))
         probed = {"udp_probe": f"{probe[0]}:{probe[1]}", **options}
-        tunnel = UdpTunnel(daemon, server, echoes, ports, probed, sections)
+        tunnel = UdpTunnel(daemon, server, echoes, ports, leads, probed, sections)
         tunnel.configure()
         daemon.start()
         daemon.wait_for(lambda status: status.servers[SERVER].state == "up")

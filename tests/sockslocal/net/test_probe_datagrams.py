@@ -222,7 +222,7 @@ async def test_a_server_without_udp(fake: FakeServer, remote: Endpoint, script: 
 
 async def test_a_relay_without_a_control_connection(fake: FakeServer, remote: Endpoint) -> None:
     """Some servers close it at once, and relay all the same."""
-    fake.script = Script(at=Stage.RELAY, act=Act.CLOSE)
+    fake.script = Script(at=Stage.RELAY, act=Act.CLOSE, udp=UdpScript(outlives=True))
     made = Made(fake.address, remote)
     assert await made.tests.try_association() is None
     assert made.facts["closes_control"] is True

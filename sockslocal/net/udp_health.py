@@ -50,7 +50,7 @@ class UdpHealth:
 
     def rung(self) -> Rung:
         """The one to use now. Raises ServerError while none is to be tried."""
-        if self.trouble is not None and self._clock() < self._retry_at:
+        if self.trouble is not None and self._is_pausing:
             raise ServerError(self.trouble)
         if self.ladder.current is None:
             self.ladder.restart()
@@ -87,6 +87,8 @@ class UdpHealth:
 
         Where it was not `alone`, and others work, the server only grants no more of them.
         """
+        if self._is_pausing:  # it began before another one failed
+            return error
         udp = blames_udp(error)
         if udp and not self.ladder.proved:
             self._refusal = self._refusal or error
@@ -102,13 +104,16 @@ class UdpHealth:
             self.ladder.restart()  # the server may have changed when it is asked the next time
         return error
 
+    @property
+    def _is_pausing(self) -> bool:
+        return self.trouble is not None and self._clock() < self._retry_at
+
     def _retry_later(self, *, patiently: bool) -> None:
         """Wait longer each time, unless the server is down: it may come back at any moment."""
+        if not patiently:
+            self._backoff.reset()
         self._failed_at = now = self._clock()
-        if now >= self._retry_at:  # else it began before another one failed
-            if not patiently:
-                self._backoff.reset()
-            self._retry_at = now + self._backoff.next() * random.uniform(1.0, 1.25)  # noqa: S311  spreads load only
+        self._retry_at = now + self._backoff.next() * random.uniform(1.0, 1.25)  # noqa: S311  spreads load only
 
 
 def blames_udp(error: ServerError) -> bool:

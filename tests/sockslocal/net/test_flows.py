@@ -45,6 +45,18 @@ def test_discard() -> None:
     assert table.room(0) is True
 
 
+def test_flows_may_end_while_all_are_looked_through() -> None:
+    """In the order of their last use."""
+    table: FlowTable[Flow] = FlowTable(3)
+    for second, flow in enumerate((A, B, C, A)):
+        table.touch(flow, second)
+    seen = []
+    for flow in table:
+        seen.append(flow)
+        table.discard(C)
+    assert seen == [B, C, A]
+
+
 def test_no_room_beside_active_flows() -> None:
     """A spray of new flows evicts none that is in use."""
     table: FlowTable[Flow] = FlowTable(2)

@@ -6,94 +6,101 @@ from fakes.flows import FakeReceiver
 from fakes.socks5_wire import address_octets
 from sockslocal.address import Endpoint
 from sockslocal.net.datagrams import Batch, PlainBatch
-from sockslocal.net.udp_flow import Flow
+from sockslocal.net.udp_flow import Carrier, Flow
+
+REMOTE = Endpoint("192.0.2.1", 53)
 
 
 @dataclass
-class FakeSide:
-    """A keeper and a carrier in one; remembers what was asked of it."""
+class FakeKeeper:
+    """Remembers what was asked of it; the flow moves to `next_carrier`."""
 
-    asked: list[tuple[object, ...]] = field(default_factory=list)
+    next_carrier: Carrier | None = None
+    asked: list[tuple[str, Flow]] = field(default_factory=list)
 
     def touch(self, flow: Flow) -> None:
         self.asked.append(("touch", flow))
 
+    def move(self, flow: Flow) -> Carrier | None:
+        self.asked.append(("move", flow))
+        return self.next_carrier
+
     def discard(self, flow: Flow) -> None:
         self.asked.append(("discard", flow))
 
+
+@dataclass
+class FakeCarrier:
+    """Takes all but the empty payload."""
+
+    retired: bool = False
+    used_at: float = 0.0
+    taken: list[object] = field(default_factory=list)
+
     def send(self, flow: Flow, batch: Batch, indices: range) -> int:
-        self.asked.append(("send", flow, batch, indices))
+        self.taken.append((flow, batch, indices))
         return len(indices)
 
     def send_payload(self, flow: Flow, payload: bytes) -> bool:
-        self.asked.append(("send_payload", flow, payload))
+        self.taken.append((flow, payload))
         return bool(payload)
 
     def detach(self, flow: Flow) -> None:
-        self.asked.append(("detach", flow))
+        raise NotImplementedError
 
 
-def flow_to(remote: Endpoint) -> tuple[Flow, FakeSide, FakeSide]:
-    """A flow, its keeper and its carrier."""
-    keeper, carrier = FakeSide(), FakeSide()
-    return Flow(keeper, carrier, remote, FakeReceiver(), 60.0), keeper, carrier
+def flow_by(keeper: FakeKeeper, carrier: Carrier | None, remote: Endpoint = REMOTE) -> Flow:
+    """A flow, carried or not."""
+    flow = Flow(keeper, remote, FakeReceiver(), 60.0, exclusive=False)
+    flow.carrier = carrier
+    return flow
 
 
 def test_who_knows_of_it_hears_of_its_use_and_its_end() -> None:
     """The keeper, which says what becomes of what carries it."""
-    flow, keeper, carrier = flow_to(Endpoint("192.0.2.1", 53))
+    keeper = FakeKeeper()
+    flow = flow_by(keeper, FakeCarrier())
     flow.touch()
     flow.close()
-    assert (keeper.asked, carrier.asked) == ([("touch", flow), ("discard", flow)], [])
+    assert keeper.asked == [("touch", flow), ("discard", flow)]
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "dns.test"])
+def test_datagrams_go_behind_the_header_of_its_remote(host: str) -> None:
+    """It is made once for all (RFC 1928 §7)."""
+    flow = flow_by(FakeKeeper(), FakeCarrier(), Endpoint(host, 53))
+    assert flow.header == b"\0\0\0" + address_octets(host, 53)
 
 
 def test_datagrams_go_by_what_carries_it() -> None:
-    """Now by one, then maybe by another."""
-    flow, keeper, first = flow_to(Endpoint("192.0.2.1", 53))
+    """Now by one, then maybe by another; how many were taken is told."""
+    keeper, carriers = FakeKeeper(), (FakeCarrier(), FakeCarrier())
+    flow = flow_by(keeper, None)
+    batch = PlainBatch()
+    for carrier in carriers:
+        flow.carrier = carrier
+        assert flow.send(batch, range(3)) == 3
+        assert flow.send_payload(b"ping")
+        assert not flow.send_payload(b"")
+        assert carrier.taken == [(flow, batch, range(3)), (flow, b"ping"), (flow, b"")]
+    assert keeper.asked == []
+
+
+@pytest.mark.parametrize("carrier", [None, FakeCarrier(retired=True)])
+def test_without_a_carrier_that_goes_on_it_looks_for_another(carrier: Carrier | None) -> None:
+    """Each time that it has something to send."""
+    other = FakeCarrier()
+    keeper = FakeKeeper(next_carrier=other)
+    flow = flow_by(keeper, carrier)
     batch = PlainBatch()
     assert flow.send(batch, range(3)) == 3
     assert flow.send_payload(b"ping")
-    assert first.asked == [("send", flow, batch, range(3)), ("send_payload", flow, b"ping")]
-    flow.carrier = other = FakeSide()
-    assert not flow.send_payload(b"")
-    assert other.asked == [("send_payload", flow, b"")]
-    assert (len(first.asked), keeper.asked) == (2, [])
+    assert other.taken == [(flow, batch, range(3)), (flow, b"ping")]
+    assert keeper.asked == [("move", flow)] * 2
 
 
-@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1"])
-def test_an_address_is_answered_by_itself(host: str) -> None:
-    """By its port, and by no other; and no name is it."""
-    flow, _, _ = flow_to(Endpoint(host, 53))
-    header = b"\0\0\0" + address_octets(host, 53)
-    assert flow.header == header
-    assert flow.accepted_header(memoryview(header)) == len(header)
-    assert flow.accepted_header(memoryview(header + b"pong")) == len(header)
-    for other in (("192.0.2.9", 53), ("2001:db8::9", 53), (host, 54), ("dns.test", 53)):
-        assert flow.accepted_header(memoryview(b"\0\0\0" + address_octets(*other) + b"pong")) == 0
-
-
-def test_a_name_is_answered_by_any_address() -> None:
-    """The one that the server found for it; only the port must be right."""
-    flow, _, _ = flow_to(Endpoint("dns.test", 53))
-    for host in ("dns.test", "192.0.2.9", "2001:db8::9", "alias.test"):
-        header = b"\0\0\0" + address_octets(host, 53)
-        assert flow.accepted_header(memoryview(header + b"pong")) == len(header)
-        assert flow.accepted_header(memoryview(b"\0\0\0" + address_octets(host, 54) + b"pong")) == 0
-
-
-@pytest.mark.parametrize(
-    "datagram",
-    [
-        b"",
-        b"\0\0\0",
-        b"\0\0\0\1\xc0\0\2\1",
-        b"\0\1\0" + address_octets("192.0.2.1", 53) + b"RSV",
-        b"\0\0\1" + address_octets("192.0.2.1", 53) + b"FRAG",
-        b"\0\0\0\7\0\0\0\0\0\0 ATYP",
-    ],
-)
-@pytest.mark.parametrize("host", ["192.0.2.1", "dns.test"])
-def test_what_has_no_header_is_nobodys(host: str, datagram: bytes) -> None:
-    """Cut off, fragmented, or of an unknown kind (RFC 1928 §7)."""
-    flow, _, _ = flow_to(Endpoint(host, 53))
-    assert flow.accepted_header(memoryview(datagram)) == 0
+def test_a_flow_that_is_lost_sends_nothing() -> None:
+    """There is no other carrier."""
+    flow = flow_by(FakeKeeper(), None)
+    assert flow.send(PlainBatch(), range(3)) == 0
+    assert not flow.send_payload(b"ping")

@@ -101,11 +101,11 @@ class Delivery:
             return b"", None
 
     def _note_answer(self, header: bytes) -> None:
-        self._side.came()
         if header == self._liveness.asked:
             self._note_named()
         elif self._liveness.asked[_ADDRESS] != _DOMAIN_NAME:
             self._knowing.misnames()
+        self._side.came()
         self._knowing.answered()
 
     def _note_named(self) -> None:
@@ -116,8 +116,9 @@ class Delivery:
     def _pass_on(self, header: bytes, flow: Flow | None, batch: Batch, indices: range) -> None:
         if flow is not None:
             self._note_named()
-        works = self._side.came()
-        flow = flow or self._meant_by(parse_header(header)[0])
+        else:
+            flow = self._meant_by(parse_header(header)[0])
+        works = self._side.came()  # after what it teaches: what was kept on trial may have to go again
         if flow is None or flow not in self._slots:  # closed by who heard that something came
             self._drop(len(indices))
             return

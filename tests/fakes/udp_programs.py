@@ -194,9 +194,12 @@ class Flows(Talkers):
         return opened
 
 
-def spray(forward: Address, ports: Iterable[int], payload: bytes = b"spray") -> None:
-    """One datagram from each of `ports` of an address that no other test uses."""
+def spray(
+    forward: Address, ports: Iterable[int], payload: bytes = b"spray", *, source: str = SPRAYED_FROM
+) -> None:
+    """One datagram from each of `ports` that is free, of `source`, an address that no other test uses."""
     for port in ports:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.bind((SPRAYED_FROM, port))
+            with contextlib.suppress(OSError):  # else the kernel chooses another one
+                sock.bind((source, port))
             sock.sendto(payload, forward)

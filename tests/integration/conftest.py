@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -16,6 +17,8 @@ from integration.servers.targets import Targets
 from integration.servers.unbound import Unbound
 from integration.servers.v2ray import V2Ray
 
+S = TypeVar("S", bound=SocksServer)
+
 SERVERS: list[type[SocksServer]] = [Dante, Microsocks, OpenSsh, V2Ray, Shadowsocks]
 
 
@@ -26,7 +29,7 @@ def skip_without(*programs: str) -> None:
         pytest.skip(f"not installed: {', '.join(missing)}")
 
 
-def running(kind: type[SocksServer], folder: Path) -> Iterator[SocksServer]:
+def running(kind: type[S], folder: Path) -> Iterator[S]:
     """A server for a fixture to yield from."""
     missing = kind.missing()
     if missing:

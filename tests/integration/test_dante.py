@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from fakes.targets import udp_echo
+from fakes.waiting import wait_until
 from integration.conftest import skip_without
 from integration.daemon import Daemon, dns, tcp, temporary_daemon, udp
 from integration.local import LocalUdp, dig, random_bytes
@@ -58,10 +60,11 @@ def tunnel(
     request: pytest.FixtureRequest, dante: SocksServer, targets: Targets, unbound: Unbound, site: Site
 ) -> Iterator[Tunnel]:
     """A daemon before Dante, with DNS by `udp://`, then one by `tcp://`."""
-    with temporary_daemon() as daemon:
+    with temporary_daemon() as daemon, udp_echo() as probe:
         tunnel = Tunnel(daemon, *(free_port() for _ in range(5)))
+        asked = {"udp_probe": f"{probe[0]}:{probe[1]}"}
         daemon.configure(
-            daemon.server(dante.address, username=dante.username, password=PASSWORD),
+            daemon.server(dante.address, username=dante.username, password=PASSWORD, **asked),
             tcp("echo", tunnel.echo, targets.echo_port),
             tcp("late", tunnel.late, targets.late_port),
             tcp("web", tunnel.web, site.server.port, host="localhost"),
@@ -134,12 +137,21 @@ def test_many_at_a_time(tunnel: Tunnel) -> None:
 
 
 @only_once
-@pytest.mark.parametrize("size", [0, 1, 512, 1_400, 9_000, 60_000])
+@pytest.mark.parametrize("size", [1, 512, 1_400, 9_000, 60_000])
 def test_datagrams(tunnel: Tunnel, size: int) -> None:
     """Echoes of all sizes come back whole."""
     payload = random_bytes(size)
     with LocalUdp(tunnel.udp) as local:
         assert local.echo(payload) == payload
+
+
+@only_once
+def test_empty_datagrams(tunnel: Tunnel) -> None:
+    """They come back too, once it is found out, and remembered, that Dante does not die of them."""
+    with LocalUdp(tunnel.udp) as local:
+        assert local.echo(b"not empty") == b"not empty"
+        wait_until(lambda: local.echoes(b""), seconds=10, what="an empty datagram comes back")
+        assert local.echo(b"alive") == b"alive"
 
 
 def test_dns(tunnel: Tunnel) -> None:

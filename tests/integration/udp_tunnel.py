@@ -1,9 +1,9 @@
-"""A daemon before the fake server, with a UDP forward to each of several echoes."""
+"""A daemon before a server, with a UDP forward to each of several echoes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from fakes.socks5_server import FakeServer, Script
 from fakes.targets import udp_echo
@@ -18,16 +18,20 @@ from sockslocal.status import Server, Udp
 RUNG_S = 5.0
 """Within these seconds it is known how a server carries datagrams."""
 
+S = TypeVar("S")
+
 
 @dataclass(frozen=True, slots=True)
-class UdpTunnel:
+class TunnelTo(Generic[S]):
     """All of it; `ports` are those of the forwards, `sections` the configuration but for the server.
 
-    `leads` has the number of the echo to which each forward leads.
+    `address` tells where the server is now, `options` are those of its table; `leads` has the number of the
+    echo to which each forward leads.
     """
 
     daemon: Daemon
-    server: FakeServer
+    server: S
+    address: Callable[[], str]
     echoes: UdpEchoes
     ports: list[int]
     leads: Sequence[int]
@@ -36,8 +40,7 @@ class UdpTunnel:
 
     def configure(self) -> None:
         """Write the configuration, for the server at the address that it has now."""
-        address = str(Endpoint(*self.server.address))
-        self.daemon.configure(self.daemon.server(address, **self.options), *self.sections)
+        self.daemon.configure(self.daemon.server(self.address(), **self.options), *self.sections)
 
     def programs(self, forwards: Sequence[int] | None = None, *, size: int = 0) -> Programs:
         """A program for each forward, or for each of those whose numbers are in `forwards`."""
@@ -65,6 +68,9 @@ class UdpTunnel:
         self.daemon.wait_for(lambda status: status.servers[SERVER].udp == rung, seconds=RUNG_S)
 
 
+UdpTunnel = TunnelTo[FakeServer]
+
+
 @contextmanager
 def udp_tunnel(
     script: Script | None = None,
@@ -73,31 +79,45 @@ def udp_tunnel(
     leads: Sequence[int] = range(3),
     to: Sequence[str] = (),
     host: str = LOOPBACK,
-    forward_options: Mapping[str, object] | None = None,
-    **options: Any,
+    **more: Any,
 ) -> Iterator[UdpTunnel]:
-    """The server as `script` and `cases` have it; forwards lead to echoes by their addresses, or by name.
+    """The fake server as `script` and `cases` have it, behind forwards as `udp_tunnel_to` makes them."""
+    with FakeServer(host=host) as server:
+        server.script = script or Script()
+        server.cases.update(cases or {})
+        with udp_tunnel_to(
+            server, lambda: str(Endpoint(*server.address)), leads=leads, to=to, **more
+        ) as tunnel:
+            for name, lead in zip(to, leads, strict=False):
+                server.names[name] = (tunnel.echoes.addresses[lead][0], 0)
+            yield tunnel
+
+
+@contextmanager
+def udp_tunnel_to(
+    server: S,
+    address: Callable[[], str],
+    *,
+    leads: Sequence[int] = range(3),
+    to: Sequence[str] = (),
+    forward_options: Mapping[str, object] | None = None,
+    limits: Mapping[str, int] | None = None,
+    **options: Any,
+) -> Iterator[TunnelTo[S]]:
+    """Forwards that lead to echoes by their addresses, or by names `to`.
 
     `options` are those of the server's table.
     """
-    with (
-        FakeServer(host=host) as server,
-        udp_echoes(max(leads) + 1) as echoes,
-        udp_echo() as probe,
-        temporary_daemon() as daemon,
-    ):
-        server.script = script or Script()
-        server.cases.update(cases or {})
+    with udp_echoes(max(leads) + 1) as echoes, udp_echo() as probe, temporary_daemon() as daemon:
         ports = [free_port() for _ in leads]
-        sections = []
+        sections = [section("limits", **limits)] if limits else []
         for number, (listen, lead) in enumerate(zip(ports, leads, strict=True)):
             host_there, port_there = echoes.addresses[lead]
             name = to[number] if to else host_there
-            server.names[name] = (host_there, 0)
             addresses = {"listen": f"{LOOPBACK}:{listen}", "to": f"{name}:{port_there}"}
             sections.append(section(f"udp.echo{number}", **addresses, **(forward_options or {})))
         probed = {"udp_probe": f"{probe[0]}:{probe[1]}", **options}
-        tunnel = UdpTunnel(daemon, server, echoes, ports, leads, probed, sections)
+        tunnel = TunnelTo(daemon, server, address, echoes, ports, leads, probed, sections)
         tunnel.configure()
         daemon.start()
         daemon.wait_for(lambda status: status.servers[SERVER].state == "up")

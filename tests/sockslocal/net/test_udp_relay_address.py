@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockslocal.address import Endpoint
-from sockslocal.net.udp_relay_address import Scope, relay_address, scope_of
+from sockslocal.net.udp_relay_address import Scope, names_one_machine, relay_address, scope_of
 
 PUBLIC, LAN, LOOPBACK, CARRIER = "9.9.9.9", "192.168.1.5", "127.0.0.1", "100.64.3.4"
 PUBLIC6, LAN6, LOOPBACK6, LINK6 = "2620:fe::fe", "fd00::5", "::1", "fe80::5%lo"
@@ -173,3 +173,22 @@ def unmapped(host: str) -> IPv4Address | IPv6Address:
     address = ip_address(host)
     mapped = getattr(address, "ipv4_mapped", None)
     return mapped or address
+
+
+@pytest.mark.parametrize(
+    ("host", "is_one"),
+    [
+        ("192.0.2.1", True),
+        ("2001:db8::1", True),
+        ("127.0.0.1", True),
+        ("db.internal", True),
+        ("224.0.0.1", False),
+        ("ff02::1", False),
+        ("255.255.255.255", False),
+        ("0.0.0.0", False),
+        ("::", False),
+    ],
+)
+def test_datagrams_go_to_single_machines_only(host: str, is_one: bool) -> None:
+    """Relays die of others (U9); where a name leads, only the server knows."""
+    assert names_one_machine(host) == is_one

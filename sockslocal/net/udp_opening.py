@@ -22,6 +22,9 @@ from sockslocal.socks5.udp_over_tcp import FRAMINGS
 
 MakeDial = Callable[[Request, Callable[[Dial], None], Callable[[DialError], None]], Dial]
 
+_MAGIC = (Rung.UOT_V2, Rung.UOT_V1)
+"""Asked for by CONNECT to a name that means it to servers that know it."""
+
 _ZEROS = "0.0.0.0"  # noqa: S104  which address the datagrams will come from is not known, and a guess harms
 
 
@@ -95,7 +98,10 @@ class Opening:
 
     def _dial_failed(self, error: DialError) -> None:
         self._dial = None
-        self._fail(error)
+        if self._rung in _MAGIC and error.server_answers:  # no user has heard of the name
+            self._fail_for("udp-unsupported", phrase=f"it does not speak {self._rung.value}")
+        else:
+            self._fail(error)
 
     def _dialled(self, dial: Dial) -> None:
         """The server has agreed; what it named as its relay may need looking up."""

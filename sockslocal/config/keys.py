@@ -41,7 +41,7 @@ KEYS: dict[str, dict[str, str]] = {
         "associations": "64",
         "flows_per_association": "256",
         "flows": "4096",
-        "waiting": "16",
+        "waiting": "256",
     },
 }
 """Every section, the keys it may hold, and how each is written."""

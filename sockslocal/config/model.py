@@ -148,7 +148,7 @@ class Limits:
     associations: int = 64
     flows_per_association: int = 256
     flows: int = 4096
-    waiting: int = 16
+    waiting: int = 256
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ def test_programs_with_remotes_of_their_own_share(server: Dante) -> None:
         assert 1 <= server.associated() <= 2
         assert len(server.relays()) <= 2
         assert tunnel.udp().flows == MANY
+        assert not any(forward.dropped for forward in tunnel.daemon.status().forwards.values())
         assert tunnel.echoes.strays == []
 
 

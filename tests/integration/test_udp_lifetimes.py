@@ -11,22 +11,11 @@ from fakes.waiting import wait_until
 from integration.daemon import udp
 from integration.local import LocalUdp
 from integration.servers.process import free_port
+from integration.udp_deaths import DEATHS, restart
 from integration.udp_tunnel import UdpTunnel, udp_tunnel
 
 SOON_S = 3.0
 """Within these seconds the next echo arrives."""
-
-
-def _restart(server: FakeServer) -> None:
-    server.stop()
-    server.start()
-
-
-DEATHS: dict[str, Callable[[FakeServer], None]] = {
-    "relay killed": FakeServer.kill_relays,
-    "connection closed": FakeServer.end_associations,
-    "server restarted": _restart,
-}
 
 
 @pytest.mark.parametrize("die", DEATHS.values(), ids=list(DEATHS))
@@ -42,7 +31,7 @@ def test_deaths(die: Callable[[FakeServer], None]) -> None:
 
 
 @pytest.mark.parametrize(
-    "die", [FakeServer.end_associations, _restart], ids=["connection closed", "server restarted"]
+    "die", [FakeServer.end_associations, restart], ids=["connection closed", "server restarted"]
 )
 def test_deaths_of_streams(die: Callable[[FakeServer], None]) -> None:
     """UDP over TCP is replaced likewise, by the same rung."""

@@ -23,7 +23,7 @@ from sockslocal.net.login import Answer
 from sockslocal.net.poller import ERROR, PEER_FIN, READABLE
 from sockslocal.net.securing import HANDSHAKE_S, Securing
 from sockslocal.net.sockets import Socket, for_asyncio
-from sockslocal.net.tls import say_end
+from sockslocal.net.tls import is_cut, say_end
 from sockslocal.net.tls_problems import tls_problem
 from sockslocal.net.way import Way
 from sockslocal.problems import Problem, problem
@@ -304,7 +304,7 @@ class Dial:
                 self._wait_for_more(sock, handshake)
 
     def _lost(self, handshake: ClientHandshake, error: OSError) -> None:
-        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+        if isinstance(error, ssl.SSLError) and not is_cut(error):
             self._fail(DialError(tls_problem(self.way, error)))
         else:
             self._rejected(handshake.eof())  # a reset or a cut; to a user the same as closed

@@ -85,7 +85,15 @@ def _empty_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # which checks the certificate and whom it is for
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # Python before 3.11.4 takes a cut for an end
     return context
+
+
+def is_cut(error: OSError) -> bool:
+    """Whether the connection was reset, or ended without TLS's own end: older Pythons name no class."""
+    if isinstance(error, ssl.SSLEOFError | ConnectionError):
+        return True
+    return isinstance(error, ssl.SSLError) and "UNEXPECTED_EOF" in str(error)
 
 
 def say_end(sock: Socket) -> None:

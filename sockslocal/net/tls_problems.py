@@ -4,7 +4,7 @@ import ssl
 from typing import NamedTuple
 
 from sockslocal.config.model import TlsConfig
-from sockslocal.net.tls import AuthoritiesError
+from sockslocal.net.tls import AuthoritiesError, is_cut
 from sockslocal.net.way import Way
 from sockslocal.problems import Problem
 
@@ -38,7 +38,7 @@ def _words(error: OSError, config: TlsConfig, section: str) -> _Words:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _about_certificate(error, config, section)
     address = f"check {section} address, and whether the server speaks TLS there"
-    if isinstance(error, ssl.SSLEOFError | ConnectionError):
+    if is_cut(error):
         return _Words("it closed the connection", address)
     if isinstance(error, ssl.SSLError):
         return _about_handshake(error.reason or "the handshake failed", address)

@@ -35,6 +35,7 @@ class TlsFront:
         self.behind = behind
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(certificate.chain, certificate.key)
+        self.context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # as Pythons from 3.11.4 have it
         self.sends_end = True
         self.piece = CHUNK
         """Octets that it sends at once, of what is encrypted."""

@@ -223,7 +223,7 @@ class Association:
             if self.is_open:
                 self._doubt()
         else:
-            self._fail("udp-unsupported", phrase="it closes each association at once")
+            self._fail_for_brevity()
 
     def _doubt(self) -> None:
         """What comes before the server can have seen that we have closed it too shows nothing."""
@@ -244,8 +244,13 @@ class Association:
         """Nobody listens there, though the control connection lives."""
         if self.heard:
             self.end(None)
+        elif self.closed_early:
+            self._fail_for_brevity()
         else:
             self._fail("udp-relay-invalid", relay=relay)
+
+    def _fail_for_brevity(self) -> None:
+        self._fail("udp-unsupported", phrase="it closes each association at once")
 
     def _fail(self, code: str, **details: object) -> None:
         self.end(ServerError(self._terms.way.problem(code, **details)))

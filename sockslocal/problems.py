@@ -163,7 +163,7 @@ REGISTRY: dict[str, Kind] = {
     "udp-silent": Kind(
         "No datagrams come back",
         "{address} accepts UDP, but no datagram comes back",
-        "set udp_probe in [server.{server}] to a DNS server that it reaches, then: sockslocal restart",
+        "set udp_probe in [server.{server}] to a DNS server that it reaches",
         _S,
     ),
     "udp-remote-invalid": Kind(

@@ -15,7 +15,6 @@ from sockslocal.errors import ServerError
 from sockslocal.net.association import Association
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.flows import ACTIVE_S, FlowTable
-from sockslocal.net.rungs import Rung
 from sockslocal.net.udp_flow import Carrier, Flow, Receiver
 from sockslocal.net.udp_health import UdpHealth
 from sockslocal.net.udp_terms import Terms
@@ -134,6 +133,9 @@ class Broker:
     def _place(self, flow: Flow, now: float) -> None:
         """Have an association carry `flow`. Raises ServerError where there can be none now."""
         flow.exclusive |= self._health.names_remotes is False
+        if self._goes_on(flow.earlier):
+            flow.earlier, flow.carrier = flow.carrier, flow.earlier
+            return
         alias = self._aliases.get(flow.remote)
         association = self._with_room(flow, alias, now) or self._associate(flow, now)
         if flow.earlier is not None:
@@ -141,6 +143,10 @@ class Broker:
         flow.earlier, flow.carrier = flow.carrier, association
         association.used_at = now
         association.attach(flow, alias)
+
+    def _goes_on(self, carrier: Carrier | None) -> bool:
+        """Whether a flow may go back to what it was to leave, as that has proved its worth since."""
+        return isinstance(carrier, Association) and carrier.heard and not carrier.retired
 
     def _with_room(self, flow: Flow, alias: Endpoint | None, now: float) -> Association | None:
         """An association that takes `flow` too; where there was none just now, nobody looks again."""
@@ -157,7 +163,7 @@ class Broker:
     def _associate(self, flow: Flow, now: float) -> Association:
         """A new association, under way. Raises ServerError where there are too many, or none can be made."""
         health = self._health
-        for _ in Rung:  # where one fails at once, the next is tried
+        while True:  # one that fails at once leaves fewer rungs, or none for now
             rung = health.rung()
             self._make_room(flow, now)
             terms = self._host.terms()
@@ -167,9 +173,8 @@ class Broker:
             if health.is_climbing:  # nobody is to wait for a rung as long as for a server
                 association.liveness.open_within(terms.patience)
             association.start(self._host.dial)
-            if association in self._associations:
+            if not association.ended:
                 return association
-        raise self._exhausted()
 
     def _make_room(self, flow: Flow, now: float) -> None:
         """End an association that is not in use, if there are too many. Raises ServerError where all are."""
@@ -217,6 +222,7 @@ class Broker:
         self._health.lenient |= association.closed_early
         if not self._health.prove(association.rung):
             return
+        association.retired = False  # what was given up on trial
         for other in list(self._associations):
             if other.rung is not association.rung:
                 self._retire(other)
@@ -237,7 +243,7 @@ class Broker:
         elif association.heard and (health.answers_probes or association.liveness.is_tired):
             association.end(None)
         elif probed and health.answers_probes:
-            self._give_up(association)
+            association.end(None) if self._others_work(association) else self._give_up(association)
         else:
             association.liveness.rest()
 
@@ -291,8 +297,8 @@ class Broker:
 
     def _climb(self, association: Association, error: ServerError) -> None:
         """Go on on another rung, if there is one left."""
-        others = any(other.heard for other in self._associations if other is not association)
-        error_to_tell = self._health.fail(association.rung, error, alone=not others)
+        alone = not self._others_work(association)
+        error_to_tell = self._health.fail(association.rung, error, alone=alone)
         if error_to_tell is None:
             self._retire(association)
         else:
@@ -300,6 +306,9 @@ class Broker:
             self._lose_all(association, error_to_tell)
             self._send_again(association.retire(), counted=association.is_open)
             association.end(None)
+
+    def _others_work(self, association: Association) -> bool:
+        return any(other.heard for other in self._associations if other is not association)
 
     def _fall_back(self, association: Association) -> None:
         """Have its flows go on with what carried them before, where that still does."""

@@ -118,13 +118,13 @@ class Delivery:
             self._note_named()
         else:
             flow = self._meant_by(parse_header(header)[0])
-        works = self._side.came()  # after what it teaches: what was kept on trial may have to go again
-        if flow is None or flow not in self._slots:  # closed by who heard that something came
+        if flow is None:
             self._drop(len(indices))
-            return
-        if works:
+        else:
+            flow.receiver.received(batch, indices, len(header))
+        # Only now, for what it proves may move the flow, and what it teaches may have to be sent again.
+        if self._side.came() and flow is not None:
             self._liveness.heard()
-        flow.receiver.received(batch, indices, len(header))
 
     def _meant_by(self, source: Endpoint) -> Flow | None:
         """The flow to which a datagram belongs that names `source` in a way of the server's own."""

@@ -1,286 +1,290 @@
-import random
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from fakes.engine import FakeClock, Told, turns, until, way_to
 from fakes.flows import FakeReceiver
-from fakes.socks5_server import Act, FakeServer, Script, Stage
-from fakes.targets import udp_echo
+from fakes.udp_world import World
 from sockslocal.address import Endpoint
-from sockslocal.errors import CredentialsError, ServerError
+from sockslocal.config.model import Limits
+from sockslocal.errors import ServerError
 from sockslocal.net import broker as module
-from sockslocal.net.association import BRIEF_S
-from sockslocal.net.broker import Broker
-from sockslocal.net.dialer import Dial, DialError
-from sockslocal.net.engine import Engine
+from sockslocal.net.broker import FULL_S, LINGER_S
 from sockslocal.net.flows import ACTIVE_S
-from sockslocal.net.udp_flow import Flow
-from sockslocal.net.way import Way
-from sockslocal.socks5.messages import Request
+from sockslocal.net.slots import QUARANTINE_S
+
+REMOTES = [Endpoint(f"192.0.2.{number}", 7) for number in range(1, 101)]
+ONE, TWO, THREE = REMOTES[:3]
+NAME, OTHER_NAME = Endpoint("one.test", 7), Endpoint("two.test", 7)
+
+MakeWorld = Callable[..., World]
 
 
-@pytest.fixture(autouse=True)
-def _sweep_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Idle flows are looked for more often, to have the tests wait less; and nothing is left to chance."""
-    monkeypatch.setattr(module, "SWEEP_S", 0.01)
-    monkeypatch.setattr(random, "uniform", lambda low, _high: low)
+# sharing
 
 
-@pytest.fixture
-def server() -> Iterator[FakeServer]:
-    """A server without login."""
-    with FakeServer() as running:
-        yield running
+def test_flows_to_several_remotes_share_an_association(proved: World) -> None:
+    """Each hears its own; all are counted."""
+    pairs = [proved.open(remote) for remote in REMOTES]
+    transport = proved.granted()
+    for flow, _ in pairs:
+        flow.send_payload(str(flow.remote).encode())
+        transport.answer()
+    assert [receiver.payloads for _, receiver in pairs] == [[str(remote).encode()] for remote in REMOTES]
+    assert (proved.broker.flows, proved.broker.associations) == (100, 1)
 
 
-@pytest.fixture
-def echo() -> Iterator[Endpoint]:
-    """A target that sends everything back."""
-    with udp_echo() as address:
-        yield Endpoint(*address)
-
-
-class Made:
-    """A broker with all around it."""
-
-    def __init__(self, engine: Engine, way: Way) -> None:
-        self.dials = 0
-        self.noted = Told()
-
-        def make_dial(
-            request: Request, done: Callable[[Dial], None], failed: Callable[[DialError], None]
-        ) -> Dial:
-            self.dials += 1
-            return Dial(engine, way, request, done, failed)
-
-        self.broker = Broker(engine, way, make_dial, self.noted, None)
-
-    def open(self, remote: Endpoint, idle_s: float = 60.0) -> tuple[Flow, FakeReceiver]:
-        """A flow and its receiver; raises ServerError."""
-        receiver = FakeReceiver()
-        return self.broker.open(remote, receiver, idle_s), receiver
-
-    def refusal(self, remote: Endpoint) -> str:
-        """The code of the problem for which there is no flow now."""
-        with pytest.raises(ServerError) as caught:
-            self.open(remote)
-        return caught.value.problem.code
-
-    async def closed(self) -> None:
-        """Close, and see that nothing is left."""
-        self.broker.close()
-        await turns()
-        assert (self.broker.flows, self.broker.associations) == (0, 0)
-        await until(lambda: not self.broker._sweeping, "the sweep has ended")
-
-
-async def test_each_flow_has_an_association_of_its_own(
-    engine: Engine, server: FakeServer, echo: Endpoint
-) -> None:
-    """What comes for one is not heard by the other; both are counted while they live."""
-    made = Made(engine, way_to(server.address))
-    flows = [made.open(echo) for _ in range(2)]
-    assert (made.broker.flows, made.broker.associations) == (2, 2)
-    for number, (flow, _) in enumerate(flows):
-        flow.send_payload(bytes([number]))
-    await until(lambda: all(receiver.payloads for _, receiver in flows), "the echoes")
-    assert [receiver.payloads for _, receiver in flows] == [[b"\0"], [b"\1"]]
-    assert made.noted.calls == [None, None]
-    flows[0][0].close()
-    assert (made.broker.flows, made.broker.associations) == (1, 1)
-    await made.closed()
-    assert [receiver.losses for _, receiver in flows] == [[], [None]]
-
-
-async def test_idle_flows_end(engine: Engine, server: FakeServer, echo: Endpoint, clock: FakeClock) -> None:
-    """Each by its own idle time, counted from its last use; their receivers hear of it without an error."""
-    made = Made(engine, way_to(server.address))
-    short, long, used = (made.open(echo, idle_s) for idle_s in (5.0, 60.0, 5.0))
-    await until(lambda: len(made.noted.calls) == 3, "all open")
-    clock.advance(4.9)
-    await turns(20)
-    assert made.broker.flows == 3
-    used[0].touch()
-    clock.advance(0.1)
-    await until(lambda: short[1].losses, "the idle one ended")
-    assert short[1].losses == [None]
-    await turns(20)
-    assert (made.broker.flows, made.broker.associations) == (2, 2)
-    clock.advance(5.0)
-    await until(lambda: used[1].losses, "the used one too")
-    assert long[1].losses == []
-    short[0].touch()
-    assert made.broker.flows == 1
-    await made.closed()
-
-
-async def test_no_more_than_so_many(
-    engine: Engine, server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
-) -> None:
-    """Flows in use are never evicted, however many new ones come; of the others the one idle longest."""
-    monkeypatch.setattr(module, "MAX_ASSOCIATIONS", 3)
-
-    made = Made(engine, way_to(server.address))
-    flows = [made.open(echo, idle_s=3600.0) for _ in range(3)]
-    for _ in range(100):
-        assert made.refusal(echo) == "udp-flows-exhausted"
-    clock.advance(ACTIVE_S)
-    flows[0][0].touch()
-    flows.append(made.open(echo, idle_s=3600.0))
-    assert [receiver.losses for _, receiver in flows] == [[], [None], [], []]
-    assert (made.broker.flows, made.broker.associations) == (3, 3)
-    assert made.dials == 4
-    await made.closed()
-
-
-@pytest.mark.parametrize("descriptors", [64])
-async def test_descriptors_bound_it_too(engine: Engine, server: FakeServer, echo: Endpoint) -> None:
-    """A process with few descriptors keeps most of them for connections."""
-    made = Made(engine, way_to(server.address))
-    for _ in range(8):
-        made.open(echo)
-    assert made.refusal(echo) == "udp-flows-exhausted"
-    await made.closed()
-
-
-async def test_a_server_without_udp_is_asked_ever_less_often(
-    engine: Engine, server: FakeServer, echo: Endpoint, clock: FakeClock
-) -> None:
-    """At most once a second, doubling up to a minute; in between the reason is told without asking."""
-    server.script = Script(reply=7)
-
-    made = Made(engine, way_to(server.address))
-    pauses = []
-    for attempt in range(1, 9):
-        _, receiver = made.open(echo)
-        await until(lambda receiver=receiver: receiver.losses, "refused")  # type: ignore[misc]
-        assert receiver.lost_by == "udp-unsupported"
-        assert made.dials == attempt
-        before = clock.now
-        while made.broker._retry_at > clock.now:
-            assert made.refusal(echo) == "udp-unsupported"
-            clock.advance(0.5)
-        pauses.append(clock.now - before)
-        assert made.dials == attempt
-    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
-    assert [error.problem.code for error in made.noted.calls] == ["udp-unsupported"] * 8
-    server.script = Script()
-    flow, receiver = made.open(echo)
-    flow.send_payload(b"ping")
-    await until(lambda: receiver.payloads, "the echo")
-    assert made.noted.last is None
-    await made.closed()
-
-
-async def test_flows_that_fail_together_count_once(
-    engine: Engine, server: FakeServer, echo: Endpoint, clock: FakeClock
-) -> None:
-    """A burst of local programs does not make the next pause a long one."""
-    server.script = Script(reply=7)
-
-    made = Made(engine, way_to(server.address))
-    flows = [made.open(echo) for _ in range(10)]
-    await until(lambda: all(receiver.losses for _, receiver in flows), "all refused")
-    clock.advance(1.0)
-    made.open(echo)
-    await made.closed()
-
-
-@pytest.mark.parametrize("act", [Act.CLOSE, Act.RESET])
-async def test_a_server_that_closes_at_once_is_not_stormed(
-    engine: Engine, server: FakeServer, echo: Endpoint, act: Act, clock: FakeClock
-) -> None:
-    """It is asked ever less often too, although each time it makes an association first."""
-    server.script = Script(at=Stage.RELAY, act=act)
-
-    made = Made(engine, way_to(server.address))
-    pauses = []
-    for _ in range(4):
-        _, receiver = made.open(echo)
-        await until(lambda receiver=receiver: receiver.losses, "closed")  # type: ignore[misc]
-        await turns(20)
-        assert made.refusal(echo) == "udp-unsupported"
-        pauses.append(made.broker._retry_at - clock.now)
-        clock.advance(pauses[-1])
-    assert pauses == [1, 2, 4, 8]
-    await made.closed()
-
-
-@pytest.mark.parametrize("proof", ["a datagram", "time"])
-async def test_an_association_that_works_ends_the_caution(
-    engine: Engine, server: FakeServer, echo: Endpoint, proof: str, clock: FakeClock
-) -> None:
-    """A datagram that comes back shows it, or that the server keeps it; then the pauses begin anew."""
-    made = Made(engine, way_to(server.address))
-    server.script = Script(reply=7)
-    for pause in (1.0, 2.0):
-        _, receiver = made.open(echo)
-        await until(lambda receiver=receiver: receiver.losses, "refused")  # type: ignore[misc]
-        clock.advance(pause)
-    server.script = Script()
-    flow, receiver = made.open(echo)
-    await until(lambda: receiver.openings, "open")
-    if proof == "time":
-        await turns(20)
-        assert made.broker._trouble is not None
-        clock.advance(BRIEF_S)
-    else:
+def test_flows_to_one_remote_do_not(proved: World) -> None:
+    """Its answers could not be told apart."""
+    pairs = [proved.open(ONE) for _ in range(3)]
+    assert proved.broker.associations == 3
+    for opening, (flow, receiver) in zip(proved.pending, pairs, strict=True):
+        transport = opening.succeed()
         flow.send_payload(b"ping")
-    await until(lambda: made.broker._trouble is None, "proved")
-    server.script = Script(reply=7)
-    _, failed = made.open(echo)
-    await until(lambda: failed.losses, "refused")
-    assert made.broker._retry_at - clock.now == 1.0
-    await made.closed()
+        transport.answer()
+        assert receiver.payloads == [b"ping"]
 
 
-async def test_a_server_that_is_down_may_return_at_any_moment(
-    engine: Engine, echo: Endpoint, clock: FakeClock
-) -> None:
-    """Its UDP is not to blame: nothing is noted about it, and it is tried once a second."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-
-        made = Made(engine, way_to(unused.getsockname()))
-        for _ in range(5):
-            _, receiver = made.open(echo)
-            await until(lambda receiver=receiver: receiver.losses, "refused")  # type: ignore[misc]
-            assert receiver.lost_by == "server-unreachable"
-            assert made.refusal(echo) == "server-unreachable"
-            assert made.broker._retry_at - clock.now == 1.0
-            clock.advance(1.0)
-        assert made.noted.calls == []
-        await made.closed()
+def test_an_exclusive_flow_shares_with_none(proved: World) -> None:
+    """Neither with those before nor with those after it; it hears all that comes, and its end is the end."""
+    proved.open(ONE)
+    flow, receiver = proved.open(TWO, exclusive=True)
+    proved.open(THREE)
+    assert proved.broker.associations == 2
+    transport = proved.pending[1].succeed()
+    flow.send_payload(b"ping")
+    transport.answer(THREE)
+    assert receiver.payloads == [b"ping"]
+    flow.close()
+    assert transport.closed
 
 
-async def test_a_dial_that_fails_at_once_leaves_no_flow_behind(engine: Engine, echo: Endpoint) -> None:
-    """Who asked is told by the exception, and by it alone."""
-    locked = CredentialsError.of("needs-unlock", server="office", reason="is locked")
+def test_a_remote_is_free_again_after_a_while(proved: World) -> None:
+    """An association that lives on carries another flow to it when no late answer can come any more."""
+    proved.open(TWO, idle_s=3600.0)
+    flow, _ = proved.open(ONE)
+    flow.close()
+    again, _ = proved.open(ONE)
+    assert proved.broker.associations == 2
+    again.close()
+    proved.advance(QUARANTINE_S)
+    proved.open(ONE)
+    assert proved.broker.associations == 1
 
-    made = Made(engine, way_to(("127.0.0.1", 1), locked))
-    receiver = FakeReceiver()
-    with pytest.raises(ServerError) as caught:
-        made.broker.open(echo, receiver, 60.0)
-    assert caught.value.problem == locked.problem
+
+def test_a_name_shares_once_its_address_is_known(proved: World) -> None:
+    """That is remembered for the next flow to it, on whatever association."""
+    proved.open(ONE)
+    flow, receiver = proved.open(NAME)
+    assert proved.broker.associations == 2
+    transport = proved.pending[1].succeed()
+    flow.send_payload(b"ping")
+    transport.answer(TWO)
+    assert receiver.payloads == [b"ping"]
+    flow.close()
+    proved.open(NAME)
+    assert proved.broker.associations == 2
+    assert proved.broker.open(TWO, FakeReceiver(), 60.0).carrier is not proved.openings[0].side
+
+
+def test_a_name_that_wanders_shares_no_more(proved: World) -> None:
+    """It moves away from those that it shared its port with, before anything is mistaken."""
+    proved.broker.learned(NAME, TWO)
+    proved.open(ONE)
+    flow, receiver = proved.open(NAME)
+    assert proved.broker.associations == 1
+    transport = proved.granted()
+    flow.send_payload(b"ping")
+    transport.answer(THREE)
+    assert receiver.payloads == [b"ping"]
+    assert flow.carrier is proved.openings[1].side
+    proved.open(NAME)
+    assert proved.broker.associations == 3
+
+
+def test_names_that_cannot_be_told_apart_part(proved: World) -> None:
+    """The datagram is nobody's, and each has an association of its own from then on."""
+    proved.broker.learned(NAME, ONE)
+    proved.broker.learned(OTHER_NAME, TWO)
+    pairs = [proved.open(name) for name in (NAME, OTHER_NAME)]
+    transport = proved.granted()
+    for flow, _ in pairs:
+        flow.send_payload(b"ping")
+    transport.answer(THREE)
+    assert [receiver.payloads for _, receiver in pairs] == [[], []]
+    carriers = {id(flow.carrier) for flow, _ in pairs}
+    assert len(carriers) == 2
+    assert id(transport.side) not in carriers
+
+
+def test_the_names_that_are_remembered_are_bounded(proved: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that was used least lately is forgotten."""
+    monkeypatch.setattr(module, "MAX_ALIASES", 2)
+    for name in (NAME, OTHER_NAME, NAME, Endpoint("three.test", 7)):
+        proved.broker.learned(name, ONE)
+    proved.open(TWO)
+    for name, associations in ((NAME, 1), (OTHER_NAME, 2)):
+        proved.open(name)
+        assert proved.broker.associations == associations
+
+
+# bounds
+
+
+def test_no_more_associations_than_so_many(make_world: MakeWorld) -> None:
+    """Those in use are never ended for a new flow, however many come; of the others the one idle longest."""
+    world = make_world(limits=Limits(associations=3))
+    pairs = [world.open(ONE, idle_s=3600.0) for _ in range(3)]
+    for _ in range(100):
+        assert world.refusal(ONE) == "udp-flows-exhausted"
+    world.advance(ACTIVE_S)
+    pairs[0][0].touch()
+    pairs.append(world.open(ONE))
+    assert [receiver.losses for _, receiver in pairs] == [[], [None], [], []]
+    assert (world.broker.flows, world.broker.associations) == (3, 3)
+
+
+@pytest.mark.parametrize(("descriptors", "most"), [(64, 8), (7, 1)])
+def test_descriptors_bound_them_too(make_world: MakeWorld, descriptors: int, most: int) -> None:
+    """A process with few descriptors keeps most of them for connections."""
+    world = make_world(descriptors=descriptors)
+    for _ in range(most):
+        world.open(ONE)
+    assert world.refusal(ONE) == "udp-flows-exhausted"
+
+
+def test_no_more_flows_than_so_many_on_each(make_world: MakeWorld) -> None:
+    """The next have another association, as long as there is one."""
+    world = make_world(limits=Limits(associations=2, flows_per_association=2))
+    for remote in REMOTES[:4]:
+        world.open(remote)
+    assert world.broker.associations == 2
+    assert world.refusal(REMOTES[4]) == "udp-flows-exhausted"
+
+
+def test_no_more_flows_than_so_many_in_all(make_world: MakeWorld) -> None:
+    """Those in use are never evicted; of the others the one idle longest."""
+    world = make_world(limits=Limits(flows=3))
+    pairs = [world.open(remote, idle_s=3600.0) for remote in REMOTES[:3]]
+    assert world.refusal(REMOTES[3]) == "udp-flows-exhausted"
+    world.advance(ACTIVE_S)
+    pairs[0][0].touch()
+    pairs.append(world.open(REMOTES[3]))
+    assert [receiver.losses for _, receiver in pairs] == [[], [None], [], []]
+
+
+def test_an_association_without_flows_gives_way_at_once(make_world: MakeWorld) -> None:
+    """It was used a moment ago, but is of no use any more."""
+    world = make_world(limits=Limits(associations=2))
+    flow, _ = world.open(ONE)
+    world.open(ONE)
+    assert world.refusal(ONE) == "udp-flows-exhausted"
+    flow.close()
+    world.open(ONE)
+    assert world.openings[0].over
+    assert world.broker.associations == 2
+
+
+def test_room_that_comes_of_itself_is_found_after_a_moment(make_world: MakeWorld) -> None:
+    """In a flood nobody looks for it at each datagram."""
+    world = make_world(limits=Limits(associations=1, flows_per_association=2))
+    world.open(TWO, idle_s=3600.0)
+    flow, _ = world.open(ONE)
+    flow.close()
+    assert world.refusal(ONE) == "udp-flows-exhausted"
+    world.advance(QUARANTINE_S - 0.1)
+    world.broker.open(THREE, FakeReceiver(), 60.0).close()
+    assert world.refusal(ONE) == "udp-flows-exhausted"
+    world.advance(FULL_S + 0.1)
+    assert world.broker.flows == 1
+
+
+# time
+
+
+def test_idle_flows_end(proved: World) -> None:
+    """Each by its own idle time, counted from its last use; their receivers hear of it without an error."""
+    short, long, used = (proved.open(ONE, idle_s=idle_s) for idle_s in (5.0, 60.0, 5.0))
+    proved.advance(4.0)
+    used[0].touch()
+    proved.advance(2.0)
+    assert [receiver.losses for _, receiver in (short, long, used)] == [[None], [], []]
+    proved.advance(5.0)
+    assert [receiver.losses for _, receiver in (short, long, used)] == [[None], [], [None]]
+    assert proved.broker.flows == 1
+    short[0].touch()
+    assert not short[0].send_payload(b"ping")
+    assert proved.broker.flows == 1
+
+
+def test_a_process_without_flows_sleeps(world: World) -> None:
+    """An association without any lingers for a moment, for late answers and new flows."""
+    flow, _ = world.open(ONE)
+    transport = world.granted()
+    transport.answer_probe()
+    flow.close()
+    world.advance(LINGER_S - 1.0)
+    assert not transport.closed
+    world.advance(2.0)
+    assert transport.closed
+    assert world.is_quiet
+
+
+def test_what_is_used_does_not_idle(proved: World) -> None:
+    """Neither the flow nor its association."""
+    flow, receiver = proved.open(ONE, idle_s=5.0)
+    transport = proved.granted()
+    for _ in range(20):
+        proved.advance(2.0)
+        flow.touch()
     assert receiver.losses == []
-    assert (made.broker.flows, made.broker.associations) == (0, 0)
+    assert not transport.closed
 
 
-async def test_our_own_exhaustion_says_nothing_of_the_servers_udp(
-    engine: Engine, server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is told to the flow, and not noted."""
+# callbacks
 
-    def no_socket(*_: object) -> socket.socket:
-        raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("sockslocal.net.association.relay_socket", no_socket)
+def test_who_is_told_of_a_loss_may_open_another(proved: World) -> None:
+    """As the resolver does; also where it is the idle one that makes room."""
+    reopened = []
+    first, second = proved.open(ONE, idle_s=5.0), proved.open(ONE, idle_s=5.0)
 
-    made = Made(engine, way_to(server.address))
-    _, receiver = made.open(echo)
-    await until(lambda: receiver.losses, "failed")
-    assert receiver.lost_by == "descriptors-exhausted"
-    assert made.noted.calls == []
-    await made.closed()
+    def reopen(error: ServerError | None) -> None:
+        reopened.append(proved.open(ONE))
+        second[0].close()
+
+    first[1].lost = reopen  # type: ignore[method-assign]
+    proved.advance(6.0)
+    assert len(reopened) == 1
+    assert second[1].losses == []
+    assert proved.broker.flows == 1
+
+
+def test_whoever_closes_a_flow_closes_no_other(proved: World) -> None:
+    """Twice does no harm, nor to close one that is lost."""
+    one, _ = proved.open(ONE)
+    two, receiver = proved.open(TWO)
+    for _ in range(2):
+        one.close()
+    assert proved.broker.flows == 1
+    proved.broker.close()
+    two.close()
+    assert receiver.losses == [None]
+
+
+def test_closing_ends_all(world: World) -> None:
+    """Those that are carried, and those that are about to be."""
+    _, receiver = world.open(ONE)
+    transport = world.granted()
+    _, other = world.open(ONE)
+    world.broker.close()
+    assert (receiver.losses, other.losses) == ([None], [None])
+    assert transport.closed
+    assert world.pending == []
+
+
+def test_what_the_server_might_not_bear_is_passed_on(proved: World) -> None:
+    """Who knows the server may find out."""
+    flow, _ = proved.open(ONE)
+    proved.granted()
+    assert not flow.send_payload(b"")
+    assert proved.unfits == 1

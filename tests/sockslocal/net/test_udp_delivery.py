@@ -215,10 +215,10 @@ def test_a_receiver_may_close_its_flow(made: Made) -> None:
     assert (one.payloads, two.payloads, two.drops) == ([b"1"], [b"2"], 1)
 
 
-def test_a_flow_may_be_closed_by_who_hears_that_something_came(
+def test_what_comes_is_delivered_before_it_has_consequences(
     made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Then it gets nothing more."""
+    """Who hears that something came may have the flow move elsewhere."""
     one = made.carry(ONE)
 
     def close() -> bool:
@@ -226,8 +226,8 @@ def test_a_flow_may_be_closed_by_who_hears_that_something_came(
         return True
 
     monkeypatch.setattr(made, "came", close)
-    made.come(datagram(ONE))
-    assert one.payloads == []
+    made.come(datagram(ONE), datagram(TWO))
+    assert one.payloads == [b"payload"]
 
 
 # names

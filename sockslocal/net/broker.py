@@ -133,8 +133,10 @@ class Broker:
     def _place(self, flow: Flow, now: float) -> None:
         """Have an association carry `flow`. Raises ServerError where there can be none now."""
         flow.exclusive |= self._health.names_remotes is False
-        if self._goes_on(flow.earlier):
-            flow.earlier, flow.carrier = flow.carrier, flow.earlier
+        back = flow.earlier
+        if back is not None and self._takes_back(back, flow):
+            flow.earlier, flow.carrier = flow.carrier, back
+            back.used_at = now
             return
         alias = self._aliases.get(flow.remote)
         association = self._with_room(flow, alias, now) or self._associate(flow, now)
@@ -144,9 +146,11 @@ class Broker:
         association.used_at = now
         association.attach(flow, alias)
 
-    def _goes_on(self, carrier: Carrier | None) -> bool:
-        """Whether a flow may go back to what it was to leave, as that has proved its worth since."""
-        return isinstance(carrier, Association) and carrier.heard and not carrier.retired
+    def _takes_back(self, carrier: Carrier, flow: Flow) -> bool:
+        """Whether `flow` may go back to what it was to leave, as that has proved its worth since."""
+        if not isinstance(carrier, Association) or carrier.exclusive != flow.exclusive:
+            return False
+        return carrier.heard and not carrier.retired
 
     def _with_room(self, flow: Flow, alias: Endpoint | None, now: float) -> Association | None:
         """An association that takes `flow` too; where there was none just now, nobody looks again."""

@@ -116,7 +116,7 @@ class UdpService:
         self._health.lenient |= bool(examined.closes_control)
         self._health.answers_probes |= bool(examined.probe_answers)
         found = remembered(examined.rung, examined.relay_rule)
-        if found is not None and not self._health.ladder.proved:
+        if found in self._rungs and not self._health.ladder.proved:
             self._health.ladder = Ladder(self._rungs, found)
             self._health.works()
             self._note(found, None)

@@ -154,6 +154,11 @@ REGISTRY: dict[str, Kind] = {
         "check the target, or the server's rules",
         _S,
     ),
+    "other-user-refused": Kind(
+        "Another user was refused",
+        "a connection that another user of this machine made was refused",
+        "set only_me = false to let other users in",
+    ),
     "udp-unsupported": Kind(
         "No UDP through this server",
         "{address} does not relay UDP: {phrase}",

@@ -91,8 +91,8 @@ class TcpForward:
     def _accepted(self, target: Endpoint, local: socket.socket) -> None:
         self._total += 1
         if self.config.only_me and not owners.is_ours(local):
-            _log.warning("! forward %s: refused a connection of another user", self.config.name)
             self._failed += 1
+            self._note(problem("other-user-refused"))
             abort(self.engine.poller, local)
             return
         try:
@@ -113,9 +113,13 @@ class TcpForward:
             connection.relay = None  # each knows the other: without this they wait for the collector
         if error is not None:
             self._failed += 1
-            if error.problem != self.problem:  # a thousand that fail alike are one line
-                self.problem = error.problem
-                _log.info("! forward %s: %s", self.config.name, error)
+            self._note(error.problem)
+
+    def _note(self, trouble: Problem) -> None:
+        """Remember what went wrong; a thousand that fail alike are one line of the log."""
+        if trouble != self.problem:
+            self.problem = trouble
+            _log.info("! forward %s: %s", self.config.name, trouble.text)
 
 
 class _Connection:

@@ -186,7 +186,7 @@ check "types: darwin" check_types darwin sockslocal sockslocal_tray
 check "layers" check_layers
 check "coverage of the pure modules" "$bin/python" tests/pure_coverage.py
 
-tests "tests on $number" parallel "$bin/coverage" run -m pytest -o pythonpath=tests -n 3 -m "not serial"
+tests "tests on $number" parallel "$bin/coverage" run -m pytest -o pythonpath=tests -n 2 -m "not serial"
 tests "tests on $number that need the machine for themselves" serial pytest_here "$bin/python" -m serial
 check "coverage" "$bin/coverage" report --skip-covered --skip-empty
 
@@ -196,7 +196,7 @@ if [ -n "$other" ]; then
     environment=$PWD/.venv-test-$number
     provide_environment "$other" "$environment"
     install_wheel "$environment"
-    tests "tests on $number" other pytest_here "$environment/bin/python" -n 3 -m "not serial"
+    tests "tests on $number" other pytest_here "$environment/bin/python" -n 2 -m "not serial"
 fi
 
 [ -z "$failed" ] || say "FAILED:${failed#,}"

@@ -38,7 +38,7 @@ KEYS: dict[str, dict[str, str]] = {
         "allow_lan": "true",
     },
     "limits": {
-        "associations": "256",
+        "associations": "64",
         "flows_per_association": "256",
         "flows": "4096",
         "waiting": "256",

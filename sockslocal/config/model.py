@@ -145,7 +145,7 @@ class Limits:
     `waiting` datagrams wait while an association is made; then the oldest are dropped.
     """
 
-    associations: int = 256
+    associations: int = 64
     flows_per_association: int = 256
     flows: int = 4096
     waiting: int = 256

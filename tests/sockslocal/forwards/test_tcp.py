@@ -318,6 +318,7 @@ async def test_other_users_are_refused(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """With `only_me` their connections are reset, counted, and never dialled for; the log says so."""
+    caplog.set_level("INFO")
     servers = Servers(engine, server.address)
     forward = forward_to(engine, servers.route, echo, only_me=True)
     assert await exchanged(forward, b"ping") == b"ping"

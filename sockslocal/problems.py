@@ -57,6 +57,12 @@ REGISTRY: dict[str, Kind] = {
     ),
     "config-unreadable": Kind("Configuration unreadable", "{path} cannot be read: {reason}", "{remedy}", _C),
     "config-invalid": Kind("Configuration invalid", "{text}", "{remedy}", _C),
+    "config-vanished": Kind(
+        "Configuration vanished",
+        "{path} is not there any more: all goes on as before",
+        "bring the file back; or, to end everything: sockslocal stop",
+        _C,
+    ),
     "config-emptied": Kind(
         "Configuration emptied",
         "{path} is empty, as a save that went wrong leaves it: all goes on as before",

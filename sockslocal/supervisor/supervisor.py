@@ -315,7 +315,12 @@ class Supervisor:
 
 def _loaded_again(applied: Config) -> Config:
     """What the file says now. Raises ConfigError, also where all has gone from it."""
-    config = load(applied.path)
+    try:
+        config = load(applied.path)
+    except ConfigError as error:
+        if error.problem.code != "config-missing":
+            raise
+        raise ConfigError(problem("config-vanished", path=applied.path), applied.path) from None
     if _is_empty(config) and not _is_empty(applied):
         raise ConfigError(problem("config-emptied", path=config.path), config.path)
     return config

@@ -372,7 +372,7 @@ def test_a_bad_file_changes_nothing(run: Run, server: FakeServer, echo: Endpoint
         made.config.unlink()
         with pytest.raises(ConfigError):
             made.supervisor.reload()
-        assert [problem.code for problem in made.status.problems] == ["config-missing"]
+        assert [problem.code for problem in made.status.problems] == ["config-vanished"]
         with pytest.raises(ConfigError):
             made.reload("# an interrupted save")
         assert [problem.code for problem in made.status.problems] == ["config-emptied"]

@@ -195,9 +195,9 @@ class LadderMachine(RuleBasedStateMachine):
         rungs=st.lists(st.sampled_from(Rung), unique=True, min_size=1),
         first=st.none() | st.sampled_from(Rung),
     )
-    def begin(self, rungs: set[Rung], first: Rung | None) -> None:
+    def begin(self, rungs: list[Rung], first: Rung | None) -> None:
         """With some of the rungs."""
-        self.rungs = rungs
+        self.rungs = set(rungs)
         self.ladder = Ladder(sorted(rungs, key=list(Rung).index), first)
         self.failed: set[Rung] = set()
         self.proved: Rung | None = None

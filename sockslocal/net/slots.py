@@ -43,7 +43,7 @@ class Slots(Generic[F]):
         self._remotes: dict[F, Endpoint] = {}
         self._aliases: dict[F, list[Endpoint]] = {}
         """Of each flow to a name the addresses under which it has answered."""
-        self._ports: dict[int, set[F]] = {}
+        self._ports: dict[int, dict[F, None]] = {}
         self._reserved: dict[Endpoint, float] = {}
         """Remotes of flows that have ended, and until when they are taken; in the order of that."""
         self._late_names: dict[int, float] = {}
@@ -74,7 +74,7 @@ class Slots(Generic[F]):
     def add(self, flow: F, remote: Endpoint, alias: Endpoint | None) -> None:
         """Carry `flow`; `takes` has said that there is room."""
         self._remotes[flow] = remote
-        self._ports.setdefault(remote.port, set()).add(flow)
+        self._ports.setdefault(remote.port, {})[flow] = None
         self._by_header[encode_header(remote)] = flow
         if _is_name(remote):
             self._aliases[flow] = []
@@ -86,7 +86,7 @@ class Slots(Generic[F]):
         remote = self._remotes.pop(flow, None)
         if remote is None:
             return
-        self._ports[remote.port].discard(flow)
+        del self._ports[remote.port][flow]
         if not self._ports[remote.port]:
             del self._ports[remote.port]
         until = now + QUARANTINE_S

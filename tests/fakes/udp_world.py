@@ -139,22 +139,22 @@ class FakeOpening:
 
 
 class FakeDeadlines:
-    """As the true ones, but for who looks."""
+    """As the true ones, but for who looks; in an order that is always the same."""
 
     def __init__(self) -> None:
-        self.watched: set[Mortal] = set()
+        self.watched: dict[Mortal, None] = {}
 
     def add(self, mortal: Mortal) -> None:
-        self.watched.add(mortal)
+        self.watched[mortal] = None
 
     def discard(self, mortal: Mortal) -> None:
-        self.watched.discard(mortal)
+        self.watched.pop(mortal, None)
 
     def look(self, now: float) -> None:
         """As the true ones do."""
         for mortal in [mortal for mortal in self.watched if mortal.deadline <= now]:
             if mortal in self.watched:
-                self.watched.discard(mortal)
+                self.discard(mortal)
                 mortal.expire()
 
 

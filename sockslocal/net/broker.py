@@ -188,7 +188,8 @@ class Broker:
             raise self._exhausted()
         unused = [association for association in self._associations if not association.carried]
         idlest = min(unused or self._associations, key=lambda other: other.used_at)
-        if unused or now - idlest.used_at >= ACTIVE_S:
+        idle = now - idlest.used_at >= ACTIVE_S and idlest is not flow.carrier
+        if unused or idle:
             idlest.end(None)
         elif isinstance(flow.carrier, Association):
             self._vacate(flow.carrier)

@@ -45,7 +45,7 @@ class TcpForward:
     def open(self) -> None:
         """Listen on every address, or on none and raise ListenError."""
         config = self.config
-        if config.only_me and not owners.AVAILABLE:
+        if config.only_me and not owners.available():
             raise ListenError.of("only-me-unavailable", name=config.name, listen=config.listen[0])
         sockets = bind_all(bind_stream, config.listen, "tcp", config.name)
         engine = self.engine

@@ -336,7 +336,7 @@ async def test_only_me_where_users_cannot_be_told_apart(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, echo: Endpoint
 ) -> None:
     """Then the forward does not open at all, rather than for everybody."""
-    monkeypatch.setattr(owners, "AVAILABLE", False)
+    monkeypatch.setattr(owners, "available", lambda: False)
 
     with pytest.raises(ListenError) as caught:
         forward_to(engine, Route({}, ("office",)), echo, only_me=True)

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from fakes.sockets import closing, reset
-from sockslocal.net import owners
-from sockslocal.net.owners import is_ours, peer_uid
+from sockslocal.net.owners import available, is_ours, peer_uid
 
 NOBODY = 65_534
 
@@ -165,15 +164,6 @@ def test_anothers_on_a_unix_socket() -> None:
         assert not is_ours(accepted)
 
 
-def test_spelling() -> None:
-    """Addresses are spelled as in /proc/net: words in the machine's order, zones left out."""
-    if sys.byteorder == "little":
-        assert owners._spelling(("127.0.0.1", 8080), wide=False) == "0100007F:1F90"
-        assert owners._spelling(("::1", 443), wide=True) == "00000000000000000000000001000000:01BB"
-    zoned, plain = (owners._spelling((host, 1), wide=True) for host in ("fe80::1%eth0", "fe80::1"))
-    assert zoned == plain
-
-
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
 def test_elsewhere_nobody_is_ours(monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
     """Where it cannot be told who the peer is, it is not taken for ours."""
@@ -181,3 +171,4 @@ def test_elsewhere_nobody_is_ours(monkeypatch: pytest.MonkeyPatch, platform: str
         monkeypatch.setattr(sys, "platform", platform)
         assert peer_uid(accepted) is None
         assert not is_ours(accepted)
+        assert not available()

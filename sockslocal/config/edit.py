@@ -35,8 +35,9 @@ _SECTIONS = ("server", "tcp", "udp")
 
 
 class Edited(NamedTuple):
-    """What of the file can be used now, and what was wrong with it before, and is still."""
+    """What of the file could be used, what can be now, and what was wrong with it before and is still."""
 
+    was: Config
     config: Config
     faults: tuple[ConfigError, ...]
 
@@ -138,7 +139,7 @@ class _File:
         with that, nor with anything that nothing was wrong with before.
         """
         before, after = (Source(self.path, self.text, where, adds) for _ in range(2))
-        examine(before, self.document)
+        was = examine(before, self.document)
         config = examine(after, wanted)
         for fault in after.faults.values():
             if fault.where not in before.faults or _is_within(fault.where, edited):
@@ -151,7 +152,7 @@ class _File:
             )
             raise ConfigError(found, self.path, after.line(where))
         self._write(text)
-        return Edited(config, tuple(after.faults.values()))
+        return Edited(was, config, tuple(after.faults.values()))
 
     def _write(self, text: str) -> None:
         try:

@@ -92,6 +92,22 @@ def test_a_server_in_use_stays(cli: CommandLine, paths: Paths) -> None:
     assert cli("server", "remove", "office").code == 2
 
 
+def test_what_goes_through_another_server_now_is_said(cli: CommandLine, paths: Paths) -> None:
+    """Without the first server the next one is the default; what names its own server stays with that."""
+    paths.config.write_text(
+        '[server.office]\naddress = "proxy:1080"\n[server.home]\naddress = "192.0.2.7:1080"\n'
+        '[server.spare]\naddress = "192.0.2.8:1080"\n'
+        '[tcp.db]\nlisten = "127.0.0.1:1"\nto = "a:1"\n'
+        '[tcp.own]\nlisten = "127.0.0.1:3"\nto = "a:1"\nserver = "home"\n'
+        '[udp.game]\nlisten = "127.0.0.1:2"\nto = "a:2"\n'
+        '[dns]\nlisten = "127.0.0.1:5399"\nupstreams = ["tcp://192.0.2.1"]\n'
+    )
+    assert "through" not in cli("server", "remove", "spare").err
+    assert cli("server", "remove", "office").err == (
+        f'server office removed from {paths.config}\nthrough server home now: "db", "game", "dns"\n'
+    )
+
+
 def test_a_running_daemon_hears_of_it(cli: CommandLine, paths: Paths) -> None:
     """At once, when added and when removed."""
     with fake_daemon(paths, {"reload": _reload}) as daemon:

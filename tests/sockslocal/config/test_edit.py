@@ -55,7 +55,9 @@ def _refused(path: Path, edit_it: Callable[[], Edited]) -> ConfigError:
 
 def test_set(path: Path) -> None:
     """Changed keys change, new ones stand below, and every comment stays."""
-    config, _ = edit.set_forward(path, "db", {"listen": ["127.0.0.1:15432", "[::1]:15432"], "enabled": False})
+    config = edit.set_forward(
+        path, "db", {"listen": ["127.0.0.1:15432", "[::1]:15432"], "enabled": False}
+    ).config
     assert config == load(path)
     assert config.tcp["db"].listen == (Endpoint("127.0.0.1", 15432), Endpoint("::1", 15432))
     assert path.read_text() == TEXT.replace(
@@ -73,7 +75,9 @@ def test_unset(path: Path) -> None:
 
 def test_add_and_remove_forward(path: Path) -> None:
     """A new forward stands at the end; removed, it leaves the file as it was."""
-    config, _ = edit.add_forward(path, "tcp", "web", {"listen": "127.0.0.1:8080", "to": "web.internal:80"})
+    config = edit.add_forward(
+        path, "tcp", "web", {"listen": "127.0.0.1:8080", "to": "web.internal:80"}
+    ).config
     assert [*config.tcp] == ["db", "web"]
     assert path.read_text() == f'{TEXT}\n[tcp.web]\nlisten = "127.0.0.1:8080"\nto = "web.internal:80"\n'
     assert [*edit.remove_forward(path, "web").config.tcp] == ["db"]
@@ -85,7 +89,7 @@ def test_add_and_remove_forward(path: Path) -> None:
 
 def test_add_and_remove_server(path: Path) -> None:
     """A new server is not the default one, and the one in use is not removed."""
-    config, _ = edit.add_server(path, "home", {"address": "[::1]:1080", "username": 'a"n\\a'})
+    config = edit.add_server(path, "home", {"address": "[::1]:1080", "username": 'a"n\\a'}).config
     assert [*config.servers] == ["office", "home"]
     assert config.servers["home"].username == 'a"n\\a'
     edit.set_forward(path, "db", {"server": "home"})
@@ -116,7 +120,7 @@ def test_the_only_server_stays_while_it_is_needed(path: Path) -> None:
 def test_first_server_makes_the_file(tmp_path: Path) -> None:
     """Where there is no configuration, its folder and it are made, for this user only."""
     path = tmp_path / "config" / "sockslocal" / "config.toml"
-    config, _ = edit.add_server(path, "office", {"address": "proxy.example.net:1080"})
+    config = edit.add_server(path, "office", {"address": "proxy.example.net:1080"}).config
     assert config == load(path)
     assert path.read_text() == SERVER
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -350,7 +354,7 @@ def test_other_ways_to_write_it(tmp_path: Path, tables: str) -> None:
     for edit_it in edits:
         path.write_text(text)
         try:
-            config, _ = edit_it()
+            config = edit_it().config
         except ConfigError as error:
             refused = error
         else:
@@ -597,7 +601,7 @@ def test_any_change(
     path = tmp_path_factory.mktemp("any") / "config.toml"
     path.write_text(TEXT)
     try:
-        config, _ = edit.set_forward(path, name, changes)
+        config = edit.set_forward(path, name, changes).config
     except ConfigError:
         assert path.read_text() == TEXT
     else:

@@ -3,6 +3,7 @@
 import errno
 import os
 import secrets
+import shlex
 import stat
 import sys
 from contextlib import suppress
@@ -56,6 +57,12 @@ def write_atomically(path: Path, content: bytes, *, keep_mode: bool = False) -> 
             temporary.unlink()
         raise
     _sync_folder(target.parent)
+
+
+def unwritable_remedy(error: OSError, path: Path) -> str:
+    """The command that shows why `path` cannot be written: how full the disk is, or whose the folder is."""
+    folder = shlex.quote(str(path.parent))
+    return f"df {folder}" if error.errno in {errno.ENOSPC, errno.EDQUOT} else f"ls -ld {folder}"
 
 
 def _resemble(target: Path, descriptor: int) -> None:

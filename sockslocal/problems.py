@@ -81,6 +81,12 @@ REGISTRY: dict[str, Kind] = {
     "not-enabled": Kind(
         "Not enabled", "{name!q} is not enabled in {path}", "remove enabled = false from [{table}]", _C
     ),
+    "switches-unkept": Kind(
+        "Switches not kept",
+        "what was switched on and off is forgotten when the daemon ends: {path} cannot be written: {reason}",
+        "{remedy}",
+        _P,
+    ),
     # listening
     "port-in-use": Kind(
         "Port in use",

@@ -73,12 +73,13 @@ def problems(status: Status) -> list[Problem]:
 def screen(status: Status, view: View) -> list[Line]:
     """The whole picture."""
     marks = view.marks
+    told: set[Problem] = set()
     sections = [
         _heading(status, view),
-        _section("Servers", [_server(*item, marks) for item in status.servers.items()], view),
-        _section("Forwards", _forwards(status, marks), view),
-        *([_section("DNS", [_dns(status.dns, marks)], view)] if status.dns else []),
-        _rest(status, view),
+        _section("Servers", [_server(*item, marks) for item in status.servers.items()], view, told),
+        _section("Forwards", _forwards(status, marks), view, told),
+        *([_section("DNS", [_dns(status.dns, marks)], view, told)] if status.dns else []),
+        _rest(status, view, told),
         _verdict(status),
     ]
     lines: list[Line] = []
@@ -112,7 +113,7 @@ def _stopping(status: Status) -> str:
     return f"It is stopping: {open_now} open, and may take {seconds} s more to end"
 
 
-def _section(title: str, rows: Sequence[_Row], view: View) -> list[Line]:
+def _section(title: str, rows: Sequence[_Row], view: View, told: set[Problem]) -> list[Line]:
     if not rows:
         return []
     lines = [line(title, "strong")]
@@ -127,13 +128,15 @@ def _section(title: str, rows: Sequence[_Row], view: View) -> list[Line]:
         else:
             lines.append(cells)
             lines += [line(f"      {row.numbers}", "dim")] if row.numbers else []
-        lines += _wrong(row.problem, view)
+        lines += _wrong(row.problem, view, told)
     return lines
 
 
-def _wrong(problem: Problem | None, view: View) -> list[Line]:
-    if problem is None:
+def _wrong(problem: Problem | None, view: View, told: set[Problem]) -> list[Line]:
+    """What is wrong, unless it was `told` already, of something else."""
+    if problem is None or problem in told:
         return []
+    told.add(problem)
     text = [line(f"      {part}", "bad") for part in textwrap.wrap(problem.text, max(20, view.width - 6))]
     return [*text, (Span(f"      {view.marks.to} ", "dim"), Span(view.spell(problem.remedy), "strong"))]
 
@@ -190,9 +193,9 @@ def _dns(dns: Dns, marks: Marks) -> _Row:
     return _Row((_mark(dns.state, marks), Span(dns.listen)), numbers, dns.problem)
 
 
-def _rest(status: Status, view: View) -> list[Line]:
+def _rest(status: Status, view: View, told: set[Problem]) -> list[Line]:
     """What is wrong with no part in particular, and what is still to be done."""
-    lines = [part for problem in status.problems for part in _wrong(problem, view)]
+    lines = [part for problem in status.problems for part in _wrong(problem, view, told)]
     if not status.servers:
         lines += _hint("There is no server yet:", view.spell(NO_SERVER))
     elif not status.forwards and status.dns is None:

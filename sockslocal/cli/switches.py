@@ -25,16 +25,16 @@ def off(arguments: Namespace, context: Context) -> int:
 
 def _switch(switch: str, names: list[str], context: Context) -> int:
     status = as_status(Client(context.paths).call(switch, names=names))
+    config = config_of(status, context.paths.config)
+    codes = [tell(found, config) for found in status.problems if found.code == "switches-unkept"]
     if not names:
         say(f"the tunnel is {switch}")
-        return ExitCode.DONE
-    config = config_of(status, context.paths.config)
-    codes = [report(name, status, config) for name in names]
+    codes += [report(name, status, config) for name in names]
     if switch == "on" and not status.tunnel.on:
         say("the tunnel is off as a whole: sockslocal on", "warn")
-    elif switch == "on":
+    elif names and switch == "on":
         codes += [tell(_disabled(name, status, config), config) for name in names]
-    return max(codes)
+    return max(codes, default=ExitCode.DONE)
 
 
 def _disabled(name: str, status: Status, config: Path) -> Problem | None:

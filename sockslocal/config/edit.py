@@ -5,7 +5,6 @@ than before; else the file stays as it was. One command edits at a time, so that
 """
 
 import copy
-import errno
 import os
 import shlex
 import tomllib
@@ -23,7 +22,7 @@ from sockslocal.config.model import Config
 from sockslocal.config.rewrite import Setting
 from sockslocal.config.table import Source, Table
 from sockslocal.errors import ConfigError
-from sockslocal.files import write_atomically
+from sockslocal.files import unwritable_remedy, write_atomically
 from sockslocal.locks import folder_lock
 from sockslocal.problems import problem
 from sockslocal.quoting import listed, quote
@@ -158,8 +157,7 @@ class _File:
         try:
             write_atomically(self.path, text.encode(), keep_mode=True)
         except OSError as error:
-            folder = shlex.quote(str(self.path.parent))
-            remedy = f"df {folder}" if error.errno in {errno.ENOSPC, errno.EDQUOT} else f"ls -ld {folder}"
+            remedy = unwritable_remedy(error, self.path)
             found = problem("config-unwritable", path=self.path, reason=error.strerror, remedy=remedy)
             raise ConfigError(found, self.path) from None
 

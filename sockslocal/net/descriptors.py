@@ -7,6 +7,8 @@ import sys
 import time
 from contextlib import suppress
 
+from sockslocal.problems import Problem, problem
+
 RESERVE = 48
 """Descriptors that local connections may not take: control, keyring and log need some at the worst time."""
 
@@ -50,7 +52,9 @@ class DescriptorBudget:
         self.ceiling = max(limit - RESERVE, limit // 2)
         self.promised = 0
         """Descriptors that will be opened yet, by dials that wait for a password or an address."""
+        self._waiting: set[object] = set()
         self._warned_at = float("-inf")
+        self._warned = False
 
     def may_be_spent(self, newest: int) -> bool:
         """Whether to ask `is_spent`, which costs more; `newest` is the descriptor just opened."""
@@ -67,9 +71,23 @@ class DescriptorBudget:
         os.close(probe)
         return probe + self.promised >= self.ceiling
 
-    def warn(self, why: str) -> None:
-        """Say in the log that connections wait; once a minute."""
+    @property
+    def problem(self) -> Problem | None:
+        """What keeps local connections waiting now."""
+        return problem("descriptors-exhausted", limit=self.limit) if self._waiting else None
+
+    def wait(self, who: object, why: str) -> None:
+        """The connections of `who` wait; the log says so once a minute."""
+        self._waiting.add(who)
         now = time.monotonic()
         if now - self._warned_at >= WARN_EVERY_S:
             self._warned_at = now
+            self._warned = True
             _log.warning("! %s (limit %d): new connections wait", why, self.limit)
+
+    def go_on(self, who: object) -> None:
+        """They do not wait any more; the log says so when nobody's do, if it said that they did."""
+        self._waiting.discard(who)
+        if self._warned and not self._waiting:
+            self._warned = False
+            _log.info("= there are descriptors again: connections are accepted")

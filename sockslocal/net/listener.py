@@ -51,6 +51,7 @@ class Listener:
             self._poller.close(self._sock)
             if self._pause is not None:
                 self._pause.cancel()
+                self._budget.go_on(self)
 
     def _ready(self, _events: int) -> None:
         if not self._resuming:
@@ -93,12 +94,15 @@ class Listener:
     def _wait(self, why: str) -> None:
         """Let the backlog wait until there is room again."""
         if not self._closed:
-            self._budget.warn(why)
+            self._budget.wait(self, why)
             self._resuming = True
             self._pause = self._poller.later(PAUSE_S, self._look_again)
 
     def _look_again(self) -> None:
         if self._budget.is_spent(self._poller.watched):
             self._wait("too many open files")
-        else:
-            self._accept_some()
+            return
+        self._pause = None
+        self._accept_some()
+        if self._pause is None:
+            self._budget.go_on(self)

@@ -109,6 +109,10 @@ class Resolver:
             problem=self._upstreams.problem,
         )
 
+    def forget_problem(self) -> None:
+        """What kept the upstreams from answering is mended, as far as is known."""
+        self._upstreams.problem = None
+
     def flush(self) -> int:
         """Forget every answer; gives how many there were."""
         return self._cache.flush()

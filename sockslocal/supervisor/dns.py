@@ -42,6 +42,16 @@ class DnsService:
             task.add_done_callback(self._endings.discard)
 
     @property
+    def servers(self) -> tuple[str, ...]:
+        """The names of those that it goes through."""
+        return self._config.servers
+
+    def forget_problem(self) -> None:
+        """What went wrong with queries is of the past."""
+        if self._resolver is not None:
+            self._resolver.forget_problem()
+
+    @property
     def resolver(self) -> Resolver:
         """The running one. Raises ControlError where there is none."""
         if self._resolver is None:

@@ -21,13 +21,16 @@ class ServerLog:
         self._name = name
         self._told: set[str] = set()
 
-    def note(self, state: status.ServerState, problem: Problem | None) -> None:
-        """The server may be in another state than before."""
+    def note(self, state: status.ServerState, problem: Problem | None) -> bool:
+        """The server may be in another state than before; gives whether it went up."""
         if state == _UP:
-            if _UP not in self._told:
-                self._told = {_UP}
-                _log.info("= server %s is up", self._name)
-        elif problem is not None and state not in _PASSING and problem.code not in self._told:
+            if _UP in self._told:
+                return False
+            self._told = {_UP}
+            _log.info("= server %s is up", self._name)
+            return True
+        if problem is not None and state not in _PASSING and problem.code not in self._told:
             self._told.discard(_UP)
             self._told.add(problem.code)
             _log.warning("! server %s is down: %s", self._name, problem.text)
+        return False

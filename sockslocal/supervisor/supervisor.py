@@ -171,8 +171,12 @@ class Supervisor:
                 flows=sum(server.udp.broker.flows for server in self._servers.values()),
             ),
             dns=self._dns.snapshot(services[DNS].state, services[DNS].problem) if self._dns else None,
-            problems=(self._config_problem,) if self._config_problem else (),
+            problems=tuple(filter(None, self._problems())),
         )
+
+    def _problems(self) -> tuple[Problem | None, ...]:
+        """What may be wrong with no server and no forward in particular."""
+        return self._config_problem, self._switches.problem, self._engine.budget.problem
 
     async def drain(self, grace: float) -> None:
         """Accept no TCP connections, and return when none is open any more, or after `grace` seconds.
@@ -240,7 +244,8 @@ class Supervisor:
         log = ServerLog(config.name)
 
         def changed() -> None:
-            log.note(server.state, server.problem)
+            if log.note(server.state, server.problem):
+                self._forget_problems(config.name)
             self.changes.poke()
 
         limits = self._config.limits if self._config else Limits()
@@ -249,6 +254,14 @@ class Supervisor:
         self._keepers[config.name] = keeper
         self._servers[config.name] = server
         keeper.start(server)
+
+    def _forget_problems(self, server: str) -> None:
+        """What went wrong by the way of `server` is of the past: it is up again."""
+        for forward in self._forwards.values():
+            if server in forward.config.servers:
+                forward.problem = None
+        if self._dns is not None and server in self._dns.servers:
+            self._dns.forget_problem()
 
     def _stop_server(self, name: str) -> None:
         if name in self._servers:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from sockslocal.files import read_bounded, write_atomically
+from sockslocal.files import read_bounded, unwritable_remedy, write_atomically
+from sockslocal.problems import Problem, problem
 
 MAX_BYTES = 1 << 18
 
@@ -25,6 +26,8 @@ class Switches:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._kept = _read(path)
+        self.problem: Problem | None = None
+        """Why the file does not say what is switched; the switches work all the same."""
 
     @property
     def tunnel(self) -> bool:
@@ -46,11 +49,14 @@ class Switches:
         self._write()
 
     def _write(self) -> None:
+        self.problem = None
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_atomically(self._path, msgspec.json.encode(self._kept))
-        except OSError as error:  # the switch works, it is only not remembered
-            _log.warning("! %s cannot be written: %s", self._path, error.strerror)
+        except OSError as error:
+            remedy = unwritable_remedy(error, self._path)
+            self.problem = problem("switches-unkept", path=self._path, reason=error.strerror, remedy=remedy)
+            _log.warning("! %s", self.problem.text)
 
 
 def _read(path: Path) -> _Kept:

@@ -184,6 +184,7 @@ def test_problems_of_the_whole_and_of_parts_are_counted_once() -> None:
     assert problems(state) == [bad, REJECTED]
     lines = shown(state)
     assert "      line 3 is wrong" in lines
+    assert sum(REJECTED.remedy in line for line in lines) == 1
     assert lines[-1] == "2 problems, with what mends it above."
 
 

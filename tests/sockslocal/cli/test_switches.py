@@ -55,6 +55,18 @@ def test_one_that_cannot_be_switched_on_is_an_error(cli: CommandLine, paths: Pat
     assert "in use by nginx" in done.err
 
 
+@pytest.mark.parametrize("names", [[], ["db"]])
+def test_a_switch_that_is_not_kept_is_an_error(cli: CommandLine, paths: Paths, names: list[str]) -> None:
+    """It holds, but not after the daemon's end: the person has to know."""
+    unkept = problem("switches-unkept", path="/state/s.json", reason="No space left", remedy="df /state")
+    state = status(forwards={"db": forward("off")}, problems=(unkept,))
+    with fake_daemon(paths, {"off": answering(state)}):
+        done = cli("off", *names)
+    assert done.code == 7
+    assert "is forgotten when the daemon ends: /state/s.json cannot be written: No space left" in done.err
+    assert "help: df /state" in done.err
+
+
 @pytest.mark.parametrize(("switch", "now"), [("on", "listening"), ("off", "off")])
 def test_old_trouble_is_no_error_of_a_switch(
     cli: CommandLine, paths: Paths, switch: str, now: Literal["listening", "off"]

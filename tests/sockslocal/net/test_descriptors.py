@@ -1,3 +1,4 @@
+import logging
 import os
 import resource
 import socket
@@ -54,20 +55,37 @@ def test_what_is_promised_counts_for_the_newest_too() -> None:
 
 
 def test_one_warning_a_minute(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """However often descriptors come and go, the log says so once a minute."""
+    """However often descriptors come and go, the log says so once a minute, and once that they are back."""
+    caplog.set_level(logging.INFO)
     now = 1_000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     budget = DescriptorBudget(100)
     for _ in range(5):
-        budget.warn("too many open files")
+        budget.wait("db", "too many open files")
+        budget.go_on("db")
     now += 59
-    budget.warn("too many open files")
-    assert [record.message for record in caplog.records] == [
-        "! too many open files (limit 100): new connections wait"
+    budget.wait("db", "too many open files")
+    budget.go_on("db")
+    told = [
+        "! too many open files (limit 100): new connections wait",
+        "= there are descriptors again: connections are accepted",
     ]
+    assert [record.message for record in caplog.records] == told
     now += 1
-    budget.warn("too many open files")
-    assert len(caplog.records) == 2
+    budget.wait("db", "too many open files")
+    assert len(caplog.records) == 3
+
+
+def test_it_is_a_problem_while_somebody_waits() -> None:
+    """One for all of them."""
+    budget = DescriptorBudget(100)
+    for who in ("db", "web", "db"):
+        budget.wait(who, "too many open files")
+    budget.go_on("db")
+    assert budget.problem is not None
+    assert budget.problem.code == "descriptors-exhausted"
+    budget.go_on("web")
+    assert budget.problem is None
 
 
 def limits(monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, *, most: int) -> list[int]:

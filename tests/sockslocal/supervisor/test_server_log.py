@@ -40,6 +40,13 @@ def test_up_and_down_are_told_once_each(told: Told) -> None:
     assert told([*up, *down, *down, *up, *down]) == [UP, DOWN, UP, DOWN]
 
 
+def test_it_tells_whether_the_server_went_up() -> None:
+    """Once each time, as the log does."""
+    log = ServerLog("office")
+    states: list[Note] = [("connecting", None), ("up", None), ("up", None), ("down", REFUSED), ("up", None)]
+    assert [log.note(*state) for state in states] == [False, True, False, False, True]
+
+
 def test_a_server_that_was_never_up_is_told_as_down(told: Told) -> None:
     """It is what one looks for in the log."""
     assert told([("unknown", None), ("connecting", None), ("down", REFUSED)]) == [DOWN]

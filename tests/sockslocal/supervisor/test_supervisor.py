@@ -611,6 +611,53 @@ def test_a_server_that_goes_and_comes_is_logged(
     assert told == ["= server office is up", "! server office is down", "= server office is up"]
 
 
+def test_what_went_wrong_ends_with_the_servers_return(run: Run, server: FakeServer, echo: Endpoint) -> None:
+    """Forwards and the resolver have no problem any more when their server is up, without any traffic."""
+    tcp_port, udp_port, dns_port = free_port(), free_port(), free_port()
+
+    async def test(made: Made) -> None:
+        server.stop()
+        made.apply(
+            office(server),
+            tcp("db", tcp_port, echo),
+            udp("game", udp_port, echo),
+            dns(dns_port, enabled=True),
+        )
+        reader, writer = await asyncio.open_connection("127.0.0.1", tcp_port)
+        with contextlib.suppress(ConnectionError):
+            await reader.read(-1)
+        writer.close()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as program:
+            program.sendto(b"ping", ("127.0.0.1", udp_port))
+            await until(lambda: made.status.forwards["game"].problem, "the datagram is lost")
+        await made.supervisor.resolver.query("example.com", "A")
+        assert made.status.forwards["db"].problem
+        assert made.status.dns
+        assert made.status.dns.problem
+        server.start()
+        await made.up()
+        assert [forward.problem for forward in made.status.forwards.values()] == [None, None]
+        assert made.status.dns.problem is None
+
+    run(test)
+
+
+def test_what_is_wrong_with_nothing_in_particular(run: Run, server: FakeServer, echo: Endpoint) -> None:
+    """Switches that cannot be kept, and descriptors that ran out, stand in the list of problems."""
+
+    async def test(made: Made) -> None:
+        made.apply(office(server), tcp("db", free_port(), echo))
+        (made.folder / "switches.json").mkdir()
+        made.supervisor.switch(["db"], on=False)
+        made.engine.budget.wait("db", "too many open files")
+        assert [problem.code for problem in made.status.problems] == [
+            "switches-unkept",
+            "descriptors-exhausted",
+        ]
+
+    run(test)
+
+
 def test_a_locked_keyring(
     run: Run, server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,9 +69,16 @@ def test_a_file_that_cannot_be_read_switches_nothing_off(
 
 
 def test_a_switch_works_where_it_cannot_be_kept(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A full disk, or a file in place of the folder: only the memory of it is lost."""
+    """A full disk, or a file in place of the folder: only the memory of it is lost, and that is said."""
     path.parent.write_text("in the way")
     switches = Switches(path)
     switches.set("db", on=False)
     assert not switches.is_on("db")
     assert "cannot be written" in caplog.text
+    assert switches.problem is not None
+    assert switches.problem.code == "switches-unkept"
+    assert switches.problem.remedy == f"ls -ld {path.parent}"
+    path.parent.unlink()
+    switches.set("web", on=False)
+    assert switches.problem is None
+    assert not Switches(path).is_on("db")

@@ -52,7 +52,9 @@ def find(config: str | None = None) -> Paths:
 
 
 def _runtime_path(state: Path) -> Path:
-    """The user's runtime folder; without one, a folder of the state, never one in a shared /tmp."""
-    if sys.platform == "linux" and not os.environ.get("XDG_RUNTIME_DIR"):
-        return state / "run"
-    return platformdirs.user_runtime_path(APPLICATION, appauthor=False)
+    """The user's runtime folder; without a usable one, a folder of the state, never one in a shared /tmp."""
+    if sys.platform != "linux":
+        return platformdirs.user_runtime_path(APPLICATION, appauthor=False)
+    base = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
+    usable = base.is_absolute() and os.access(base, os.W_OK | os.X_OK)
+    return base / APPLICATION if usable else state / "run"

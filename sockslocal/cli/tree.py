@@ -212,8 +212,8 @@ def _server(root: Branch) -> None:
     add.add_argument(
         "--password-from",
         metavar="SOURCE",
-        help="where the password is: keyring (default), file:PATH, command:COMMAND, systemd:NAME or prompt; "
-        "never the password itself",
+        help="where the password is: keyring (default), file:PATH, command:COMMAND (run without a shell), "
+        "systemd:NAME or prompt; never the password itself",
     )
     _tls(add)
     add.add_argument(

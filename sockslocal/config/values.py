@@ -13,6 +13,7 @@ from sockslocal.address import (
     AddressError,
     Endpoint,
     ListenAddress,
+    ip_of,
     is_loopback,
     normalise_host,
     parse_endpoint,
@@ -134,9 +135,12 @@ def upstream(value: Value) -> Upstream:
     for known in get_args(UpstreamScheme):
         if colon and scheme.lower() == known:
             try:
-                return Upstream(known, parse_endpoint(rest, default_port=DNS_PORT))
+                server = parse_endpoint(rest, default_port=DNS_PORT)
             except AddressError as error:
                 raise value.error(f"{value.called}: {error}", _UPSTREAM_REMEDY) from None
+            if kind := _unreachable(server.host):
+                raise value.error(f"{value.called}: {quote(value.text)} is {kind}", _UPSTREAM_REMEDY)
+            return Upstream(known, server)
     fault = "is not supported" if colon else "has no scheme"
     raise value.error(
         f"{value.called}: {quote(value.text)} {fault}; udp:// and tcp:// work", _UPSTREAM_REMEDY
@@ -185,6 +189,8 @@ def targets(value: Value, lengths: Iterable[int]) -> tuple[Endpoint, ...]:
         endpoints = parse_endpoints(value.text)
     except AddressError as error:
         raise value.error(f"{value.called}: {error}") from None
+    if kind := _unreachable(endpoints[0].host):
+        raise value.error(f"{value.called} is {quote(value.text)}, {kind}: no server can connect to it")
     result: list[Endpoint] = []
     for length in lengths:
         if len(endpoints) not in {1, length}:
@@ -194,6 +200,16 @@ def targets(value: Value, lengths: Iterable[int]) -> tuple[Endpoint, ...]:
             )
         result += endpoints if len(endpoints) == length else endpoints * length
     return tuple(result)
+
+
+def _unreachable(host: str) -> str | None:
+    """What `host` is, if it is an IP address that is nobody's."""
+    address = ip_of(host)
+    if address is None:
+        return None
+    if address.is_multicast:
+        return "a multicast address"
+    return "no address of anybody's" if address.is_unspecified else None
 
 
 def _range(first: Endpoint, length: int) -> str:

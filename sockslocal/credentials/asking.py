@@ -22,7 +22,7 @@ def ask(server: str, username: str) -> Secret:
 
 
 def from_stream(stream: BinaryIO, *, server: str) -> Secret:
-    """The password that somebody pipes in: all of `stream` but one newline at its end."""
+    """The password that somebody pipes in, as a line."""
     return decode(stream.read(_MAX_BYTES), server=server)
 
 

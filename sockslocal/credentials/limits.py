@@ -1,6 +1,6 @@
 """What user/password authentication can carry (RFC 1929 §2)."""
 
-import os
+import codecs
 
 from sockslocal.errors import CredentialsError
 from sockslocal.secret import Secret
@@ -27,13 +27,17 @@ def check(secret: Secret, *, server: str) -> Secret:
 
 
 def decode(content: bytes, *, server: str) -> Secret:
-    """The password in `content`, which is what a file or a command gives: less one newline at its end.
+    """The password in `content`, which is what a file or a command gives: its one line, without its end.
 
-    Raises CredentialsError `password-invalid` where it cannot be sent.
+    An editor's byte order mark is no part of it. Raises CredentialsError `password-invalid` where there is
+    none, or it cannot be sent.
     """
-    native = os.linesep.encode()
-    text = content.removesuffix(native if content.endswith(native) else b"\n")
-    return check(Secret(text.decode(errors="surrogateescape")), server=server)
+    line = content.removeprefix(codecs.BOM_UTF8).removesuffix(b"\n").removesuffix(b"\r")
+    if not content:
+        raise unusable(server, "there is none, not even an empty line")
+    if b"\n" in line:
+        raise unusable(server, "it has several lines")
+    return check(Secret(line.decode(errors="surrogateescape")), server=server)
 
 
 def unusable(server: str, reason: str) -> CredentialsError:

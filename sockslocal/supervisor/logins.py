@@ -14,7 +14,7 @@ from sockslocal.socks5.client import Credentials
 from sockslocal.socks5.errors import InvalidCredentials
 
 FIRST_RETRY_S, LAST_RETRY_S = 2.0, 30.0
-"""Between two attempts at a keyring that is locked, doubling; an attempt is a child process of 0.1 s."""
+"""Between two attempts at a locked keyring or a file, doubling; an attempt is a child process of 0.1 s."""
 
 PATIENCE_S = 30.0
 """Between two attempts at a command or the like, where a dial wants it: each may ask the user something."""
@@ -91,7 +91,7 @@ class LoginKeeper:
             server.settle_login(answer)
             pause = backoff.next()
             with suppress(TimeoutError):
-                async with asyncio.timeout(pause if locked else None):
+                async with asyncio.timeout(pause if bothers_nobody else None):
                     await self._sooner.wait()
 
     async def _attempt(self, username: str) -> Credentials | SockslocalError:

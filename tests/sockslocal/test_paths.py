@@ -57,6 +57,15 @@ def test_no_runtime_folder(home: Path) -> None:
     assert find().runtime == home / ".local/state/sockslocal/run"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="as above")
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("base", ["/proc/no-such-folder", "relative"])
+def test_a_runtime_folder_that_is_none(home: Path, monkeypatch: pytest.MonkeyPatch, base: str) -> None:
+    """The same, without a word of a library's, where the variable names none: after `su`, for one."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", base)
+    assert find().runtime == home / ".local/state/sockslocal/run"
+
+
 def test_nothing_is_made(home: Path) -> None:
     """To know the places makes none of them."""
     find()

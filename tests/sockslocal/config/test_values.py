@@ -229,6 +229,7 @@ def test_upstream(text: str, upstream: Upstream) -> None:
         ("https://ana:hunter2@dns/q", '"https://•••@dns/q" is not supported; udp:// and tcp:// work'),
         ("udp://", '"" is neither an IP address nor a host name'),
         ("udp://9.9.9.9:0", '"9.9.9.9:0" has port "0"; a port is a number from 1 to 65535'),
+        ("udp://224.0.0.251", '"udp://224.0.0.251" is a multicast address'),
         ("udp://9.9.9.9/", '"9.9.9.9/" is neither an IP address nor a host name'),
         ("udp://ana@9.9.9.9", '"•••@9.9.9.9" is neither an IP address nor a host name'),
     ],
@@ -346,6 +347,24 @@ def test_wrong_target() -> None:
         5,
         '"to" of forward "db": "a:0" has port "0"; a port is a number from 1 to 65535',
         "sockslocal forward set db --to HOST:PORT",
+    )
+
+
+@pytest.mark.parametrize(
+    ("to", "what"),
+    [
+        ("0.0.0.0:80", "no address of anybody's"),
+        ("[::]:80", "no address of anybody's"),
+        ("224.0.0.251:5353", "a multicast address"),
+        ("[ff02::fb]:5353", "a multicast address"),
+    ],
+)
+def test_a_target_that_nobody_can_be(to: str, what: str) -> None:
+    """Servers refuse it, or worse: some take zeros for themselves."""
+    assert complaint_about(f'{SERVER}[udp.r]\nlisten = "127.0.0.1:1"\nto = "{to}"') == Complaint(
+        5,
+        f'"to" of forward "r" is "{to}", {what}: no server can connect to it',
+        "sockslocal forward set r --to HOST:PORT",
     )
 
 

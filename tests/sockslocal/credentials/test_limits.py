@@ -42,24 +42,27 @@ def test_a_lone_surrogate_cannot_be_sent() -> None:
     ("content", "text"),
     [
         (b"pw", "pw"),
-        (b"pw\n", "pw"),
-        (b"pw\n\n", "pw\n"),
-        (b" p w \n", " p w "),
-        (b"pw\r\n", "pw\r"),
         (b"\n", ""),
+        (b"pw\n", "pw"),
+        (b"pw\r\n", "pw"),
+        (b" p w \n", " p w "),
+        (b"\xef\xbb\xbfpw\r\n", "pw"),
         ("pässwörd\n".encode(), "pässwörd"),
     ],
 )
-def test_one_newline_at_the_end_is_not_of_the_password(content: bytes, text: str) -> None:
-    """Editors and `echo` end a line; everything else is the password."""
+def test_how_an_editor_frames_a_line_is_not_of_the_password(content: bytes, text: str) -> None:
+    """Neither its end, in either form, nor a byte order mark; everything else is."""
     assert decode(content, server="office").reveal() == text
 
 
-def test_a_native_newline_is_one_newline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where lines end in CR LF, both characters go, and a lone LF does too."""
-    monkeypatch.setattr("os.linesep", "\r\n")
-    assert decode(b"pw\r\n", server="office").reveal() == "pw"
-    assert decode(b"pw\n", server="office").reveal() == "pw"
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "there is none"), (b"pw\n\n", "several lines"), (b"pw\nuser: ana\n", "several lines")],
+)
+def test_what_is_no_line_is_no_password(content: bytes, reason: str) -> None:
+    """A file that was not written yet, or holds more, is told as that; the server would only refuse it."""
+    with pytest.raises(CredentialsError, match=reason):
+        decode(content, server="office")
 
 
 def test_bytes_that_are_not_utf8_are_refused() -> None:

@@ -6,7 +6,7 @@ import pytest
 from fakes import loops
 from fakes.engine import turns
 from sockslocal.address import Endpoint
-from sockslocal.config.model import ServerConfig
+from sockslocal.config.model import PasswordKind, PasswordSource, ServerConfig
 from sockslocal.errors import CredentialsError, SockslocalError
 from sockslocal.net.login import Answer
 from sockslocal.secret import Secret
@@ -76,10 +76,11 @@ class Source:
 class Made:
     """A keeper with all around it."""
 
-    def __init__(self, username: str | None = "ana") -> None:
+    def __init__(self, username: str | None = "ana", kind: PasswordKind = "command") -> None:
         self.server = FakeServer()
         self.source = Source()
-        config = ServerConfig(name="office", address=SERVER, username=username)
+        source = PasswordSource(kind, "argument")
+        config = ServerConfig(name="office", address=SERVER, username=username, password_from=source)
         self.keeper = LoginKeeper(config, self.source.read)
 
     def start(self) -> None:
@@ -94,11 +95,13 @@ def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, name, 3600.0)
 
 
-def run(test: Callable[[Made], Awaitable[None]], username: str | None = "ana") -> None:
+def run(
+    test: Callable[[Made], Awaitable[None]], username: str | None = "ana", kind: PasswordKind = "command"
+) -> None:
     """Run `test` with a keeper, whose task must have ended when it is closed."""
 
     async def main() -> None:
-        made = Made(username)
+        made = Made(username, kind)
         async with asyncio.timeout(20):
             await test(made)
             made.keeper.close()
@@ -154,10 +157,15 @@ def test_dials_wait_while_it_is_read() -> None:
     run(test)
 
 
-def test_a_locked_keyring_is_tried_again_by_itself(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [("keyring", LOCKED), ("file", FAILED), ("systemd", FAILED)],
+    ids=["keyring", "file", "systemd"],
+)
+def test_what_bothers_nobody_is_tried_again_by_itself(
+    monkeypatch: pytest.MonkeyPatch, kind: PasswordKind, answer: CredentialsError
 ) -> None:
-    """Until it is unlocked."""
+    """Until the keyring is unlocked, or the file is put right."""
     monkeypatch.setattr(module, "FIRST_RETRY_S", 0.001)
     monkeypatch.setattr(module, "LAST_RETRY_S", 0.002)
 
@@ -165,12 +173,12 @@ def test_a_locked_keyring_is_tried_again_by_itself(
         made.start()
         for count in range(1, 5):
             await made.source.asked(count)
-            await made.source.answer(LOCKED)
+            await made.source.answer(answer)
         await made.source.asked(5)
         await made.source.answer("hunter2")
-        assert made.server.told == ["forgotten", *["needs-unlock"] * 4, "settled"]
+        assert made.server.told == ["forgotten", *[answer.problem.code] * 4, "settled"]
 
-    run(test)
+    run(test, kind=kind)
 
 
 def test_the_pauses_grow(monkeypatch: pytest.MonkeyPatch) -> None:

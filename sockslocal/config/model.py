@@ -74,8 +74,9 @@ class ServerConfig:
     """A SOCKS5 server; without `username` no authentication is offered.
 
     `udp_address` replaces the host that the server names as its UDP relay. `udp_probe` is the DNS server that
-    is asked through it whether datagrams come back; None: none is. `connect_timeout`, in seconds, is for the
-    look-up and the TCP connection together; greeting, login and reply have 5, 5 and 10 s.
+    is asked through it whether datagrams come back, and how much of a handshake it takes at once; None: none
+    is. `connect_timeout`, in seconds, is for the look-up and the TCP connection together; greeting, login and
+    reply have 5, 5 and 10 s.
     """
 
     name: str

@@ -27,7 +27,7 @@ from sockslocal.net.tls import is_cut, say_end
 from sockslocal.net.tls_problems import tls_problem
 from sockslocal.net.way import Way
 from sockslocal.problems import Problem, problem
-from sockslocal.socks5.client import ClientHandshake, Credentials
+from sockslocal.socks5.client import ClientHandshake, Credentials, Pipelining
 from sockslocal.socks5.errors import AuthenticationRejected, ConnectionClosed, RemoteError, RequestRefused
 from sockslocal.socks5.messages import Request, Stage
 
@@ -42,7 +42,7 @@ MESSAGE_S = 2.0
 
 _READ = 4096
 
-_GREETING, _REPLY = Stage.GREETING, Stage.REPLY  # quicker to reach than through the class
+_GREETING, _REPLY, _NONE = Stage.GREETING, Stage.REPLY, Pipelining.NONE  # quicker to reach than by the class
 
 _LAST_STAGES = (Stage.DONE, Stage.READY)
 
@@ -68,6 +68,9 @@ class Dial:
     When done, `sock` is the receiver's, watched by the poller; `leftover` was received behind the reply,
     `edges` are what the poller told since, `bound` is what the reply names. Without a `request` the dial is
     done when the server has accepted the login.
+
+    Messages are pipelined as far as the way says that the server bears it. Where it does not after all, the
+    attempt starts over, message by message, before anybody hears of it.
     """
 
     __slots__ = (
@@ -79,11 +82,12 @@ class Dial:
         "_handshake",
         "_login",
         "_over",
-        "_request",
+        "_pipelining",
         "_sock",
         "deadline",
         "edges",
         "logged_in",
+        "request",
         "started",
         "way",
     )
@@ -98,7 +102,7 @@ class Dial:
     ) -> None:
         self._engine = engine
         self.way = way
-        self._request = request
+        self.request = request
         self._done = done
         self._failed = failed
         self._connecting: Connecting | Securing | None = None
@@ -107,6 +111,7 @@ class Dial:
         self._sock: Socket | None = None
         self._address: SocketAddress | None = None
         self._over = False
+        self._pipelining = way.pipelining
         self.deadline = 0.0
         self.started = 0.0
         self.logged_in = 0.0
@@ -168,10 +173,7 @@ class Dial:
     def expire(self) -> None:
         """The stage's deadline has passed."""
         if self._handshake is not None:
-            stage = self._handshake.stage
-            seconds = MESSAGE_S if self._handshake.partial else STAGE_S[stage]
-            why = self.way.problem("server-timeout", stage=stage, seconds=seconds)
-            self._fail(DialError(why, server_answers=stage is _REPLY))
+            self._expire_in(self._handshake)
         elif isinstance(self._connecting, Securing):
             late = TimeoutError(errno.ETIMEDOUT, f"the handshake did not end within {HANDSHAKE_S:g} s")
             self._fail(DialError(tls_problem(self.way, late)))
@@ -182,6 +184,28 @@ class Dial:
         else:
             reason = f"it did not come within {PASSWORD_S:g} s"
             self._fail(DialError(self.way.problem("password-awaited", reason=reason)))
+
+    def _expire_in(self, handshake: ClientHandshake) -> None:
+        stage = handshake.stage
+        if self._pipelining is not _NONE:
+            if stage is not _REPLY:
+                self._start_over()
+                return
+            self.way.doubted()  # either the target is silent, or the server waits for the request
+        seconds = MESSAGE_S if handshake.partial else STAGE_S[stage]
+        why = self.way.problem("server-timeout", stage=stage, seconds=seconds)
+        self._fail(DialError(why, server_answers=stage is _REPLY))
+
+    def _start_over(self) -> None:
+        """Again, message by message."""
+        self.way.doubted()
+        self._pipelining = _NONE
+        abort(self._engine.poller, self.sock)
+        self._sock = self._handshake = None
+        self.deadline = self._engine.clock() + self.way.connect_timeout
+        self._engine.deadlines.add(self)  # where the last one has passed, it is not watched any more
+        self._engine.budget.promised += 1
+        self.way.addresses.find(self._found)
 
     def _retire(self) -> None:
         self._over = True
@@ -257,28 +281,30 @@ class Dial:
         self._connecting = None
         self._sock = sock
         self._address = address
-        self._handshake = handshake = ClientHandshake(self._login, self._request_from(address))
+        request = self._request_from(address)
+        self._handshake = handshake = ClientHandshake(self._login, request, self._pipelining)
         self._engine.poller.replace(sock, partial(self._ready, sock, handshake))
+        self._begin(_GREETING)
         try:
-            self._send(sock, handshake.start(), _GREETING)
+            sock.send(handshake.start())  # whole, as all messages: the send buffer was empty
         except OSError:
             self._rejected(handshake.eof())
-        self._ready(sock, handshake, edges)
+        else:
+            self._ready(sock, handshake, edges)
 
     def _request_from(self, address: SocketAddress) -> Request | None:
         """The request; the zeros of an association in the family of the control connection."""
-        request = self._request
+        request = self.request
         if address[0] == socket.AF_INET6 and request is not None and request.target.host == "0.0.0.0":  # noqa: S104  compared, not bound to
             return request._replace(target=Endpoint("::", request.target.port))
         return request
 
-    def _send(self, sock: Socket, message: bytes, stage: Stage) -> None:
-        """Send one whole message, with which `stage` and its deadline begin. Raises OSError."""
+    def _begin(self, stage: Stage) -> None:
+        """`stage` and its deadline begin."""
         now = self._engine.clock()
-        self.deadline = now + STAGE_S[stage]
+        self.deadline = now + STAGE_S.get(stage, 0.0)
         if stage is _REPLY:
             self.logged_in = now
-        sock.send(message)  # whole: the send buffer was empty
 
     def _ready(self, sock: Socket, handshake: ClientHandshake, events: int) -> None:
         self.edges = events
@@ -288,9 +314,12 @@ class Dial:
             data = sock.recv(_READ)
             if not data:
                 raise handshake.eof()
+            before = handshake.stage
             answer = handshake.receive(data)
+            if handshake.stage is not before:
+                self._begin(handshake.stage)
             if answer:
-                self._send(sock, answer, handshake.stage)
+                sock.send(answer)
         except BlockingIOError:
             self._engine.poller.wait_readable(sock)
         except OSError as error:
@@ -333,6 +362,9 @@ class Dial:
         answers = isinstance(error, RequestRefused) or (
             isinstance(error, ConnectionClosed) and error.stage is _REPLY
         )
+        if self._handshake is not None and self._pipelining is not _NONE and not answers:
+            self._start_over()
+            return
         rejected = self._login if isinstance(error, AuthenticationRejected) else None
         why = error.problem_at(str(self.way.endpoint), self.way.name)
         if rejected is not None:

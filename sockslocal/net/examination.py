@@ -17,9 +17,11 @@ from sockslocal.net.engine import Engine
 from sockslocal.net.entry import enter, find
 from sockslocal.net.probe_datagrams import DatagramTests, Obstacle, find_obstacle
 from sockslocal.net.probe_handshakes import (
+    LONGEST_S,
     Manner,
     Trial,
     bears,
+    connect_plainly,
     find_methods,
     ipv6_from,
     keeps_early_data,
@@ -38,9 +40,6 @@ ENTRY_S = 3.5
 
 WHOLE_S = 4.0
 """Seconds for all; what is not known by then stays unknown."""
-
-SHORTEST_S, LONGEST_S = 0.5, 1.5
-"""Bounds of what a test may take; within them it is three times what connecting has taken, and a little."""
 
 QUESTION_S = 0.8
 """Seconds at most until a datagram counts as lost."""
@@ -129,12 +128,7 @@ class _Examination:
         self.learn(methods=await find_methods(self._access))
 
     async def _connect_plainly(self, remote: Endpoint) -> None:
-        """The first trial; how long it takes says what others may take."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        self._plain = await try_connect(self._access, remote)
-        patience_s = 3 * (loop.time() - began) + SHORTEST_S / 2
-        self._access.patience_s = min(max(patience_s, SHORTEST_S), LONGEST_S)
+        self._plain = await connect_plainly(self._access, remote)
 
     def _handshakes(self, remote: Endpoint) -> Iterator[Coroutine[Any, Any, None]]:
         yield self._try(remote, Manner.SPLIT, "split", bears)

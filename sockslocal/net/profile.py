@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 import msgspec
 
 from sockslocal.config.model import ServerConfig
+from sockslocal.socks5.client import Pipelining
 from sockslocal.status import UdpRung
 
 Login = Literal["none", "password"]
@@ -72,6 +73,13 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the DNS server `udp_probe` answers to datagrams."""
     tested_at: float | None = None
     """When it was examined, in seconds since 1970."""
+
+    @property
+    def pipelining(self) -> Pipelining:
+        """How much of a handshake may leave at once."""
+        if self.pipelined:
+            return Pipelining.FULL
+        return Pipelining.SEMI if self.semi_pipelined else Pipelining.NONE
 
     def replace(self, **facts: Any) -> Self:
         """This profile with some of its facts changed."""

@@ -12,6 +12,7 @@ from sockslocal.net.backoff import Backoff
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.engine import Engine
 from sockslocal.net.login import Answer, Login
+from sockslocal.net.pipelining import PipeliningScout
 from sockslocal.net.profile import Profile, key_of
 from sockslocal.net.profiles import ProfileStore
 from sockslocal.net.server_addresses import ServerAddresses
@@ -72,8 +73,11 @@ class Server:
             password_remedy=config.password_from.remedy(config.name),
             reached=self._note_up,
             missed=self._note_failed,
+            doubted=self._doubt,
             tls=Tls(config.tls) if config.tls else None,
+            pipelining=self.profile.pipelining,
         )
+        self._scout = PipeliningScout(engine, self)
         self.udp = UdpService(engine, self, shared.limits, changed)
 
     @property
@@ -105,6 +109,7 @@ class Server:
 
     def _keep(self, profile: Profile) -> None:
         self.profile = profile
+        self.way.pipelining = profile.pipelining
         if self._profiles is not None:
             self._profiles.put(key_of(self.config), self.profile)
 
@@ -139,6 +144,7 @@ class Server:
         self._closed = True
         self._stop_retrying()
         self._cancel_probe()
+        self._scout.close()
         self.udp.close()
         self.way.login.close()
 
@@ -162,6 +168,12 @@ class Server:
         self.way.addresses.prefer(dial.address)
         if self.state != "up":
             self._works()
+        if self.profile.pipelined is None and dial.request is not None and not self._closed:
+            self._scout.granted()
+
+    def _doubt(self) -> None:
+        if not self._closed:
+            self._scout.doubt()
 
     def _note_failed(self, error: DialError) -> None:
         if error.server_answers:

@@ -9,18 +9,20 @@ from sockslocal.net.login import Login
 from sockslocal.net.server_addresses import ServerAddresses
 from sockslocal.net.tls import Tls
 from sockslocal.problems import Problem, problem
+from sockslocal.socks5.client import Pipelining
 
 if TYPE_CHECKING:
     from sockslocal.net.dialer import Dial, DialError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Way:
     """What every dial to one server shares; `connect_timeout` in seconds.
 
     `password_remedy` is what the user does about a password that is wrong. With `tls`, all that is said to
-    the server is said inside TLS. Whoever keeps the server's state hears how each dial ended: `reached` or
-    `missed`, before who dialled does.
+    the server is said inside TLS. `pipelining` is what the server is known to bear, and changes as that
+    becomes known. Whoever keeps the server's state hears how each dial ended: `reached` or `missed`, before
+    who dialled does; and `doubted` where the server may not bear the pipelining after all.
     """
 
     name: str
@@ -31,7 +33,9 @@ class Way:
     password_remedy: str
     reached: "Callable[[Dial], None]"
     missed: "Callable[[DialError], None]"
+    doubted: Callable[[], None]
     tls: Tls | None = None
+    pipelining: Pipelining = Pipelining.NONE
 
     def problem(self, code: str, **details: object) -> Problem:
         """The registry's problem `code`, about this server."""

@@ -1,6 +1,7 @@
 """The client's half of the handshake: greeting, login, request (RFC 1928 §3, §4, §6; RFC 1929)."""
 
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from functools import lru_cache
 
 from sockslocal.address import Endpoint
@@ -76,6 +77,19 @@ def _sized(text: str, what: str) -> bytes:
     return bytes((len(octets),)) + octets
 
 
+class Pipelining(Enum):
+    """Which messages do not wait for the answer to the one before. Only some servers bear any of it."""
+
+    NONE = auto()
+    SEMI = auto()
+    """Login and request leave together; without a login there is nothing to join."""
+    FULL = auto()
+    """All leave together."""
+
+
+_SEMI, _FULL = Pipelining.SEMI, Pipelining.FULL
+
+
 @lru_cache(CACHED_ADDRESSES)
 def encode_request(request: Request) -> bytes:
     """VER CMD RSV and the address field. Raises AddressError as `encode_address`."""
@@ -86,23 +100,47 @@ class ClientHandshake:
     """Says what to send and learns from what is received, in whatever pieces that comes.
 
     Send `start()`, then feed each received piece to `receive()` and send what it returns, until the stage is
-    DONE; without a request, READY. What then lies in `trailing` belongs to the tunnel. Each returned message
-    is to leave as one send. A RemoteError ends the handshake: close the connection.
+    DONE; without a request, READY. What then lies in `trailing` belongs to the tunnel. Each returned message,
+    or several that are pipelined, is to leave as one send. A RemoteError ends the handshake: close the
+    connection.
 
     With credentials only the login is offered, so that nobody can pose as the server by not asking for it.
     Raises AddressError for a request that cannot be sent.
     """
 
-    __slots__ = ("_bound", "_buffer", "_credentials", "_message", "_request", "stage", "trailing")
+    __slots__ = (
+        "_asking",
+        "_bound",
+        "_buffer",
+        "_credentials",
+        "_greeting",
+        "_login",
+        "_request",
+        "stage",
+        "trailing",
+    )
 
-    def __init__(self, credentials: Credentials | None, request: Request | None) -> None:
+    def __init__(
+        self,
+        credentials: Credentials | None,
+        request: Request | None,
+        pipelining: Pipelining = Pipelining.NONE,
+    ) -> None:
         self.stage: Stage = _GREETING
         self.trailing = b""
         self._credentials = credentials
         self._buffer = b""
         self._bound = b""
         self._request = request
-        self._message = encode_request(request) if request else b""
+        self._greeting = b"\x05\x01\x02" if credentials else b"\x05\x01\x00"
+        self._login = credentials.message if credentials else b""
+        self._asking = encode_request(request) if request else b""
+        if pipelining is _FULL:
+            self._greeting += self._login + self._asking
+            self._login = self._asking = b""
+        elif pipelining is _SEMI and credentials:
+            self._login += self._asking
+            self._asking = b""
 
     @property
     def partial(self) -> bool:
@@ -116,7 +154,7 @@ class ClientHandshake:
 
     def start(self) -> bytes:
         """The greeting."""
-        return b"\x05\x01\x02" if self._credentials else b"\x05\x01\x00"
+        return self._greeting
 
     def receive(self, data: bytes) -> bytes:
         """Take what the server sent, return what to send next, if anything. Raises RemoteError."""
@@ -155,7 +193,7 @@ class ClientHandshake:
         credentials = self._credentials
         if credentials and method == _USERNAME_PASSWORD:
             self.stage = _AUTHENTICATION
-            return credentials.message + self._read_status(rest) if rest else credentials.message
+            return self._login + self._read_status(rest) if rest else self._login
         if not credentials and method == _NO_AUTHENTICATION:
             return self._log_in(rest)
         if method == Method.NO_ACCEPTABLE:
@@ -173,9 +211,10 @@ class ClientHandshake:
         return self._log_in(data[2:])
 
     def _log_in(self, rest: bytes) -> bytes:
-        """The server lets us in; gives the request, if there is one, which `rest` cannot know of yet.
+        """The server lets us in; gives the request, if there is one that has not left yet.
 
-        That is no reason to refuse it: cut in another place, it would have come after the request had left.
+        Then `rest` cannot know of it. That is no reason to refuse it: cut elsewhere, it would have come
+        after the request had left.
         """
         if self._request:
             self.stage = _REPLY
@@ -184,7 +223,7 @@ class ClientHandshake:
         else:
             self.stage = _READY
             self._expect_nothing(rest)
-        return self._message
+        return self._asking
 
     def _expect_nothing(self, data: bytes) -> None:
         if data:

@@ -185,5 +185,6 @@ def way_to(
         password_remedy="sockslocal login office",
         reached=lambda _dial: None,
         missed=lambda _error: None,
+        doubted=lambda: None,
         tls=tls,
     )

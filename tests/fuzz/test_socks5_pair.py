@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fakes.pieces import cut
 from sockslocal.address import Endpoint
 from sockslocal.secret import Secret
-from sockslocal.socks5.client import ClientHandshake, Credentials
+from sockslocal.socks5.client import ClientHandshake, Credentials, Pipelining
 from sockslocal.socks5.messages import Command, Reply, Request, Stage
 from sockslocal.socks5.server import ServerHandshake
 
@@ -35,13 +35,17 @@ class Wire:
 
 @given(
     st.none() | st.builds(Credentials, texts, st.builds(Secret, texts)),
-    st.sampled_from([Command.CONNECT, Command.UDP_ASSOCIATE]),
+    st.builds(Request, st.sampled_from([Command.CONNECT, Command.UDP_ASSOCIATE]), endpoints),
     endpoints,
-    endpoints,
+    st.sampled_from(Pipelining),
     st.data(),
 )
 def test_client_and_server_understand_each_other(
-    credentials: Credentials | None, command: Command, target: Endpoint, bound: Endpoint, data: st.DataObject
+    credentials: Credentials | None,
+    request: Request,
+    bound: Endpoint,
+    pipelining: Pipelining,
+    data: st.DataObject,
 ) -> None:
     """Every login arrives octet for octet, every target and bound address as it was."""
     logins: list[tuple[str, str]] = []
@@ -51,13 +55,13 @@ def test_client_and_server_understand_each_other(
         return True
 
     wire = Wire(data)
-    client = ClientHandshake(credentials, Request(command, target))
+    client = ClientHandshake(credentials, request, pipelining)
     server = ServerHandshake(authenticate if credentials else None)
     answer = wire.carry(client.start(), server)
     while said := wire.carry(answer, client):
         answer = wire.carry(said, server)
     assert client.stage is Stage.REPLY
-    assert server.request == (command, target)
+    assert server.request == request
     wire.carry(server.reply(Reply.SUCCEEDED, bound), client)
     assert client.bound == bound
     assert logins == ([(credentials.username, credentials.password.reveal())] if credentials else [])

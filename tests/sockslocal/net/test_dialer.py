@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from fakes.engine import POLLERS, turns, until, way_to
+from fakes.picky_server import picky_server
+from fakes.probe_target import probe_target
 from fakes.raw_server import exactly, raw_server, reset, send_with_fin, until_end
 from fakes.socks5_server import Act, FakeServer, Script, Stage
 from fakes.socks5_wire import address_octets
@@ -16,12 +18,13 @@ from sockslocal.errors import CredentialsError
 from sockslocal.net import connecting, deadlines, dialer
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.engine import Engine
+from sockslocal.net.login import Answer
 from sockslocal.net.poller import PEER_FIN, READABLE
 from sockslocal.net.sockets import Socket
 from sockslocal.net.way import Way
 from sockslocal.secret import Secret
 from sockslocal.socks5 import messages as codec
-from sockslocal.socks5.client import Credentials
+from sockslocal.socks5.client import Credentials, Pipelining
 from sockslocal.socks5.messages import Command, Request
 
 ANA = (b"ana", b"hunter2")
@@ -411,6 +414,156 @@ async def test_a_message_that_cannot_be_sent(engine: Engine, monkeypatch: pytest
     assert (await failure(engine, way_to(("127.0.0.1", 1)))).problem.code == "server-closed"
     assert near.fileno() == -1
     far.close()
+
+
+# pipelining
+
+PIPELINED = [Pipelining.SEMI, Pipelining.FULL]
+
+
+def hasty_way(address: tuple[str, int], pipelining: Pipelining, answer: Answer = CREDENTIALS) -> Way:
+    """A way to a server that was known to bear so much."""
+    way = way_to(address, answer)
+    way.pipelining = pipelining
+    return way
+
+
+def doubts(way: Way) -> list[None]:
+    """Grows with each time that the server's pipelining is doubted, which ends it."""
+    found: list[None] = []
+
+    def doubt() -> None:
+        way.pipelining = Pipelining.NONE
+        found.append(None)
+
+    way.doubted = doubt
+    return found
+
+
+@pytest.mark.parametrize("poller", POLLERS)
+@pytest.mark.parametrize(
+    ("pipelining", "segments"),
+    [
+        (Pipelining.SEMI, [LOGIN_GREETING, LOGIN + CONNECT]),
+        (Pipelining.FULL, [LOGIN_GREETING + LOGIN + CONNECT]),
+    ],
+)
+async def test_what_the_server_bears_leaves_together(
+    engine: Engine, strict: FakeServer, pipelining: Pipelining, segments: list[bytes]
+) -> None:
+    """The dial is as good as any other."""
+    way = hasty_way(strict.address, pipelining)
+    doubted = doubts(way)
+    outcome = await dialled(engine, way)
+    assert strict.sessions[0].segments == segments
+    assert outcome.dial.bound
+    assert outcome.dial.logged_in >= outcome.dial.started > 0
+    assert not doubted
+
+
+@pytest.mark.parametrize("pipelining", PIPELINED)
+async def test_a_server_that_does_not_bear_it_after_all(engine: Engine, pipelining: Pipelining) -> None:
+    """Another one may have taken its place: the dial starts over, and nobody who dialled hears of it."""
+    with probe_target() as target, picky_server() as address:
+        way = hasty_way(address, pipelining)
+        doubted = doubts(way)
+        outcome = await dialled(engine, way, request=Request(Command.CONNECT, target))
+    assert outcome.dial
+    assert len(doubted) == 1
+    assert engine.budget.promised == 0
+
+
+@pytest.mark.parametrize("stage", [Stage.METHOD, Stage.LOGIN])
+async def test_a_server_that_waits_for_what_it_got(
+    engine: Engine, strict: FakeServer, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its silence before the reply is taken for not having understood."""
+    monkeypatch.setattr(dialer, "STAGE_S", dict.fromkeys(dialer.STAGE_S, 0.05))
+    strict.script = Script(at=stage, act=Act.STALL)
+    way = hasty_way(strict.address, Pipelining.FULL)
+
+    def doubt() -> None:
+        strict.script = Script()
+        monkeypatch.setattr(dialer, "STAGE_S", dict.fromkeys(dialer.STAGE_S, 10.0))
+
+    way.doubted = doubt
+    assert (await dialled(engine, way)).dial
+    assert strict.sessions[1].segments == [LOGIN_GREETING, LOGIN, CONNECT]
+
+
+async def test_starting_over_has_deadlines_too(
+    engine: Engine, strict: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that stays silent is the server's failure."""
+    monkeypatch.setattr(dialer, "STAGE_S", dict.fromkeys(dialer.STAGE_S, 0.05))
+    strict.script = Script(at=Stage.METHOD, act=Act.STALL)
+    error = await failure(engine, hasty_way(strict.address, Pipelining.FULL))
+    assert error.problem.code == "server-timeout"
+    assert not error.server_answers
+    assert len(strict.sessions) == 2
+
+
+async def test_a_reply_that_does_not_come(
+    engine: Engine, strict: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The target may be to blame: the dial fails, and what comes next is not pipelined."""
+    monkeypatch.setattr(dialer, "STAGE_S", {**dialer.STAGE_S, codec.Stage.REPLY: 0.05})
+    strict.script = Script(at=Stage.REPLY, act=Act.STALL)
+    way = hasty_way(strict.address, Pipelining.FULL)
+    doubted = doubts(way)
+    error = await failure(engine, way)
+    assert error.problem.code == "server-timeout"
+    assert error.server_answers
+    assert len(doubted) == 1
+
+
+@pytest.mark.parametrize("pipelining", PIPELINED)
+async def test_a_login_is_rejected_only_when_it_was_sent_by_itself(
+    engine: Engine, strict: FakeServer, pipelining: Pipelining
+) -> None:
+    """A server that was confused by the request may say the same."""
+    wrong = Credentials("ana", Secret("wrong"))
+    way = hasty_way(strict.address, pipelining, wrong)
+    doubted = doubts(way)
+    error = await failure(engine, way)
+    assert error.rejected is wrong
+    assert len(doubted) == 1
+    assert strict.sessions[1].segments == [LOGIN_GREETING, b"\1\3ana\5wrong"]
+
+
+@pytest.mark.parametrize("script", [Script(reply=5), Script(at=Stage.REPLY, act=Act.CLOSE)])
+async def test_a_refused_request_says_nothing_against_pipelining(
+    engine: Engine, strict: FakeServer, script: Script
+) -> None:
+    """Nor does a connection that is closed in its place, as some servers refuse."""
+    strict.script = script
+    way = hasty_way(strict.address, Pipelining.FULL)
+    doubted = doubts(way)
+    assert (await failure(engine, way)).server_answers
+    assert not doubted
+    assert len(strict.sessions) == 1
+
+
+async def test_cancelling_what_has_started_over(engine: Engine) -> None:
+    """It ends as at the first time, wherever it is."""
+    gate = threading.Event()
+
+    def play(sock: socket.socket) -> None:
+        sock.recv(4096)
+        if not gate.is_set():
+            sock.sendall(b"HTTP/1.1 400 Bad Request\r\n")
+            gate.set()
+        until_end(sock)
+
+    with raw_server(play) as address:
+        way = hasty_way(address, Pipelining.FULL)
+        doubted = doubts(way)
+        dial, outcome = begin(engine, way)
+        await until(lambda: doubted, "it starts over")
+        dial.cancel()
+        await turns()
+    assert not outcome.over
+    assert engine.budget.promised == 0
 
 
 # deadlines

@@ -16,6 +16,7 @@ from sockslocal.address import Endpoint
 from sockslocal.config.model import ServerConfig, TlsConfig
 from sockslocal.errors import ServerError
 from sockslocal.net import examination as module
+from sockslocal.net import probe_handshakes
 from sockslocal.net.engine import Engine
 from sockslocal.net.examination import Findings, examine, twin_of
 from sockslocal.net.tls import Tls
@@ -31,8 +32,9 @@ SHORT_S = 0.15
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine is no reason for a fact not to be found."""
     monkeypatch.setattr(module, "WHOLE_S", 60.0)
-    monkeypatch.setattr(module, "SHORTEST_S", 10.0)
-    monkeypatch.setattr(module, "LONGEST_S", 10.0)
+    monkeypatch.setattr(probe_handshakes, "SHORTEST_S", 10.0)
+    for place in (module, probe_handshakes):
+        monkeypatch.setattr(place, "LONGEST_S", 10.0)
     monkeypatch.setattr(module, "QUESTION_S", 10.0)
 
 
@@ -131,8 +133,9 @@ async def test_a_server_that_bears_little(
     engine: Engine, remote: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As microsocks does: nothing but plain speech."""
-    monkeypatch.setattr(module, "SHORTEST_S", 1.0)  # what is lost is waited for
-    monkeypatch.setattr(module, "LONGEST_S", 1.0)
+    monkeypatch.setattr(probe_handshakes, "SHORTEST_S", 1.0)  # what is lost is waited for
+    for place in (module, probe_handshakes):
+        monkeypatch.setattr(place, "LONGEST_S", 1.0)
     with picky_server() as address:
         facts = known(await examined(engine, address, remote, udp="off"))
     assert facts == {

@@ -3,6 +3,7 @@ import pytest
 from sockslocal.address import Endpoint
 from sockslocal.config.model import ServerConfig, TlsConfig
 from sockslocal.net.profile import Profile, key_of
+from sockslocal.socks5.client import Pipelining
 from sockslocal.status import UdpRung
 
 OLDER = Profile(rung="associate", relay_rule="server", largest_datagram=2038, pipelined=False, rtt_ms=9.0)
@@ -32,6 +33,21 @@ def test_an_examination_of_datagrams_counts_as_a_whole() -> None:
     """No fact of another rung is mixed into it."""
     examined = Profile(rung="none")
     assert examined.over(OLDER) == examined
+
+
+@pytest.mark.parametrize(
+    ("facts", "pipelining"),
+    [
+        ({}, Pipelining.NONE),
+        ({"pipelined": False, "semi_pipelined": False}, Pipelining.NONE),
+        ({"pipelined": False, "semi_pipelined": True}, Pipelining.SEMI),
+        ({"pipelined": True, "semi_pipelined": True}, Pipelining.FULL),
+        ({"pipelined": True}, Pipelining.FULL),
+    ],
+)
+def test_how_much_of_a_handshake_may_leave_at_once(facts: dict[str, bool], pipelining: Pipelining) -> None:
+    """As much as the server is known to bear."""
+    assert Profile().replace(**facts).pipelining is pipelining
 
 
 @pytest.mark.parametrize("rung", ["hev", None])

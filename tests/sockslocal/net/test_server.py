@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from fakes.engine import FakeClock, Timers, Told, turns, until
+from fakes.probe_target import probe_target
 from fakes.socks5_server import Act, FakeServer, Script, Stage
+from fakes.targets import tcp_echo
 from sockslocal.address import Endpoint
 from sockslocal.config.model import ServerConfig
 from sockslocal.errors import CredentialsError, ServerError
@@ -22,7 +24,7 @@ from sockslocal.net.rungs import Rung
 from sockslocal.net.server import Server, Shared
 from sockslocal.net.sockets import Socket
 from sockslocal.secret import Secret
-from sockslocal.socks5.client import Credentials
+from sockslocal.socks5.client import Credentials, Pipelining
 from sockslocal.socks5.messages import Command, Request
 
 ANA = (b"ana", b"hunter2")
@@ -469,4 +471,36 @@ async def test_an_examination_shakes_nothing_that_works(engine: Engine, fake: Fa
     watched.server.go_by(EXAMINED)
     assert watched.server.udp._health.ladder is ladder
     assert ladder.current is Rung.UOT_V2
+    watched.server.close()
+
+
+async def test_what_a_handshake_bears_is_learned_by_using_it(
+    engine: Engine, fake: FakeServer, tmp_path: Path
+) -> None:
+    """The first request that is granted starts it; what is doubted then is found out anew, and kept."""
+    store = ProfileStore(tmp_path / "profiles.json")
+    with probe_target() as target, tcp_echo() as echo:
+        fake.names["db.internal"] = echo
+        watched = Watched(engine, fake.address, shared=Shared(profiles=store), udp_probe=target)
+        server = watched.server
+        server.settle_login(GOOD)
+        await watched.reaches("up")
+        assert await watched.dialled(engine) == "done"
+        await until(lambda: server.profile.pipelined, "it is known")
+        assert server.way.pipelining is Pipelining.FULL
+        assert store.get(key_of(server.config)).pipelined
+        server.way.doubted()
+        assert server.profile.pipelining is Pipelining.NONE
+        assert store.get(key_of(server.config)).pipelined is None
+        server.close()
+        server.way.doubted()  # by a dial that lived on
+
+
+async def test_what_is_known_is_used_from_the_start(engine: Engine, fake: FakeServer, tmp_path: Path) -> None:
+    """By the first dial of a new process."""
+    store = ProfileStore(tmp_path / "profiles.json")
+    config = ServerConfig(name="office", address=Endpoint(*fake.address), username="ana")
+    store.put(key_of(config), Profile(pipelined=False, semi_pipelined=True))
+    watched = Watched(engine, fake.address, shared=Shared(profiles=store))
+    assert watched.server.way.pipelining is Pipelining.SEMI
     watched.server.close()

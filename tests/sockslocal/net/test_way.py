@@ -18,6 +18,7 @@ def test_a_problem_names_the_server() -> None:
         password_remedy="sockslocal login office",
         reached=lambda _dial: None,
         missed=lambda _error: None,
+        doubted=lambda: None,
     )
     problem = way.problem("server-unresolvable", host="proxy.test", reason="no such name")
     assert problem.text == 'the name "proxy.test" of the server could not be looked up: no such name'

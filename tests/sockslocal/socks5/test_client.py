@@ -4,7 +4,7 @@ from fakes.pieces import splits
 from sockslocal.address import AddressError, Endpoint
 from sockslocal.secret import Secret
 from sockslocal.socks5 import errors
-from sockslocal.socks5.client import ClientHandshake, Credentials
+from sockslocal.socks5.client import ClientHandshake, Credentials, Pipelining
 from sockslocal.socks5.messages import Command, Request, Stage
 
 ANA = Credentials("ana", Secret("secret"))
@@ -66,6 +66,45 @@ def test_a_udp_association_without_login() -> None:
     assert handshake.receive(b"\x05\x00") == b"\x05\x03\x00\x01" + bytes(6)
     handshake.receive(REPLY)
     assert handshake.bound == Endpoint("192.0.2.9", 1080)
+
+
+@pytest.mark.parametrize(
+    ("credentials", "request_", "pipelining", "said"),
+    [
+        (ANA, CONNECT, Pipelining.SEMI, [GREETING_WITH_LOGIN, LOGIN + REQUEST, b""]),
+        (ANA, CONNECT, Pipelining.FULL, [GREETING_WITH_LOGIN + LOGIN + REQUEST, b"", b""]),
+        (ANA, None, Pipelining.SEMI, [GREETING_WITH_LOGIN, LOGIN, b""]),
+        (ANA, None, Pipelining.FULL, [GREETING_WITH_LOGIN + LOGIN, b"", b""]),
+        (None, CONNECT, Pipelining.SEMI, [GREETING, REQUEST]),
+        (None, CONNECT, Pipelining.FULL, [GREETING + REQUEST, b""]),
+        (None, None, Pipelining.FULL, [GREETING, b""]),
+    ],
+)
+def test_what_leaves_together(
+    credentials: Credentials | None, request_: Request | None, pipelining: Pipelining, said: list[bytes]
+) -> None:
+    """As much as the server bears; what it answers is waited for all the same (H1, H2)."""
+    answers = [b"\x05\x02", b"\x01\x00"] if credentials else [b"\x05\x00"]
+    handshake = ClientHandshake(credentials, request_, pipelining)
+    assert [handshake.start(), *map(handshake.receive, answers)] == said
+    stage: Stage = handshake.stage
+    assert stage is (Stage.REPLY if request_ else Stage.READY)
+    if request_:
+        assert handshake.receive(REPLY) == b""
+        assert handshake.bound == Endpoint("192.0.2.9", 1080)
+
+
+@pytest.mark.parametrize("pieces", splits(b"\x05\x02\x01\x00" + REPLY + b"data"))
+def test_the_answers_to_a_whole_handshake_in_any_pieces(pieces: list[bytes]) -> None:
+    """Nothing is said again, and what is behind the reply is the tunnel's."""
+    handshake = ClientHandshake(ANA, CONNECT, Pipelining.FULL)
+    handshake.start()
+    for piece in pieces:
+        if handshake.stage is Stage.DONE:
+            break
+        assert handshake.receive(piece) == b""
+    assert handshake.stage is Stage.DONE
+    assert b"data".startswith(handshake.trailing)
 
 
 @pytest.mark.parametrize("pieces", splits(b"\x05\x02"))

@@ -130,7 +130,7 @@ class Resolver:
             answer=text.records(query, found.answer, found.age),
             upstream=answer.upstream,
             path=answer.path,
-            time_ms=(time.perf_counter() - started) * 1000,
+            time_ms=round((time.perf_counter() - started) * 1000, 3),
             cached=found.cached,
             error=answer.error[1] if answer.error else None,
         )

@@ -99,7 +99,7 @@ class Supervisor:
             changed.append(DNS)
         self._reconcile()
         if changed:
-            _log.info("= configuration applied: %s", ", ".join(changed))
+            _log.info("= configuration applied: %s", listed(changed))
         self.changes.poke()
         return changed
 

@@ -34,6 +34,7 @@ def test_each_hears_its_own() -> None:
         remotes = [*echoes.addresses, echoes.addresses[0]]
         with Programs(remotes, remotes, size=500) as programs:
             programs.exchange(rounds=3)
+            programs.lose_nothing()
             assert programs.own >= 903
             assert echoes.strays == []
             assert echoes.received == programs.attempts
@@ -91,6 +92,8 @@ def test_who_waits_asks_again() -> None:
         programs.exchange()
         thread.join()
         assert (programs.attempts, programs.own) == (2, 1)
+        with pytest.raises(AssertionError, match="everything was answered"):
+            programs.lose_nothing(seconds=0)
 
 
 def test_programs_that_are_refused_go_on() -> None:

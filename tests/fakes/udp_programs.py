@@ -93,6 +93,16 @@ class Talkers:
             wait_until(self.settled, seconds=seconds, what="every flow has its answer")
             self.check()
 
+    def lose_nothing(self, *, seconds: float = 10.0) -> None:
+        """Return when all that was ever sent has its answer, what was sent to ask again too."""
+
+        def all_heard() -> bool:
+            self.collect()
+            return self.own == self.attempts
+
+        wait_until(all_heard, seconds=seconds, what="everything was answered")
+        self.check()
+
     def check(self) -> None:
         """Fail where a flow got what was not its own."""
         assert not self.misdelivered, f"misdelivered: {self.misdelivered[:5]}"

@@ -44,19 +44,13 @@ class Tunnel:
 
 
 @pytest.fixture
-def idle() -> str:
-    """How long flows live without use; to be parametrized."""
-    return "60s"
-
-
-@pytest.fixture
-def tunnel(targets: Targets, idle: str) -> Iterator[Tunnel]:
+def tunnel(targets: Targets) -> Iterator[Tunnel]:
     """A daemon with a forward of either kind."""
     with FakeServer() as server, temporary_daemon() as daemon:
         udp_port, tcp_port = free_port(), free_port()
         daemon.configure(
             daemon.server(f"{LOOPBACK}:{server.port}"),
-            udp("echoes", udp_port, targets.udp_port, idle=idle),
+            udp("echoes", udp_port, targets.udp_port),
             tcp("echo", tcp_port, targets.echo_port),
         )
         daemon.start()
@@ -192,14 +186,3 @@ def test_a_server_that_always_closes_is_not_stormed(tunnel: Tunnel) -> None:
         tunnel.daemon.wait_for(lambda status: status.forwards["echoes"].dropped >= 200)
         asked = [session for session in tunnel.server.sessions if session.command == 3]
         assert 1 <= len(asked) <= 2 + time.monotonic() - began
-
-
-@pytest.mark.parametrize("idle", ["1s"])
-def test_flows_end_when_idle(tunnel: Tunnel) -> None:
-    """Flow, association and its two sockets go, and the server is told by the closed control connection."""
-    with LocalUdp(tunnel.udp) as local:
-        assert local.echo(b"hello") == b"hello"
-        tunnel.daemon.wait_for(lambda status: (status.udp.flows, status.udp.associations) == (0, 0))
-        (session,) = [session for session in tunnel.server.sessions if session.relay]
-        wait_until(lambda: session.finished, seconds=5, what="the control connection is closed")
-        assert local.echo(b"again") == b"again"

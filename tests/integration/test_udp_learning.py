@@ -84,10 +84,9 @@ def test_an_examination_while_programs_talk() -> None:
     """Their flows lose nothing by it."""
     with udp_tunnel() as tunnel, tunnel.programs() as programs:
         programs.exchange()
-        attempts = programs.attempts
         profile = examined(tunnel)
         programs.exchange(rounds=3)
-        assert programs.attempts == attempts + 9
+        programs.lose_nothing()
         assert (profile["rung"], profile["relay_rule"]) == ("associate", "given")
 
 
@@ -98,8 +97,6 @@ def test_a_probe_that_nobody_answers() -> None:
         assert tunnel.shown().udp == "associate"
         tunnel.server.kill_relays()
         programs.exchange(seconds=3)
-        tunnel.server.switch(UdpScript(fault=UdpFault.DROP))
-        programs.exchange(seconds=30)
 
 
 def test_without_a_probe() -> None:
@@ -116,7 +113,7 @@ def test_remotes_that_say_nothing(options: Any) -> None:
     """Logs, for one: each datagram arrives once, by one association, however long nothing comes back."""
     with udp_tunnel(leads=[0], **options) as tunnel, tunnel.programs() as programs:
         tunnel.echoes.mute = True
-        for count in range(1, 31):
+        for count in range(1, 9):
             programs.talk()
             wait_until(lambda count=count: tunnel.echoes.received == count, seconds=3, what="it arrives")  # type: ignore[misc]
             programs.sockets[0].settimeout(0.2)

@@ -522,9 +522,10 @@ async def test_the_second_server_is_taken_when_the_first_is_down(
 
 
 async def test_closing_ends_flows_and_frees_the_port(
-    engine: Engine, server: FakeServer, echo: Endpoint
+    engine: Engine, server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Off, then on again on the same port, for the same program."""
+    monkeypatch.setattr(broker, "LINGER_S", 0.0)
     servers = Servers(engine, server.address)
     forward = forward_to(engine, servers.route, echo)
     with program(forward) as local, program(forward) as waiting:

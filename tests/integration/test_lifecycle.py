@@ -17,7 +17,6 @@ from integration.servers.process import LOOPBACK, accepts, free_port
 from integration.servers.targets import Targets
 from sockslocal.control.client import Client
 
-LONGER_THAN_GRACE_S = 20.0
 SOONER_THAN_GRACE_S = 4.5
 
 
@@ -126,8 +125,8 @@ def test_stalled_and_idle_connections_do_not_hold_it(daemon: Daemon, port: int) 
         assert exactly(idle, 4) == b"idle"
         stalled.setblocking(False)
         wait_until(lambda: not _takes(stalled), seconds=10, what="all buffers are full")
-        daemon.process.signal(signal.SIGTERM)
-        assert daemon.process.wait(LONGER_THAN_GRACE_S) == 0
+        assert daemon.cli("stop", "--grace", "0.5s").returncode == 0
+        assert daemon.process.wait(SOONER_THAN_GRACE_S) == 0
 
 
 def _takes(sock: socket.socket) -> bool:

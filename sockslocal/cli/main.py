@@ -12,10 +12,8 @@ from typing import TextIO, cast
 from sockslocal.cli.context import Context, Demo, Run
 from sockslocal.cli.tree import build
 from sockslocal.errors import SockslocalError
+from sockslocal.interrupts import INTERRUPTED, ending_at_once
 from sockslocal.problems import ExitCode
-
-_INTERRUPTED = 130
-"""What shells use for a program that Ctrl-C ended: 128 + SIGINT."""
 
 _UNWRITABLE = {errno.ENOSPC, errno.EFBIG, errno.EIO}
 """What writing to a full or broken disk answers."""
@@ -34,7 +32,7 @@ def main(arguments: Sequence[str], *, run: Run, demo: Demo) -> int:
     except SockslocalError as error:
         return _tell(error)
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
         _close_stdout()
         return ExitCode.DONE  # `sockslocal logs | head` has what it wanted
@@ -47,10 +45,11 @@ def main(arguments: Sequence[str], *, run: Run, demo: Demo) -> int:
 
 
 def _dispatch(arguments: argparse.Namespace, run: Run, demo: Demo) -> int:
-    from sockslocal import paths
-
     module, function = arguments.command.split(":")
-    command = getattr(importlib.import_module(f"sockslocal.cli.{module}"), function)
+    with ending_at_once():
+        from sockslocal import paths
+
+        command = getattr(importlib.import_module(f"sockslocal.cli.{module}"), function)
     context = Context(paths.find(arguments.config), run, demo)
     try:
         code: int = command(arguments, context)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
+from typing import Self
 
 from sockslocal.demo import traffic
 from sockslocal.demo.child import DaemonProcess, NotStarted
@@ -25,6 +26,45 @@ class _Interrupted(KeyboardInterrupt):
         self.number = number
 
 
+class _Signals:
+    """Every signal that ends a program raises _Interrupted between entry and exit, but not while `held`."""
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+        self._held = False
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._came) for number in _ending_signals()}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """What comes meanwhile is raised at the end, so that nothing is made and then forgotten."""
+        self._held = True
+        yield
+        self._held = False
+        self.check()
+
+    def check(self) -> None:
+        """Raise what came; where it was raised first, Python may have passed over it, as in a `__del__`."""
+        if self._number is not None:
+            raise _Interrupted(self._number)
+
+    def ignore(self) -> None:
+        """From now on; so that a second one does not keep the first from being obeyed."""
+        for number in _ending_signals():
+            signal.signal(number, signal.SIG_IGN)
+
+    def _came(self, number: int, _frame: FrameType | None) -> None:
+        self._number = number
+        if not self._held:
+            self.check()
+
+
 def main(*, once: bool) -> int:
     """Run the demo, with `once` only as long as its traffic takes; 0 if all of that worked, else 1.
 
@@ -33,11 +73,11 @@ def main(*, once: bool) -> int:
     """
     screen = Screen(sys.stdout)
     try:
-        with _signals_as_interrupt(), ExitStack() as stack:
+        with _Signals() as signals, ExitStack() as stack:
             try:
-                return _demonstrate(screen, stack, once=once)
+                return _demonstrate(screen, stack, signals, once=once)
             finally:
-                _ignore_signals()  # so that a second one does not keep the first from being obeyed
+                signals.ignore()
     except NotStarted as error:
         return _fail(f"the daemon did not start: {error}")
     except OSError as error:
@@ -47,16 +87,18 @@ def main(*, once: bool) -> int:
         return 128 + interrupted.number
 
 
-def _demonstrate(screen: Screen, stack: ExitStack, *, once: bool) -> ExitCode:
-    folder = stack.enter_context(temporary_folder())
-    credentials = new_credentials()
-    stage = stack.enter_context(Stage(credentials))
-    setting = Setting.create(folder)
-    setting.write(stage.address, credentials)
-    daemon = stack.enter_context(DaemonProcess(setting))
+def _demonstrate(screen: Screen, stack: ExitStack, signals: _Signals, *, once: bool) -> ExitCode:
+    with signals.held():
+        folder = stack.enter_context(temporary_folder())
+        credentials = new_credentials()
+        stage = stack.enter_context(Stage(credentials))
+        setting = Setting.create(folder)
+        setting.write(stage.address, credentials)
+        daemon = stack.enter_context(DaemonProcess(setting))
     screen.opening(stage.address, daemon.pid)
     daemon.wait_until_listening()
     failed = _walk(screen, stage, setting)
+    signals.check()
     screen.proof(stage.server.served)
     if failed:
         return _fail(f"{failed} of them failed; the daemon says:{daemon.last_words()}")
@@ -112,23 +154,3 @@ def _ending_signals() -> tuple[signal.Signals, ...]:
     if sys.platform == "win32":
         return (signal.SIGINT, signal.SIGTERM, signal.SIGBREAK)
     return (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@contextmanager
-def _signals_as_interrupt() -> Iterator[None]:
-    """Every signal that ends a program raises _Interrupted; afterwards each does what it did before."""
-    before = {number: signal.signal(number, _interrupt) for number in _ending_signals()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> None:
-    raise _Interrupted(number)
-
-
-def _ignore_signals() -> None:
-    for number in _ending_signals():
-        signal.signal(number, signal.SIG_IGN)

@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from fakes.waiting import wait_until
 from sockslocal.demo import run, traffic
-from sockslocal.demo.child import NotStarted
+from sockslocal.demo.child import DaemonProcess, NotStarted
 
 COMMAND = [sys.executable, "-m", "sockslocal", "demo"]
 PATHS = ["login", "TCP", "HTTP", "UDP", "DNS/UDP", "DNS/TCP"]
@@ -88,7 +89,8 @@ def test_it_stays_until_it_is_ended(
 def test_ctrl_c_ends_it_at_any_time(temporary: Path) -> None:
     """Whatever it is about: the code is what shells expect, there is no traceback, and nothing is left."""
     waits = [0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9]
-    outcomes = [interrupted_after(seconds) for seconds in waits]
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = [*pool.map(interrupted_after, waits)]
     assert [code for code, _ in outcomes] == [130] * len(waits)
     assert not any("Traceback" in said for _, said in outcomes)
     assert_nothing_is_left(temporary)
@@ -119,6 +121,32 @@ def interrupted_after(seconds: float) -> tuple[int, str]:
         process.send_signal(signal.SIGINT)
         said = process.stderr.read()
     return process.returncode, said
+
+
+def test_ctrl_c_while_things_are_made(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was begun is made, and then taken down: neither folder nor daemon is forgotten."""
+    enter = DaemonProcess.__enter__
+
+    def interrupted(daemon: DaemonProcess) -> DaemonProcess:
+        signal.raise_signal(signal.SIGINT)
+        return enter(daemon)
+
+    monkeypatch.setattr(DaemonProcess, "__enter__", interrupted)
+    assert run.main(once=True) == 130
+    assert_nothing_is_left(temporary)
+
+
+def test_ctrl_c_that_python_passes_over(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts all the same, if a little later."""
+
+    def passed_over(_setting: object) -> tuple[()]:
+        with contextlib.suppress(KeyboardInterrupt):  # as around a `__del__`
+            signal.raise_signal(signal.SIGINT)
+        return ()
+
+    monkeypatch.setattr(traffic, "steps", passed_over)
+    assert run.main(once=False) == 130
+    assert_nothing_is_left(temporary)
 
 
 def test_a_demo_that_is_killed_leaves_no_daemon(

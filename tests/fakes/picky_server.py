@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 
+from fakes.accepting import stop_accepting
 from fakes.loop_thread import LoopThread
 from fakes.socks5_wire import Address, parse_address
 
@@ -37,6 +38,7 @@ class _Server:
         return host, port
 
     async def close(self) -> None:
+        await stop_accepting(self._server)
         self._server.close()
         for connection in self._connections:
             connection.transport.abort()

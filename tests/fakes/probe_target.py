@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from fakes.accepting import stop_accepting
 from fakes.loop_thread import LoopThread
 from sockslocal.address import Endpoint
 
@@ -62,6 +63,7 @@ class _Target:
 
     async def close(self) -> None:
         for server in self._servers:
+            await stop_accepting(server)
             server.close()
         for transport in self._datagrams:
             transport.abort()

@@ -129,6 +129,10 @@ pytest_here() { # PYTHON ARGUMENTS...: pytest without the checkout on its path, 
     "$python" -m pytest -o pythonpath=tests "$@"
 }
 
+# Most tests wait for other processes rather than compute, and many of the slow ones stand together: two for each
+# of two processors, and who is done takes over from who has most left.
+parallel="-n 4 --dist worksteal"
+
 tests() { # NAME REPORT COMMAND...: as `check`; the failures are in the report, unless pytest itself failed
     name=$1
     report=$reports/$2.xml
@@ -186,7 +190,8 @@ check "types: darwin" check_types darwin sockslocal sockslocal_tray
 check "layers" check_layers
 check "coverage of the pure modules" "$bin/python" tests/pure_coverage.py
 
-tests "tests on $number" parallel "$bin/coverage" run -m pytest -o pythonpath=tests -n 2 -m "not serial"
+# shellcheck disable=SC2086  # one word for each
+tests "tests on $number" parallel "$bin/coverage" run -m pytest -o pythonpath=tests $parallel -m "not serial"
 tests "tests on $number that need the machine for themselves" serial pytest_here "$bin/python" -m serial
 check "coverage" "$bin/coverage" report --skip-covered --skip-empty
 
@@ -196,7 +201,8 @@ if [ -n "$other" ]; then
     environment=$PWD/.venv-test-$number
     provide_environment "$other" "$environment"
     install_wheel "$environment"
-    tests "tests on $number" other pytest_here "$environment/bin/python" -n 2 -m "not serial"
+    # shellcheck disable=SC2086  # one word for each
+    tests "tests on $number" other pytest_here "$environment/bin/python" $parallel -m "not serial"
 fi
 
 [ -z "$failed" ] || say "FAILED:${failed#,}"

@@ -1,6 +1,7 @@
 """One contract for relays that splice and relays that copy, over each poller."""
 
 import asyncio
+import contextlib
 import dataclasses
 import gc
 import hashlib
@@ -503,9 +504,19 @@ async def test_a_late_reset_takes_nothing_back(joint: Joint) -> None:
         await send(joint.server, answer)
         joint.server.shutdown(socket.SHUT_WR)
 
+    heard = bytearray()
+
+    def has_passed_on_the_end() -> bool:
+        """Room is made only where it is waited for: how much the buffers hold is the system's to say."""
+        if pumps(joint)[1].last is Turn.FULL:
+            with contextlib.suppress(BlockingIOError):
+                heard.extend(joint.program.recv(65_536))
+        return pumps(joint)[1].last is Turn.ENDED
+
     answering = asyncio.create_task(answer_and_go())
-    heard = await receive(joint.program, 3 * MIB)
-    await until(lambda: pumps(joint)[1].last is Turn.ENDED, "the relay has passed on the end")
+    heard += await receive(joint.program, 3 * MIB)
+    await until(has_passed_on_the_end, "the relay has passed on the end")
+    assert len(heard) < len(answer)
     await answering
     joint.server.close()
     await send(joint.program, b"one more question")

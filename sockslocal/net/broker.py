@@ -329,10 +329,10 @@ class Broker:
         """Have its flows move to others: from a trial at once, with what it kept; else as they send."""
         association.used_at = self._clock()
         kept = association.retire()
+        flows = association.carried
+        if association.ended or (association.trial and len(self._associations) >= self._most):
+            self._vacate(association)
         if association.trial:
-            flows = association.carried
-            if association.ended or len(self._associations) >= self._most:
-                self._vacate(association)
             for flow in flows:
                 self.move(flow)
         self._send_again(kept, counted=association.is_open)

@@ -124,6 +124,19 @@ def test_a_server_that_closes_at_once_is_not_stormed(make_world: MakeWorld) -> N
     assert pauses == [1.0, 2.0, 4.0, 8.0]
 
 
+def test_a_flow_is_not_left_on_what_was_refused(proved: World) -> None:
+    """The server relayed, and refuses now: who was silent meanwhile has an association when it sends."""
+    _, first = proved.open(ONE)
+    flow, second = proved.open(ONE)
+    proved.pending[0].fail()
+    assert first.lost_by == "udp-unsupported"
+    proved.advance(1.0)
+    proved.pending[0].fail()
+    assert (flow.carrier, second.losses) == (None, [])
+    assert flow.send_payload(b"ping")
+    assert proved.granted().payloads == [b"ping"]
+
+
 def test_an_association_that_lasts_ends_the_caution(make_world: MakeWorld) -> None:
     """Also where nothing comes back on it; but not one that was there before the trouble."""
     world = make_world(probe=None)

@@ -29,7 +29,7 @@ from sockslocal.net.way import Way
 from sockslocal.problems import Problem, problem
 from sockslocal.socks5.client import ClientHandshake, Credentials, Pipelining
 from sockslocal.socks5.errors import AuthenticationRejected, ConnectionClosed, RemoteError, RequestRefused
-from sockslocal.socks5.messages import Request, Stage
+from sockslocal.socks5.messages import UNDERSTOOD, Request, Stage
 
 STAGE_S = {Stage.GREETING: 5.0, Stage.AUTHENTICATION: 5.0, Stage.REPLY: 10.0}
 """Seconds; before its reply the server connects to the target, and Tor may never reply while it starts."""
@@ -69,8 +69,9 @@ class Dial:
     `edges` are what the poller told since, `bound` is what the reply names. Without a `request` the dial is
     done when the server has accepted the login.
 
-    Messages are pipelined as far as the way says that the server bears it. Where it does not after all, the
-    attempt starts over, message by message, before anybody hears of it.
+    Messages are pipelined as far as the way says that the server bears it. What fails then, unless it is for
+    the target, starts over, message by message, before anybody hears of it; if that comes to something else,
+    the server is told of as one that does not bear it.
     """
 
     __slots__ = (
@@ -79,6 +80,7 @@ class Dial:
         "_done",
         "_engine",
         "_failed",
+        "_first",
         "_handshake",
         "_login",
         "_over",
@@ -112,6 +114,7 @@ class Dial:
         self._address: SocketAddress | None = None
         self._over = False
         self._pipelining = way.pipelining
+        self._first: Problem | None = None
         self.deadline = 0.0
         self.started = 0.0
         self.logged_in = 0.0
@@ -187,25 +190,33 @@ class Dial:
 
     def _expire_in(self, handshake: ClientHandshake) -> None:
         stage = handshake.stage
-        if self._pipelining is not _NONE:
-            if stage is not _REPLY:
-                self._start_over()
-                return
-            self.way.doubted()  # either the target is silent, or the server waits for the request
         seconds = MESSAGE_S if handshake.partial else STAGE_S[stage]
         why = self.way.problem("server-timeout", stage=stage, seconds=seconds)
-        self._fail(DialError(why, server_answers=stage is _REPLY))
+        if self._pipelining is _NONE:
+            self._fail(DialError(why, server_answers=stage is _REPLY))
+        elif stage is not _REPLY:
+            self._start_over(why)
+        else:  # nobody waits so long again, and it may be the target that is silent
+            if self.way.pipelined_at < self.started:
+                self.way.doubted()
+            self._fail(DialError(why, server_answers=True))
 
-    def _start_over(self) -> None:
-        """Again, message by message."""
-        self.way.doubted()
+    def _start_over(self, why: Problem) -> None:
+        """Again, message by message, after it failed for the reason given."""
+        self._first = why
         self._pipelining = _NONE
         abort(self._engine.poller, self.sock)
         self._sock = self._handshake = None
-        self.deadline = self._engine.clock() + self.way.connect_timeout
+        self.started = self._engine.clock()
+        self.deadline = self.started + self.way.connect_timeout
         self._engine.deadlines.add(self)  # where the last one has passed, it is not watched any more
         self._engine.budget.promised += 1
         self.way.addresses.find(self._found)
+
+    def _compare(self, why: Problem | None) -> None:
+        """Where it has started over: another outcome shows that the pipelining was to blame."""
+        if self._first is not None and why != self._first:
+            self.way.doubted()
 
     def _retire(self) -> None:
         self._over = True
@@ -221,6 +232,7 @@ class Dial:
     def _fail(self, error: DialError) -> None:
         if not self._over:
             self.cancel()
+            self._compare(error.problem)
             self.way.missed(error)
             self._failed(error)
 
@@ -355,18 +367,23 @@ class Dial:
             self.logged_in = self._engine.clock()
         self._over = True
         self._engine.deadlines.discard(self)
+        if self._pipelining is not _NONE:
+            self.way.pipelined_at = self._engine.clock()
+        else:
+            self._compare(None)
         self.way.reached(self)
         self._done(self)
 
     def _rejected(self, error: RemoteError) -> None:
-        answers = isinstance(error, RequestRefused) or (
-            isinstance(error, ConnectionClosed) and error.stage is _REPLY
-        )
-        if self._handshake is not None and self._pipelining is not _NONE and not answers:
-            self._start_over()
-            return
         rejected = self._login if isinstance(error, AuthenticationRejected) else None
         why = error.problem_at(str(self.way.endpoint), self.way.name)
         if rejected is not None:
             why = msgspec.structs.replace(why, remedy=self.way.password_remedy)
+        understood = isinstance(error, RequestRefused) and error.reply in UNDERSTOOD
+        if self._handshake is not None and self._pipelining is not _NONE and not understood:
+            self._start_over(why)
+            return
+        answers = isinstance(error, RequestRefused) or (
+            isinstance(error, ConnectionClosed) and error.stage is _REPLY
+        )
         self._fail(DialError(why, server_answers=answers, rejected=rejected))

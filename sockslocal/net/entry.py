@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from sockslocal.errors import ServerError, SockslocalError
@@ -44,10 +45,12 @@ async def find(source: Source[T]) -> T:
 async def enter(engine: Engine, way: Way, seconds: float) -> tuple[SocketAddress, Credentials | None]:
     """Connect and log in as every connection does; gives where, and the login that was accepted.
 
-    Raises ServerError, also where it takes longer than so many seconds.
+    Raises ServerError, also where it takes longer than so many seconds. That a connection more was refused
+    says nothing about those that are open.
     """
     outcome: asyncio.Future[Dial | DialError] = asyncio.get_running_loop().create_future()
-    dial = Dial(engine, way, None, outcome.set_result, outcome.set_result)
+    apart = replace(way, missed=lambda _error: None)
+    dial = Dial(engine, apart, None, outcome.set_result, outcome.set_result)
     dial.start()
     try:
         await asyncio.wait({outcome}, timeout=seconds)

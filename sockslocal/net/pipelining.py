@@ -14,6 +14,7 @@ from sockslocal.net.probe_handshakes import LONGEST_S, Manner, bears, connect_pl
 from sockslocal.net.probing import Access
 from sockslocal.net.profile import Profile
 from sockslocal.net.way import Way
+from sockslocal.socks5.client import Pipelining
 
 FIRST_PAUSE_S, LAST_PAUSE_S = 60.0, 3600.0
 """At least so long, doubling, between two looks at one server."""
@@ -34,12 +35,16 @@ class Learner(Protocol):
 
 
 class PipeliningScout:
-    """Looks when the server has granted a first request, and again when what it bore is in doubt.
+    """Has the way to a server pipeline what the server has just been seen to bear.
 
-    Three connections at most, to the server that `udp_probe` names; without one nothing is pipelined.
+    It looks when the server has granted a request; and again when what it bore is in doubt, or the server was
+    away, for another one may have come in its place. Four connections at most; the request is for what
+    `udp_probe` names, and where that is nothing, nothing is pipelined.
     """
 
     def __init__(self, engine: Engine, server: Learner) -> None:
+        self.settled = False
+        """Whether it is known, and nothing speaks against it."""
         self._engine = engine
         self._server = server
         self._backoff = Backoff(FIRST_PAUSE_S, LAST_PAUSE_S)
@@ -47,32 +52,47 @@ class PipeliningScout:
         self._task: asyncio.Task[None] | None = None
 
     def granted(self) -> None:
-        """The server works; what is not known of it is looked at now, if it was not a short while ago."""
+        """The server works: what is not known is looked at now, if it was not a short while ago."""
         target = self._server.config.udp_probe
-        if self._server.profile.pipelined is not None or self._task is not None or target is None:
+        if self.settled or self._task is not None or target is None:
             return
         now = self._engine.clock()
         if now >= self._not_before:
             self._not_before = now + self._backoff.next()
             self._task = asyncio.get_running_loop().create_task(self._look(target), name="pipelining")
 
+    def settle(self) -> None:
+        """What the profile says has just been seen."""
+        self.settled = self._server.profile.pipelined is not None
+        self._server.way.pipelining = self._server.profile.pipelining
+        if self.settled:
+            self._backoff.reset()
+
     def doubt(self) -> None:
-        """The server may not bear it after all."""
-        self._server.learn(pipelined=None, semi_pipelined=None)
+        """The server may not bear it after all, or not be the same."""
+        self.settled = False
+        self._server.way.pipelining = Pipelining.NONE
 
     def close(self) -> None:
+        self.doubt()
         if self._task is not None:
             self._task.cancel()
             self._task = None
 
     async def _look(self, target: Endpoint) -> None:
+        try:
+            with suppress(ServerError):
+                self._server.learn(**await self._found(target))
+                self.settle()
+        finally:
+            self._task = None
+
+    async def _found(self, target: Endpoint) -> dict[str, bool | None]:
         way = self._server.way
-        with suppress(ServerError):
-            access = Access(*await enter(self._engine, way, ENTRY_S), LONGEST_S, way.tls)
-            plain = await connect_plainly(access, target)
-            full = bears(plain, await try_connect(access, target, Manner.PIPELINED))
-            semi = full
-            if full is False and access.credentials is not None:
-                semi = bears(plain, await try_connect(access, target, Manner.SEMI_PIPELINED))
-            self._server.learn(pipelined=full, semi_pipelined=semi)
-        self._task = None
+        access = Access(*await enter(self._engine, way, ENTRY_S), LONGEST_S, way.tls)
+        plain = await connect_plainly(access, target)
+        full = bears(plain, await try_connect(access, target, Manner.PIPELINED))
+        if full is not False or access.credentials is None:
+            return {"pipelined": full, "semi_pipelined": full}
+        semi = bears(plain, await try_connect(access, target, Manner.SEMI_PIPELINED))
+        return {"pipelined": full, "semi_pipelined": semi}

@@ -14,7 +14,7 @@ from sockslocal.net.probing import PIECES_S, Access, phrase_of
 from sockslocal.net.profile import Ipv6, Login
 from sockslocal.net.udp_probe import question
 from sockslocal.socks5.errors import RemoteError
-from sockslocal.socks5.messages import VERSION, Command, Method, Reply, Request
+from sockslocal.socks5.messages import UNDERSTOOD, VERSION, Command, Method, Reply, Request
 
 SHORTEST_S, LONGEST_S = 0.5, 1.5
 """Bounds of what a test may take; within them it is three times what connecting has taken, and a little."""
@@ -111,8 +111,10 @@ async def find_methods(access: Access) -> tuple[Login, ...]:
 
 
 def bears(plain: Trial, trial: Trial) -> bool | None:
-    """Whether a manner has the same outcome as the plain one; None where that one had no reply."""
-    return None if plain.code is None else trial.code == plain.code
+    """Whether a manner has the same outcome as the plain one; None where that one tells too little."""
+    if plain.code not in UNDERSTOOD or (trial.code == plain.code and trial.answered != plain.answered):
+        return None
+    return trial.code == plain.code
 
 
 def keeps_early_data(plain: Trial, trial: Trial) -> bool | None:

@@ -75,7 +75,6 @@ class Server:
             missed=self._note_failed,
             doubted=self._doubt,
             tls=Tls(config.tls) if config.tls else None,
-            pipelining=self.profile.pipelining,
         )
         self._scout = PipeliningScout(engine, self)
         self.udp = UdpService(engine, self, shared.limits, changed)
@@ -105,11 +104,11 @@ class Server:
     def go_by(self, examined: Profile) -> None:
         """Keep, and go by, what an examination has found."""
         self._keep(examined.over(self.profile))
+        self._scout.settle()
         self.udp.go_by(examined)
 
     def _keep(self, profile: Profile) -> None:
         self.profile = profile
-        self.way.pipelining = profile.pipelining
         if self._profiles is not None:
             self._profiles.put(key_of(self.config), self.profile)
 
@@ -168,12 +167,8 @@ class Server:
         self.way.addresses.prefer(dial.address)
         if self.state != "up":
             self._works()
-        if self.profile.pipelined is None and dial.request is not None and not self._closed:
+        if not self._scout.settled and dial.request is not None and not self._closed:
             self._scout.granted()
-
-    def _doubt(self) -> None:
-        if not self._closed:
-            self._scout.doubt()
 
     def _note_failed(self, error: DialError) -> None:
         if error.server_answers:
@@ -194,7 +189,12 @@ class Server:
         self.way.login.accept()
         self._set("up", None)
 
+    def _doubt(self) -> None:
+        self._scout.doubt()
+
     def _set(self, state: status.ServerState, problem: Problem | None) -> None:
+        if state != "up":
+            self._scout.doubt()  # another server may come in its place
         if not self._closed and (state, problem) != (self.state, self.problem):
             self.state, self.problem = state, problem
             self._changed()

@@ -20,9 +20,8 @@ class Way:
     """What every dial to one server shares; `connect_timeout` in seconds.
 
     `password_remedy` is what the user does about a password that is wrong. With `tls`, all that is said to
-    the server is said inside TLS. `pipelining` is what the server is known to bear, and changes as that
-    becomes known. Whoever keeps the server's state hears how each dial ended: `reached` or `missed`, before
-    who dialled does; and `doubted` where the server may not bear the pipelining after all.
+    the server is said inside TLS. Whoever keeps the server's state hears how each dial ended: `reached` or
+    `missed`, before who dialled does; and `doubted` where the server may not bear the pipelining after all.
     """
 
     name: str
@@ -36,6 +35,9 @@ class Way:
     doubted: Callable[[], None]
     tls: Tls | None = None
     pipelining: Pipelining = Pipelining.NONE
+    """What the server bears, as long as nothing speaks against it."""
+    pipelined_at: float = 0.0
+    """When a request that was pipelined has been granted, in seconds of the clock."""
 
     def problem(self, code: str, **details: object) -> Problem:
         """The registry's problem `code`, about this server."""

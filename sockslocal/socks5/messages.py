@@ -66,6 +66,10 @@ class Reply(IntEnum):
     ADDRESS_TYPE_NOT_SUPPORTED = 0x08
 
 
+UNDERSTOOD = frozenset(range(7)) - {Reply.GENERAL_FAILURE}
+"""Replies that only a server gives that has understood the request; any other may come of a mere mishap."""
+
+
 class Stage(StrEnum):
     """What a handshake waits for; the value is the word for it that a user reads."""
 

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from fakes.engine import FakeClock, turns, until, way_to
+from fakes.engine import FakeClock, Told, turns, until, way_to
 from fakes.picky_server import picky_server
 from fakes.probe_target import probe_target
+from fakes.raw_server import raw_server
 from fakes.socks5_server import Act, FakeServer, Script, Stage
 from sockslocal.address import Endpoint
 from sockslocal.config.model import ServerConfig
@@ -15,7 +16,7 @@ from sockslocal.net.engine import Engine
 from sockslocal.net.pipelining import FIRST_PAUSE_S, PipeliningScout
 from sockslocal.net.profile import Profile
 from sockslocal.secret import Secret
-from sockslocal.socks5.client import Credentials
+from sockslocal.socks5.client import Credentials, Pipelining
 
 ANA = (b"ana", b"hunter2")
 CREDENTIALS = Credentials("ana", Secret("hunter2"))
@@ -52,7 +53,6 @@ def server() -> Iterator[FakeServer]:
 async def looked(keeper: FakeKeeper, scout: PipeliningScout) -> dict[str, Any]:
     """What a look finds out."""
     scout.granted()
-    await until(lambda: keeper.learned, "it is known")
     await until(lambda: scout._task is None, "the look is over")
     return keeper.learned[-1]
 
@@ -113,16 +113,37 @@ async def test_a_server_that_says_nothing_is_not_looked_at_all_the_time(
     assert (await looked(keeper, scout))["pipelined"]
 
 
-async def test_what_is_doubted_is_not_known(engine: Engine, server: FakeServer, target: Endpoint) -> None:
-    """And is looked at again, a while later."""
+async def test_the_way_goes_by_what_was_seen(
+    engine: Engine, server: FakeServer, target: Endpoint, clock: FakeClock
+) -> None:
+    """Not by what was known before; what is doubted is looked at again, a while later."""
     keeper = FakeKeeper(server.address, target)
     keeper.profile = Profile(pipelined=True, semi_pipelined=True)
     scout = PipeliningScout(engine, keeper)
+    assert (keeper.way.pipelining, scout.settled) == (Pipelining.NONE, False)
+    await looked(keeper, scout)
+    assert (keeper.way.pipelining, scout.settled) == (Pipelining.FULL, True)
     scout.granted()
     assert scout._task is None
     scout.doubt()
-    assert keeper.profile == Profile()
-    assert (await looked(keeper, scout))["pipelined"]
+    assert (keeper.way.pipelining, scout.settled) == (Pipelining.NONE, False)
+    scout.granted()
+    assert scout._task is None
+    clock.advance(FIRST_PAUSE_S)
+    await looked(keeper, scout)
+    assert keeper.way.pipelining is Pipelining.FULL
+
+
+async def test_a_server_that_grants_one_connection_only(engine: Engine, target: Endpoint) -> None:
+    """That it refuses ours says nothing about those that it has."""
+    with raw_server(lambda sock: sock.close()) as address:
+        keeper = FakeKeeper(address, target, login=False)
+        missed = Told()
+        keeper.way.missed = missed
+        scout = PipeliningScout(engine, keeper)
+        scout.granted()
+        await until(lambda: scout._task is None, "the look is over")
+    assert (missed.calls, keeper.learned, scout.settled) == ([], [], False)
 
 
 async def test_closing_ends_the_look(engine: Engine, server: FakeServer, target: Endpoint) -> None:
@@ -133,6 +154,7 @@ async def test_closing_ends_the_look(engine: Engine, server: FakeServer, target:
     scout.granted()
     await until(lambda: len(server.sessions) == 2, "the first trial")
     scout.close()
+    assert keeper.way.pipelining is Pipelining.NONE
     await turns()
     assert asyncio.all_tasks() == {asyncio.current_task()}
     assert not keeper.learned

@@ -176,11 +176,12 @@ async def test_a_server_that_says_nothing_to_the_other_way_in(fake: FakeServer) 
     ("plain", "trial", "expected"),
     [
         (GRANTED, GRANTED, True),
-        (GRANTED, Trial(0), True),
+        (GRANTED, Trial(0), None),
         (GRANTED, Trial(1), False),
         (GRANTED, SILENT, False),
         (Trial(5), Trial(5), True),
         (Trial(5), Trial(1), False),
+        (Trial(1), Trial(1), None),
         (SILENT, SILENT, None),
         (Trial(closed=True), GRANTED, None),
     ],

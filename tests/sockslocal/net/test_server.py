@@ -18,6 +18,7 @@ from sockslocal.net import connecting, sockets
 from sockslocal.net import server as module
 from sockslocal.net.engine import Engine
 from sockslocal.net.login import FIRST_PAUSE_S, LAST_PAUSE_S
+from sockslocal.net.pipelining import FIRST_PAUSE_S as FIRST_LOOK_S
 from sockslocal.net.profile import Profile, key_of
 from sockslocal.net.profiles import ProfileStore
 from sockslocal.net.rungs import Rung
@@ -475,32 +476,43 @@ async def test_an_examination_shakes_nothing_that_works(engine: Engine, fake: Fa
 
 
 async def test_what_a_handshake_bears_is_learned_by_using_it(
-    engine: Engine, fake: FakeServer, tmp_path: Path
+    engine: Engine, fake: FakeServer, clock: FakeClock, tmp_path: Path
 ) -> None:
-    """The first request that is granted starts it; what is doubted then is found out anew, and kept."""
+    """The first request that is granted starts it; what is doubted then is found out anew."""
     store = ProfileStore(tmp_path / "profiles.json")
     with probe_target() as target, tcp_echo() as echo:
         fake.names["db.internal"] = echo
         watched = Watched(engine, fake.address, shared=Shared(profiles=store), udp_probe=target)
-        server = watched.server
+        server, way = watched.server, watched.server.way
         server.settle_login(GOOD)
         await watched.reaches("up")
         assert await watched.dialled(engine) == "done"
-        await until(lambda: server.profile.pipelined, "it is known")
-        assert server.way.pipelining is Pipelining.FULL
+        await until(lambda: way.pipelining is Pipelining.FULL, "it is known")
         assert store.get(key_of(server.config)).pipelined
-        server.way.doubted()
-        assert server.profile.pipelining is Pipelining.NONE
-        assert store.get(key_of(server.config)).pipelined is None
+        way.doubted()
+        clock.advance(FIRST_LOOK_S)
+        assert await watched.dialled(engine) == "done"
+        await until(lambda: way.pipelining is Pipelining.FULL, "it is known again")
         server.close()
-        server.way.doubted()  # by a dial that lived on
+        assert way.pipelining is Pipelining.NONE
 
 
-async def test_what_is_known_is_used_from_the_start(engine: Engine, fake: FakeServer, tmp_path: Path) -> None:
-    """By the first dial of a new process."""
+async def test_what_was_known_of_a_server_that_was_away_is_in_doubt(
+    engine: Engine, fake: FakeServer, tmp_path: Path
+) -> None:
+    """Another one may have come in its place: so it is with what a former process has learned."""
     store = ProfileStore(tmp_path / "profiles.json")
-    config = ServerConfig(name="office", address=Endpoint(*fake.address), username="ana")
-    store.put(key_of(config), Profile(pipelined=False, semi_pipelined=True))
     watched = Watched(engine, fake.address, shared=Shared(profiles=store))
-    assert watched.server.way.pipelining is Pipelining.SEMI
-    watched.server.close()
+    server = watched.server
+    store.put(key_of(server.config), Profile(pipelined=True))
+    assert (
+        Watched(engine, fake.address, shared=Shared(profiles=store)).server.way.pipelining is Pipelining.NONE
+    )
+    server.go_by(Profile(pipelined=True, semi_pipelined=True))
+    assert server.way.pipelining is Pipelining.FULL
+    fake.stop()
+    server.settle_login(GOOD)
+    await watched.reaches("down")
+    assert watched.server.profile.pipelining is Pipelining.FULL
+    assert server.way.pipelining.value == Pipelining.NONE.value
+    server.close()

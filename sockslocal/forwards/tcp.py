@@ -90,10 +90,8 @@ class TcpForward:
 
     def _accepted(self, target: Endpoint, local: socket.socket) -> None:
         self._total += 1
-        if self.config.only_me and not owners.is_ours(local):
-            self._failed += 1
-            self._note(problem("other-user-refused"))
-            abort(self.engine.poller, local)
+        if self.config.only_me and (owner := owners.owner(local)) is not owners.Owner.US:
+            self._refused(local, owner)
             return
         try:
             connection = _Connection(self, local, target)
@@ -103,6 +101,13 @@ class TcpForward:
             return
         self._connections.add(connection)
         connection.start()
+
+    def _refused(self, local: socket.socket, owner: owners.Owner) -> None:
+        """One that has closed already is nobody's, and most often was the user's own: nothing is wrong."""
+        self._failed += 1
+        if owner is owners.Owner.OTHER:
+            self._note(problem("other-user-refused"))
+        abort(self.engine.poller, local)
 
     def ended(self, connection: "_Connection", error: ServerError | None) -> None:
         """`connection` is over; with an error nothing came of it."""

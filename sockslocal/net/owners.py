@@ -1,5 +1,6 @@
 """Which user of this machine is at the other end of a local connection."""
 
+import enum
 import os
 import socket
 import sys
@@ -8,6 +9,15 @@ from contextlib import suppress
 from sockslocal.net import sock_diag
 from sockslocal.net.sockets import Socket
 from sockslocal.unix_peer import unix_peer_uid
+
+
+class Owner(enum.Enum):
+    """Whose a connection is."""
+
+    US = enum.auto()
+    OTHER = enum.auto()
+    UNKNOWN = enum.auto()
+    """The program has closed it already, or the system does not say."""
 
 
 def available() -> bool:
@@ -26,6 +36,9 @@ def peer_uid(sock: Socket) -> int | None:
     return None
 
 
-def is_ours(sock: Socket) -> bool:
+def owner(sock: Socket) -> Owner:
     """Whether a program of this very user made the connection `sock`."""
-    return sys.platform != "win32" and peer_uid(sock) == os.getuid()
+    uid = peer_uid(sock)
+    if sys.platform == "win32" or uid is None:
+        return Owner.UNKNOWN
+    return Owner.US if uid == os.getuid() else Owner.OTHER

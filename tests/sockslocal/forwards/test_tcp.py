@@ -322,12 +322,29 @@ async def test_other_users_are_refused(
     servers = Servers(engine, server.address)
     forward = forward_to(engine, servers.route, echo, only_me=True)
     assert await exchanged(forward, b"ping") == b"ping"
-    monkeypatch.setattr(owners, "is_ours", lambda _: False)
+    monkeypatch.setattr(owners, "owner", lambda _: owners.Owner.OTHER)
     assert await is_reset(forward)
     await ended(forward)
     assert shown(forward)[0] == Connections(open=0, total=2, failed=1)
     assert len(server.sessions) == 1
     assert "another user" in caplog.text
+    forward.close()
+    await servers.closed()
+
+
+async def test_who_closed_at_once_is_refused_as_nobody(
+    engine: Engine, server: FakeServer, echo: Endpoint, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With `only_me` a program that closes before it is looked at counts as failed; it is no other user."""
+    caplog.set_level("INFO")
+    servers = Servers(engine, server.address)
+    forward = forward_to(engine, servers.route, echo, only_me=True)
+    with socket.create_connection(address_of(forward)) as program:
+        program.sendall(b"ping")
+    await until(lambda: shown(forward)[0] == Connections(total=1, failed=1), "it was refused")
+    assert forward.problem is None
+    assert not server.sessions
+    assert "another user" not in caplog.text
     forward.close()
     await servers.closed()
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from fakes.sockets import closing, reset
-from sockslocal.net.owners import available, is_ours, peer_uid
+from sockslocal.net.owners import Owner, available, owner, peer_uid
 
 NOBODY = 65_534
 
@@ -43,14 +43,14 @@ def test_ours(host: str, to: str | None) -> None:
     """A program of this user is known by the kernel's table, whichever kind of socket it uses."""
     with connection(host, to) as (_, accepted):
         assert peer_uid(accepted) == os.getuid()
-        assert is_ours(accepted)
+        assert owner(accepted) is Owner.US
 
 
 def test_ours_on_a_unix_socket() -> None:
     """On a Unix socket the kernel names the peer itself."""
     with unix_connection() as (_, accepted):
         assert peer_uid(accepted) == os.getuid()
-        assert is_ours(accepted)
+        assert owner(accepted) is Owner.US
 
 
 @contextmanager
@@ -77,8 +77,8 @@ def unix_connection(uid: int | None = None) -> Iterator[Pair]:
 def test_several_connections() -> None:
     """Connections to the same listener, and of the same client, are told apart by both ends."""
     with connection() as (_, first), connection() as (_, second):
-        assert is_ours(first)
-        assert is_ours(second)
+        assert owner(first) is Owner.US
+        assert owner(second) is Owner.US
 
 
 def test_a_peer_that_went_away() -> None:
@@ -86,7 +86,7 @@ def test_a_peer_that_went_away() -> None:
     with connection() as (client, accepted):
         reset(client)
         assert peer_uid(accepted) is None
-        assert not is_ours(accepted)
+        assert owner(accepted) is Owner.UNKNOWN
 
 
 def test_a_closed_connection() -> None:
@@ -95,7 +95,7 @@ def test_a_closed_connection() -> None:
         client.send(b"from whom?")
         client.close()
         assert peer_uid(accepted) is None
-        assert not is_ours(accepted)
+        assert owner(accepted) is Owner.UNKNOWN
 
 
 def test_not_connected() -> None:
@@ -141,7 +141,7 @@ def test_anothers(host: str) -> None:
     """A program of another user is not ours."""
     with anothers_connection(host) as (accepted, _):
         assert peer_uid(accepted) == NOBODY
-        assert not is_ours(accepted)
+        assert owner(accepted) is Owner.OTHER
 
 
 @as_root
@@ -153,7 +153,7 @@ def test_anothers_that_closed() -> None:
         print("close", file=program.stdin, flush=True)
         assert program.stdout.readline() == "closed\n"
         assert accepted.recv(100) == b"bye\n"
-        assert not is_ours(accepted)
+        assert owner(accepted) is Owner.UNKNOWN
 
 
 @as_root
@@ -161,7 +161,7 @@ def test_anothers_on_a_unix_socket() -> None:
     """The same on a Unix socket."""
     with unix_connection(NOBODY) as (_, accepted):
         assert peer_uid(accepted) == NOBODY
-        assert not is_ours(accepted)
+        assert owner(accepted) is Owner.OTHER
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
@@ -170,5 +170,5 @@ def test_elsewhere_nobody_is_ours(monkeypatch: pytest.MonkeyPatch, platform: str
     with connection() as (_, accepted):
         monkeypatch.setattr(sys, "platform", platform)
         assert peer_uid(accepted) is None
-        assert not is_ours(accepted)
+        assert owner(accepted) is Owner.UNKNOWN
         assert not available()

@@ -36,6 +36,7 @@ class Limits:
     opening: float = 3.0  # to show the token
     request: float = 30.0  # from one answer to the end of the next request line
     handler: float = 60.0
+    look: float = 0.25  # whether a client whose answer takes long is still there
     drain: float = 5.0  # for a client to take one answer
     farewell: float = 1.0  # on closing, for requests that are being answered
     event_interval: float = 0.2  # between two states for one who watches
@@ -188,7 +189,7 @@ class ControlServer:
             if request.do == "watch":
                 await self._stream(request.id, reader, writer)
                 return
-            await self._reply(request, writer)
+            await self._reply(request, reader, writer)
 
     async def _read_line(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes | None:
         """The next line; None once the client has been told that it is too long."""
@@ -205,16 +206,19 @@ class ControlServer:
         async with asyncio.timeout(self._limits.drain):
             await writer.drain()
 
-    async def _reply(self, request: messages.Request, writer: asyncio.StreamWriter) -> None:
+    async def _reply(
+        self, request: messages.Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  for mypy: this is a coroutine
         self._answering.add(task)
         try:
-            await self._send(writer, await self._answer(request))
+            await self._send(writer, await self._answer(request, reader))
         finally:
             self._answering.discard(task)
 
-    async def _answer(self, request: messages.Request) -> bytes:
+    async def _answer(self, request: messages.Request, reader: asyncio.StreamReader) -> bytes:
+        """The line to send. Raises EOFError where the client has left before there is one."""
         handler = self._handlers.get(request.do)
         if handler is None:
             return messages.encode_error(
@@ -222,13 +226,27 @@ class ControlServer:
             )
         try:
             try:
-                async with asyncio.timeout(self._limits.handler):
-                    return messages.encode_answer(request.id, await handler(request.parameters))
+                ok = await self._handled(handler(request.parameters), reader)
+                return messages.encode_answer(request.id, ok)
             except SockslocalError as error:
                 return messages.encode_error(request.id, error.problem)
+        except EOFError:
+            raise
         except Exception as error:
             logger.exception("control: %s failed", request.do)
             return messages.encode_error(request.id, _internal(request.do, error))
+
+    async def _handled(self, answer: Awaitable[object], reader: asyncio.StreamReader) -> object:
+        """What comes of `answer`, which ends where nobody waits for it any more: that raises EOFError."""
+        task = asyncio.ensure_future(answer)
+        try:
+            async with asyncio.timeout(self._limits.handler):
+                while not (await asyncio.wait({task}, timeout=self._limits.look))[0]:
+                    if reader.at_eof() or reader.exception() is not None:
+                        raise EOFError
+            return task.result()
+        finally:
+            await _end({task})
 
     async def _stream(
         self, request_id: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -274,7 +292,7 @@ def _turn_away(peer: socket.socket, why: Problem) -> None:
         peer.close()
 
 
-async def _end(tasks: set[asyncio.Task[Any]]) -> None:
+async def _end(tasks: set[asyncio.Task[Any]] | set[asyncio.Future[Any]]) -> None:
     """Cancels `tasks` and waits until they have ended; how they end is theirs."""
     for task in tasks:
         task.cancel()

@@ -157,6 +157,39 @@ def test_an_answer_that_nobody_takes_has_a_deadline(paths: Paths) -> None:
         has_nobody(daemon)
 
 
+def test_what_nobody_waits_for_is_ended(paths: Paths) -> None:
+    """A handler that takes long is cancelled when its client leaves."""
+    begun, ended = threading.Event(), threading.Event()
+
+    async def handle(_parameters: dict[str, Any]) -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.set()
+
+    with fake_daemon(paths, {"server.test": handle}, limits=Limits(look=0.01)) as daemon:
+        with Raw(paths) as raw:
+            raw.send(b'{"id": 1, "do": "server.test", "name": "office"}\n')
+            assert begun.wait(10)
+        assert ended.wait(10)
+        has_nobody(daemon)
+
+
+def test_who_waits_long_is_answered(paths: Paths) -> None:
+    """However often it was looked whether the client is still there."""
+
+    async def handle(_parameters: dict[str, Any]) -> str:
+        await asyncio.sleep(0.05)
+        return "done"
+
+    with (
+        fake_daemon(paths, {"server.test": handle}, limits=Limits(look=0.001)),
+        Raw(paths) as raw,
+    ):
+        assert raw.ask(b'{"id": 1, "do": "server.test", "name": "office"}') == {"id": 1, "ok": "done"}
+
+
 def test_the_hundredth_client_is_told(paths: Paths) -> None:
     """64 are served, the others hear why not; when some leave, there is room again."""
     with fake_daemon(paths) as daemon:

@@ -296,6 +296,11 @@ REGISTRY: dict[str, Kind] = {
     "control-closed": Kind(
         "Connection lost", "the daemon closed the control connection before it answered", "sockslocal logs"
     ),
+    "test-busy": Kind(
+        "Other tests are running",
+        "other tests of servers have been running for {seconds:g} s, and one runs at a time",
+        "wait until they are done, and try again",
+    ),
     "usage": Kind("Wrong usage", "{reason}", "{remedy}", ExitCode.USAGE),
     "bad-request": Kind("Request not understood", "{reason}", "sockslocal --help", ExitCode.USAGE),
     "unknown-name": Kind(

@@ -17,7 +17,7 @@ from sockslocal.paths import Paths
 from sockslocal.problems import ExitCode, problem
 
 _SECONDS = 20.0
-"""More than the daemon takes, also where it has begun with another test."""
+"""More than the daemon takes, also where this test waits for others."""
 
 _NARROWEST = 32
 """Columns in which a sentence can be read; with fewer it has lines of its own, with an indent."""

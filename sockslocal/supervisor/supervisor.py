@@ -4,7 +4,8 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 
 import msgspec
 import psutil
@@ -38,6 +39,9 @@ DRAIN_LOOK_S = 0.05
 
 CLOSE_S = 3.0
 """For resolvers that are closing when all ends; they set themselves less."""
+
+TURN_S = 10.0
+"""To wait for other examinations; with that of one's own it is less than `server test` waits."""
 
 ForwardConfig = TcpForwardConfig | UdpForwardConfig
 Forward = TcpForward | UdpForward
@@ -126,7 +130,7 @@ class Supervisor:
 
     async def examine(self, name: str) -> ServerReport:
         """Find out what the server `name` does; one at a time. Raises ControlError, ServerError."""
-        async with self._examining:
+        async with self._turn():
             servers = self._config.servers if self._config else {}
             if name not in servers:
                 raise _unknown("server", name, servers)
@@ -134,8 +138,23 @@ class Supervisor:
                 raise ControlError.of("tunnel-off")
             server = self._servers[name]
             findings = await examine(self._engine, server.way, server.config)
-            server.go_by(findings.profile)
+            now = self._servers.get(name)  # a reload may have replaced it
+            if now is not None and now.config == server.config:
+                now.go_by(findings.profile)
             return report(server.config, findings)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """While nobody else examines. Raises ControlError where it takes long until then."""
+        try:
+            async with asyncio.timeout(TURN_S):
+                await self._examining.acquire()
+        except TimeoutError:
+            raise ControlError.of("test-busy", seconds=TURN_S) from None
+        try:
+            yield
+        finally:
+            self._examining.release()
 
     @property
     def resolver(self) -> Resolver:

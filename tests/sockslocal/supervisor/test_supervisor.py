@@ -24,7 +24,7 @@ from sockslocal.net.engine import Engine
 from sockslocal.net.profiles import ProfileStore
 from sockslocal.secret import Secret
 from sockslocal.status import Status
-from sockslocal.supervisor import Supervisor, Switches, services
+from sockslocal.supervisor import Supervisor, Switches, services, supervisor
 from sockslocal.supervisor import dns as dns_module
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -893,6 +893,52 @@ def test_what_is_found_out_of_a_server_is_kept(run: Run, server: FakeServer, tmp
         assert made.status.servers["office"].udp == "associate"
         (kept,) = ProfileStore(tmp_path / "profiles.json")._profiles.values()
         assert kept == second.profile
+
+    run(test)
+
+
+def test_what_is_found_out_outlives_a_reload(run: Run, server: FakeServer) -> None:
+    """A server that was replaced meanwhile goes by it too, if its settings are the same; another does not."""
+
+    async def test(made: Made) -> None:
+        with probe_target() as probe:
+            table = office(server, udp_probe=str(probe))
+            made.apply(table)
+            await made.up()
+            for reload, udp in (
+                ((table, "[limits]\nflows = 100"), "associate"),
+                ((office(server, udp_probe=str(probe), connect_timeout="7s"),), "unknown"),
+            ):
+                testing = asyncio.create_task(made.supervisor.examine("office"))
+                await turns()
+                before = made.supervisor._servers["office"]
+                made.reload(*reload)
+                assert made.supervisor._servers["office"] is not before
+                assert (await testing).profile.rung == "associate"
+                assert made.status.servers["office"].udp == udp
+
+    run(test)
+
+
+def test_who_waits_long_for_a_test_is_told(
+    run: Run, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In time, and that others are running; the one that runs goes on."""
+    monkeypatch.setattr(supervisor, "TURN_S", 0.01)
+
+    async def test(made: Made) -> None:
+        made.apply(office(server))
+        await made.up()
+        server.script = Script(at=Stage.METHOD, act=Act.STALL)
+        before = len(server.sessions)
+        first = asyncio.create_task(made.supervisor.examine("office"))
+        await until(lambda: len(server.sessions) > before, "it has begun")
+        with pytest.raises(ControlError) as caught:
+            await made.supervisor.examine("office")
+        assert caught.value.problem.code == "test-busy"
+        assert not first.done()
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
 
     run(test)
 

@@ -1,6 +1,8 @@
 """What the user switched off, kept across restarts."""
 
 import logging
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -9,6 +11,9 @@ from sockslocal.files import read_bounded, unwritable_remedy, write_atomically
 from sockslocal.problems import Problem, problem
 
 MAX_BYTES = 1 << 18
+
+RETRY_S = 30.0
+"""Between two attempts to write what could not be written."""
 
 _log = logging.getLogger(__name__)
 
@@ -23,8 +28,10 @@ class _Kept(msgspec.Struct):
 class Switches:
     """One for the whole tunnel and one for each forward; `dns` is the resolver's. All are on at first."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
+        self._clock = clock
+        self._tried = 0.0
         self._kept = _read(path)
         self.problem: Problem | None = None
         """Why the file does not say what is switched; the switches work all the same."""
@@ -48,15 +55,22 @@ class Switches:
             self._kept.off.add(name)
         self._write()
 
+    def retry(self, after_s: float = RETRY_S) -> None:
+        """Write what could not be written, where that was tried so many seconds ago."""
+        if self.problem is not None and self._clock() - self._tried >= after_s:
+            self._write()
+
     def _write(self) -> None:
-        self.problem = None
+        self._tried = self._clock()
+        before, self.problem = self.problem, None
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_atomically(self._path, msgspec.json.encode(self._kept))
         except OSError as error:
             remedy = unwritable_remedy(error, self._path)
             self.problem = problem("switches-unkept", path=self._path, reason=error.strerror, remedy=remedy)
-            _log.warning("! %s", self.problem.text)
+            if self.problem != before:
+                _log.warning("! %s", self.problem.text)
 
 
 def _read(path: Path) -> _Kept:

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from sockslocal.supervisor import Switches
+from sockslocal.supervisor.switches import RETRY_S
 
 
 @pytest.fixture
@@ -82,3 +83,23 @@ def test_a_switch_works_where_it_cannot_be_kept(path: Path, caplog: pytest.LogCa
     switches.set("web", on=False)
     assert switches.problem is None
     assert not Switches(path).is_on("db")
+
+
+def test_what_could_not_be_kept_is_written_later(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Once what hinders it is mended, and not at every look; what still hinders it is told once."""
+    now = 1000.0
+    path.parent.write_text("in the way")
+    switches = Switches(path, lambda: now)
+    switches.set("db", on=False)
+    now += RETRY_S
+    switches.retry()
+    assert switches.problem is not None
+    path.parent.unlink()
+    now += RETRY_S - 1
+    switches.retry()
+    assert switches.problem is not None
+    now += 1
+    switches.retry()
+    assert switches.problem is None
+    assert not Switches(path).is_on("db")
+    assert len([line for line in caplog.messages if "cannot be written" in line]) == 1

@@ -310,6 +310,14 @@ REGISTRY: dict[str, Kind] = {
 }
 
 
+_OF_THE_WAY = ("server-", "auth-", "needs-unlock", "password-", "udp-", "tunnel-off")
+
+
+def is_of_the_way(trouble: Problem) -> bool:
+    """Whether it is the servers' and ends with it that one is up; else it is, say, the target's."""
+    return trouble.code.startswith(_OF_THE_WAY) and trouble.code != "udp-remote-invalid"
+
+
 _QUOTINGS = {"q": quote, "n": quote_name}
 
 

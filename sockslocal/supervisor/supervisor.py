@@ -21,7 +21,7 @@ from sockslocal.net.examination import examine
 from sockslocal.net.profiles import ProfileStore
 from sockslocal.net.route import Route
 from sockslocal.net.server import Server, Shared
-from sockslocal.problems import Problem, problem
+from sockslocal.problems import Problem, is_of_the_way, problem
 from sockslocal.quoting import listed
 from sockslocal.resolver import Resolver
 from sockslocal.supervisor.changes import Changes
@@ -177,6 +177,7 @@ class Supervisor:
     def snapshot(self) -> status.Status:
         """The whole picture now."""
         services = self._services
+        self._switches.retry()
         return status.Status(
             daemon=self._daemon_snapshot(),
             tunnel=status.Tunnel(on=self._switches.tunnel),
@@ -224,6 +225,7 @@ class Supervisor:
 
     async def close(self) -> None:
         """End everything."""
+        self._switches.retry(after_s=0.0)
         for service in self._services.values():
             service.close()
         for name in list(self._servers):
@@ -277,7 +279,8 @@ class Supervisor:
     def _forget_problems(self, server: str) -> None:
         """What went wrong by the way of `server` is of the past: it is up again."""
         for forward in self._forwards.values():
-            if server in forward.config.servers:
+            trouble = forward.problem
+            if server in forward.config.servers and trouble is not None and is_of_the_way(trouble):
                 forward.problem = None
         if self._dns is not None and server in self._dns.servers:
             self._dns.forget_problem()

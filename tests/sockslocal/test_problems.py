@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 import sockslocal
-from sockslocal.problems import REGISTRY, ExitCode, problem
+from sockslocal.problems import REGISTRY, ExitCode, Problem, is_of_the_way, problem
 from sockslocal.socks5.messages import Stage
 
 _SOURCES = sorted(Path(sockslocal.__file__).parent.rglob("*.py"))
@@ -138,3 +138,23 @@ def test_exit_codes() -> None:
     }
     codes = {code: REGISTRY[code].exit_code for code in ("config-invalid", "not-running", "auth-failed")}
     assert [*codes.values()] == [ExitCode.CONFIG, ExitCode.NOT_RUNNING, ExitCode.CREDENTIALS]
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("server-unreachable", True),
+        ("auth-failed", True),
+        ("needs-unlock", True),
+        ("password-missing", True),
+        ("udp-silent", True),
+        ("tunnel-off", True),
+        ("udp-remote-invalid", False),
+        ("target-closed", False),
+        ("other-user-refused", False),
+        ("descriptors-exhausted", False),
+    ],
+)
+def test_of_the_way(code: str, expected: bool) -> None:
+    """What a server that is up again mends, and what it does not."""
+    assert is_of_the_way(Problem(code, "", "", "")) == expected

@@ -22,6 +22,7 @@ from sockslocal.config.load import load
 from sockslocal.errors import ConfigError, ControlError, CredentialsError
 from sockslocal.net.engine import Engine
 from sockslocal.net.profiles import ProfileStore
+from sockslocal.problems import Problem
 from sockslocal.secret import Secret
 from sockslocal.status import Status
 from sockslocal.supervisor import Supervisor, Switches, services, supervisor
@@ -638,6 +639,41 @@ def test_what_went_wrong_ends_with_the_servers_return(run: Run, server: FakeServ
         await made.up()
         assert [forward.problem for forward in made.status.forwards.values()] == [None, None]
         assert made.status.dns.problem is None
+
+    run(test)
+
+
+@pytest.mark.parametrize("code", ["target-refused", "other-user-refused", "server-timeout"])
+def test_what_is_not_of_the_way_outlives_the_servers_return(
+    run: Run, server: FakeServer, echo: Endpoint, code: str
+) -> None:
+    """A target that is not reached, or another user, is not mended by a server that is up."""
+
+    async def test(made: Made) -> None:
+        server.stop()
+        made.apply(office(server), tcp("db", free_port(), echo))
+        await until(lambda: made.status.servers["office"].state == "down", "it is gone")
+        forward = made.supervisor._forwards["db"]
+        forward.problem = Problem(code, "", "", "")
+        server.start()
+        await made.up()
+        assert (forward.problem is None) == (code == "server-timeout")
+
+    run(test)
+
+
+def test_what_was_not_kept_is_kept_at_the_end(run: Run, server: FakeServer, echo: Endpoint) -> None:
+    """And while it runs, where somebody looks long after."""
+
+    async def test(made: Made) -> None:
+        path = made.folder / "switches.json"
+        made.apply(office(server), tcp("db", free_port(), echo))
+        path.mkdir()
+        made.supervisor.switch(["db"], on=False)
+        path.rmdir()
+        assert [problem.code for problem in made.status.problems] == ["switches-unkept"]
+        await made.supervisor.close()
+        assert not Switches(path).is_on("db")
 
     run(test)
 

@@ -57,13 +57,14 @@ class Findings(NamedTuple):
     """What an examination found out, in so many seconds.
 
     `target` is what came of the connection to `udp_probe`, None where that is off; `udp_obstacle` is why no
-    datagrams pass, where they do not, as RemoteError.phrase is.
+    datagrams pass, where they do not, as RemoteError.phrase is, and `no_associate` whether that is for good.
     """
 
     profile: Profile
     target: Trial | None
     udp_obstacle: str | None
     seconds: float
+    no_associate: bool = False
 
 
 def twin_of(remote: Endpoint) -> Endpoint | None:
@@ -105,7 +106,14 @@ class _Examination:
         if round_trip_s is not None:
             self.learn(rtt_ms=round(1000 * round_trip_s, 3))
         target = None if self._remote is None else self._plain
-        return Findings(self.profile, target, self._obstacle and self._obstacle.phrase, seconds)
+        obstacle = self._obstacle
+        return Findings(
+            self.profile,
+            target,
+            obstacle and obstacle.phrase,
+            seconds,
+            no_associate=obstacle is not None and obstacle.unsupported,
+        )
 
     async def run(self) -> None:
         """All tests. One that goes as each server expects comes first, for the others to be held against.
@@ -151,6 +159,8 @@ class _Examination:
         associates = Rung.GIVEN in self._rungs
         if self._remote is None:
             self._obstacle = await find_obstacle(self._access) if associates else None
+            if self._obstacle is not None and self._obstacle.unsupported and not self._may_stream:
+                self.learn(rung="none")
             return
         tests = await self._datagram_tests(self._remote)
         if associates:
@@ -159,6 +169,10 @@ class _Examination:
                 return
         if self._plain.code == Reply.NOT_ALLOWED or not await self._try_streams(tests):
             self._conclude()
+
+    @property
+    def _may_stream(self) -> bool:
+        return any(rung.framing for rung in self._rungs)
 
     async def _datagram_tests(self, remote: Endpoint) -> DatagramTests:
         host, override = self._config.udp_address, None

@@ -32,12 +32,14 @@ _FINAL = (Reply.NOT_ALLOWED, Reply.COMMAND_NOT_SUPPORTED)
 class Obstacle(NamedTuple):
     """Why no datagrams pass, as RemoteError.phrase is.
 
-    `again` where asking in another way may help; `silent` where maybe nobody was there to answer.
+    `again` where asking in another way may help; `silent` where maybe nobody was there to answer;
+    `unsupported` where the server says that it has no UDP ASSOCIATE at all.
     """
 
     phrase: str
     again: bool = False
     silent: bool = False
+    unsupported: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +156,8 @@ async def find_obstacle(access: Access) -> Obstacle | None:
             reply = await associate(access, control)
     except (RemoteError, OSError) as error:
         return obstacle_of(error)
-    return None if reply.bound else Obstacle(reply.phrase)
+    unsupported = reply.code == Reply.COMMAND_NOT_SUPPORTED
+    return None if reply.bound else Obstacle(reply.phrase, unsupported=unsupported)
 
 
 def obstacle_of(error: RemoteError | OSError) -> Obstacle:

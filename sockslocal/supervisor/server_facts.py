@@ -92,6 +92,8 @@ def datagrams_of(case: Case) -> str:
     rung = case.profile.rung
     if rung is not None:
         return rung if rung in {"associate", "none"} else "stream"
+    if case.findings.no_associate:
+        return "no associate"
     if case.findings.udp_obstacle is not None:
         return "hindered"
     return "unknown" if case.config.udp_probe is not None else "untried"
@@ -137,7 +139,9 @@ FACTS = (
         "Round trip",
         lambda case: "known" if case.profile.rtt_ms is not None else "unknown",
         {
-            "known": Words("good", "{rtt}", "Each new connection takes {trips} of them."),
+            "known": Words(
+                "good", "{rtt}", "Each new connection takes {trips} of them, connecting included."
+            ),
             "unknown": _UNKNOWN,
         },
     ),
@@ -171,8 +175,8 @@ FACTS = (
         "Joined messages",
         _joined,
         {
-            "all": Words("good", "understood", "It would take all messages of a handshake at once."),
-            "two": Words("good", "login and request", "It would take these two messages at once."),
+            "all": Words("good", "understood", "All messages of a handshake leave at once."),
+            "two": Words("good", "login and request", "These two messages leave at once."),
             "no": Words(
                 "note", "not understood", "Each message has to wait for the answer to the one before."
             ),
@@ -219,6 +223,11 @@ FACTS = (
                 "good", "over TCP, {rung}", "Datagrams pass inside a connection: {probe} answered."
             ),
             "none": Words("bad", "none", "Datagrams do not pass: {obstacle}."),
+            "no associate": Words(
+                "bad",
+                "no UDP ASSOCIATE",
+                '{Obstacle}; over TCP it may take datagrams, but with udp_probe = "off" that is not tried.',
+            ),
             "hindered": Words("unknown", "not known", "{Obstacle}."),
             "off": Words("note", "off", 'The configuration says udp = "off".'),
             "untried": Words("unknown", "not tried", 'With udp_probe = "off" there is nobody to ask.'),

@@ -5,6 +5,7 @@ import msgspec
 from sockslocal.config.model import ServerConfig
 from sockslocal.net.examination import Findings
 from sockslocal.net.profile import Profile
+from sockslocal.socks5.client import Pipelining
 from sockslocal.supervisor.server_facts import FACTS, Case, Verdict, connections_of, datagrams_of
 
 
@@ -58,13 +59,24 @@ def _details(case: Case) -> dict[str, object]:
         "probe": config.udp_probe,
         "phrase": target.phrase if target else "",
         "rtt": _milliseconds(profile.rtt_ms or 0.0),
-        "trips": "three" if config.username is None else "four",
+        "trips": _NUMBERS[_round_trips(case)],
         "rung": profile.rung,
         "obstacle": obstacle,
         "Obstacle": obstacle[:1].upper() + obstacle[1:],
         "udp_address": config.udp_address,
         "largest": f"{profile.largest_datagram or 0:,}",
     }
+
+
+def _round_trips(case: Case) -> int:
+    """Until data can be sent: to connect, for TLS, and for the handshake as it is spoken from now on."""
+    config, pipelining = case.config, case.profile.pipelining
+    messages = 2 if config.username is None else 3
+    handshake = {Pipelining.NONE: messages, Pipelining.SEMI: 2, Pipelining.FULL: 1}[pipelining]
+    return 1 + (config.tls is not None) + handshake
+
+
+_NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
 
 
 def _milliseconds(value: float) -> str:
@@ -91,6 +103,7 @@ _CONNECTIONS = {"answered": "connections pass", "refused": "a connection was ref
 _DATAGRAMS = {
     "off": "datagrams are switched off",
     "none": "datagrams do not pass",
+    "no associate": "datagrams pass over TCP at most",
     "associate": "datagrams pass",
     "stream": "datagrams pass over TCP",
 }

@@ -155,6 +155,6 @@ def test_exit_codes() -> None:
         ("descriptors-exhausted", False),
     ],
 )
-def test_of_the_way(code: str, expected: bool) -> None:
+def test_of_the_way(code: str, *, expected: bool) -> None:
     """What a server that is up again mends, and what it does not."""
     assert is_of_the_way(Problem(code, "", "", "")) == expected

@@ -280,8 +280,11 @@ async def test_nobody_to_be_asked(engine: Engine, fake: FakeServer, udp: str) ->
     assert (findings.target, findings.udp_obstacle) == (None, None)
     assert known(findings) == {"methods": ("password",)}
     fake.cases = {UDP_ASSOCIATE: Script(reply=7)}
-    findings = await examined(engine, fake.address, None)
-    assert findings.udp_obstacle == "the server does not support this command"
+    for mode, rung in (("associate", "none"), ("auto", None)):  # UDP over TCP might pass, and is not tried
+        findings = await examined(engine, fake.address, None, udp=mode)
+        assert findings.udp_obstacle == "the server does not support this command"
+        assert findings.no_associate
+        assert findings.profile.rung == rung
     assert CONNECT not in {session.command for session in fake.sessions}
 
 

@@ -318,7 +318,8 @@ async def test_only_whether_associations_are_granted(fake: FakeServer) -> None:
     access = Access((socket.AF_INET, fake.address), None, PATIENCE_S)
     assert await find_obstacle(access) is None
     fake.cases[UDP_ASSOCIATE] = Script(reply=7)
-    assert await find_obstacle(access) == Obstacle("the server does not support this command")
+    phrase = "the server does not support this command"
+    assert await find_obstacle(access) == Obstacle(phrase, unsupported=True)
     fake.cases[UDP_ASSOCIATE] = Script(at=Stage.REPLY, act=Act.CLOSE)
     phrase = "it closes the connection when it is asked for an association"
     assert await find_obstacle(access) == Obstacle(phrase)

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sockslocal.address import Endpoint
-from sockslocal.config.model import ServerConfig
+from sockslocal.config.model import ServerConfig, TlsConfig
 from sockslocal.net.examination import Findings
 from sockslocal.net.probe_handshakes import Trial
 from sockslocal.net.profile import Profile
@@ -120,16 +120,40 @@ def test_the_round_trip(rtt_ms: float, found: str) -> None:
     assert words("round-trip", GOOD.replace(rtt_ms=rtt_ms)) == ("good", found)
 
 
-def test_what_a_connection_takes() -> None:
-    """With a login one round trip more."""
-    shown, without = row("round-trip"), row("round-trip", username=None)
+@pytest.mark.parametrize(
+    ("facts", "config", "number"),
+    [
+        ({}, {}, "two"),
+        ({}, {"username": None}, "two"),
+        ({}, {"tls": TlsConfig("proxy.example.net")}, "three"),
+        ({"pipelined": False}, {}, "three"),
+        ({"pipelined": False, "semi_pipelined": False}, {}, "four"),
+        ({"pipelined": None, "semi_pipelined": None}, {}, "four"),
+        ({"pipelined": False, "semi_pipelined": None}, {"username": None}, "three"),
+        ({"pipelined": False, "semi_pipelined": False}, {"tls": TlsConfig("proxy.example.net")}, "five"),
+    ],
+)
+def test_what_a_connection_takes(facts: dict[str, Any], config: dict[str, Any], number: str) -> None:
+    """One round trip to connect, one for TLS, and as many as messages have to wait for an answer."""
+    shown = row("round-trip", GOOD.replace(**facts), **config)
     assert shown is not None
-    assert without is not None
-    assert (shown.meaning, without.meaning) == (
-        "Each new connection takes four of them.",
-        "Each new connection takes three of them.",
-    )
+    assert shown.meaning == f"Each new connection takes {number} of them, connecting included."
+
+
+def test_a_round_trip_that_is_not_known() -> None:
+    """Nor is then what a connection takes."""
     assert words("round-trip", GOOD.replace(rtt_ms=None)) == ("unknown", "not known")
+
+
+def test_no_association_for_anybody() -> None:
+    """That is known without a probe; whether datagrams pass over TCP is not."""
+    findings = Findings(Profile(), None, "the server does not support this command", 1.0, no_associate=True)
+    server = ServerConfig(name="office", address=Endpoint("192.0.2.7", 1080), udp_probe=None)
+    shown = report(server, findings)
+    (udp,) = (row for row in shown.rows if row.name == "udp")
+    assert (udp.verdict, udp.found) == ("bad", "no UDP ASSOCIATE")
+    assert udp.meaning.startswith("The server does not support this command; over TCP it may")
+    assert shown.summary == "Whether connections pass is not known; datagrams pass over TCP at most."
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,13 @@ class Parser(argparse.ArgumentParser):
         """Add an argument that is one of `names`."""
         self.names[self.add_argument(flag, **options).dest] = names
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """As argparse's own; what it does not know is told by the command that it was given to."""
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return known, unknown
+
     def error(self, message: str) -> NoReturn:
         raise SockslocalError.of("usage", reason=message, remedy=f"{self.prog} --help")
 

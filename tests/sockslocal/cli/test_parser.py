@@ -40,8 +40,9 @@ def tree() -> Parser:
         (["forward", "ad"], 'there is no command "ad"; did you mean add?', "tool forward --help"),
         (["stop", "--shell", "csh"], 'there is no shell "csh"; did you mean zsh?', "tool stop --help"),
         (["forward"], "the following arguments are required: COMMAND", "tool forward --help"),
-        (["stop", "now"], "unrecognized arguments: now", "tool --help"),
-        (["stop", "--sh", "zsh"], "unrecognized arguments: --sh zsh", "tool --help"),
+        (["stop", "now"], "unrecognized arguments: now", "tool stop --help"),
+        (["stop", "--sh", "zsh"], "unrecognized arguments: --sh zsh", "tool stop --help"),
+        (["forward", "add", "x"], "unrecognized arguments: x", "tool forward add --help"),
     ],
 )
 def test_mistakes_are_told_with_what_may_have_been_meant(

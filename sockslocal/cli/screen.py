@@ -6,7 +6,7 @@ line of their own where it is not; what is wrong stands below what it is wrong w
 
 import math
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from sockslocal.cli.render import columns
@@ -79,7 +79,8 @@ def screen(status: Status, view: View) -> list[Line]:
         _section("Servers", [_server(*item, marks) for item in status.servers.items()], view, told),
         _section("Forwards", _forwards(status, marks), view, told),
         *([_section("DNS", [_dns(status.dns, marks)], view, told)] if status.dns else []),
-        _rest(status, view, told),
+        _section("In general", _general(status, told, marks), view, told),
+        _next(status, view),
         _verdict(status),
     ]
     lines: list[Line] = []
@@ -193,18 +194,26 @@ def _dns(dns: Dns, marks: Marks) -> _Row:
     return _Row((_mark(dns.state, marks), Span(dns.listen)), numbers, dns.problem)
 
 
-def _rest(status: Status, view: View, told: set[Problem]) -> list[Line]:
-    """What is wrong with no part in particular, and what is still to be done."""
-    lines = [part for problem in status.problems for part in _wrong(problem, view, told)]
+def _general(status: Status, told: set[Problem], marks: Marks) -> list[_Row]:
+    """What is wrong with no part in particular."""
+    return [
+        _Row((Span(marks.bad, "bad"), Span(problem.title)), "", problem)
+        for problem in status.problems
+        if problem not in told
+    ]
+
+
+def _next(status: Status, view: View) -> list[Line]:
+    """What is still to be done."""
     if not status.servers:
-        lines += _hint("There is no server yet:", view.spell(NO_SERVER))
-    elif not status.forwards and status.dns is None:
-        lines += _hint("There is no forward yet:", view.spell(NO_FORWARD))
-    return lines
+        return _hint("There is no server yet:", view.spell(NO_SERVER))
+    if not status.forwards and status.dns is None:
+        return _hint("There is no forward yet:", view.spell(NO_FORWARD))
+    return []
 
 
-def _hint(text: str, command: str) -> Iterable[Line]:
-    return line(text), (Span("  "), Span(command, "strong"))
+def _hint(text: str, command: str) -> list[Line]:
+    return [line(text), (Span("  "), Span(command, "strong"))]
 
 
 def _verdict(status: Status) -> list[Line]:

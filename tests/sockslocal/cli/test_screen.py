@@ -183,9 +183,15 @@ def test_problems_of_the_whole_and_of_parts_are_counted_once() -> None:
     )
     assert problems(state) == [bad, REJECTED]
     lines = shown(state)
-    assert "      line 3 is wrong" in lines
+    assert lines[lines.index("In general") :][:4] == [
+        "In general",
+        "  ✗  Configuration invalid",
+        "      line 3 is wrong",
+        "      → edit it",
+    ]
     assert sum(REJECTED.remedy in line for line in lines) == 1
     assert lines[-1] == "2 problems, with what mends it above."
+    assert "In general" not in shown(msgspec.structs.replace(state, problems=(REJECTED,)))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
 
 from sockslocal.cli.context import Context
 from sockslocal.cli.outcome import reload, states_of, still_wrong
@@ -13,7 +12,7 @@ from sockslocal.cli.terminal import print_json, say, write
 from sockslocal.config import edit
 from sockslocal.config.edit import Edited
 from sockslocal.config.load import load
-from sockslocal.config.model import Config, ServerConfig
+from sockslocal.config.model import ServerConfig
 from sockslocal.paths import Paths
 from sockslocal.problems import ExitCode
 from sockslocal.quoting import listed
@@ -58,18 +57,8 @@ def remove(arguments: Namespace, context: Context) -> int:
 
 def _say_rerouted(edited: Edited) -> None:
     """What goes through another server now, as it names none and the default one has changed."""
-    was, now = dict(_routes(edited.was)), dict(_routes(edited.config))
-    moved = [name for name, servers in now.items() if was.get(name) != servers]
-    if moved:
-        say(f"through server {' or '.join(now[moved[0]])} now: {listed(moved)}")
-
-
-def _routes(config: Config) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Each forward, and `dns`, with the servers that it goes through."""
-    for forwards in (config.tcp, config.udp):
-        yield from ((name, forward.servers) for name, forward in forwards.items())
-    if config.dns is not None:
-        yield "dns", config.dns.servers
+    if edited.rerouted:
+        say(f"through server {edited.default} now: {listed(edited.rerouted)}")
 
 
 def _apply(edited: Edited, paths: Paths) -> int:

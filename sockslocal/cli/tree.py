@@ -230,7 +230,11 @@ def _server(root: Branch) -> None:
     add.add_argument(
         "--connect-timeout", metavar="TIME", help="for looking it up and connecting (default 10s)"
     )
-    remove = branch.command("remove", "server:remove", "remove a server that no forward needs")
+    remove = branch.command(
+        "remove",
+        "server:remove",
+        "remove a server that no forward names; those that name none go through the next one",
+    )
     remove.add_name("name", "servers", metavar="NAME", help="the server")
     _json(branch.command("list", "server:show", "list the servers"))
     test = branch.command(

@@ -34,11 +34,17 @@ _SECTIONS = ("server", "tcp", "udp")
 
 
 class Edited(NamedTuple):
-    """What of the file could be used, what can be now, and what was wrong with it before and is still."""
+    """What of the file can be used now, and what was wrong with it before and is still.
 
-    was: Config
+    `rerouted` has the forwards, and `dns`, that go through another server now as they name none, be they
+    faulty or not.
+    """
+
     config: Config
     faults: tuple[ConfigError, ...]
+    rerouted: tuple[str, ...] = ()
+    default: str = ""
+    """The server that those go through."""
 
 
 def add_server(path: Path, name: str, settings: Mapping[str, Setting]) -> Edited:
@@ -58,7 +64,18 @@ def remove_server(path: Path, name: str) -> Edited:
             text = f"server {quote(name)} cannot be removed: {needed}"
             remedy = "add another server first, or remove what needs it"
             raise Source(path, file.text).error(where, text, remedy)
-        return _remove(file, where)
+        first, *others = file.document["server"]
+        edited = _remove(file, where)
+        if name != first or not others:
+            return edited
+        return edited._replace(rerouted=tuple(_by_default(file)), default=others[0])
+
+
+def _by_default(file: "_File") -> Iterator[str]:
+    """The forwards, and `dns`, that go through the first server, as they name none."""
+    document = file.document
+    tables = {**document.get("tcp", {}), **document.get("udp", {}), "dns": document.get("dns")}
+    return (name for name, table in tables.items() if isinstance(table, dict) and not table.get("server"))
 
 
 def add_forward(
@@ -138,7 +155,7 @@ class _File:
         with that, nor with anything that nothing was wrong with before.
         """
         before, after = (Source(self.path, self.text, where, adds) for _ in range(2))
-        was = examine(before, self.document)
+        examine(before, self.document)
         config = examine(after, wanted)
         for fault in after.faults.values():
             if fault.where not in before.faults or _is_within(fault.where, edited):
@@ -151,7 +168,7 @@ class _File:
             )
             raise ConfigError(found, self.path, after.line(where))
         self._write(text)
-        return Edited(was, config, tuple(after.faults.values()))
+        return Edited(config, tuple(after.faults.values()))
 
     def _write(self, text: str) -> None:
         try:

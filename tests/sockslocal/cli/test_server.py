@@ -108,6 +108,17 @@ def test_what_goes_through_another_server_now_is_said(cli: CommandLine, paths: P
     )
 
 
+def test_a_faulty_forward_is_rerouted_too(cli: CommandLine, paths: Paths) -> None:
+    """Where another one is wrong, and itself: once mended it goes through the next server."""
+    paths.config.write_text(
+        '[server.office]\naddress = "proxy:1080"\n[server.home]\naddress = "192.0.2.7:1080"\n'
+        '[tcp.db]\nlisten = "127.0.0.1:1"\nto = "a:1"\n[tcp.bad]\nlisten = "127.0.0.1:3"\n'
+    )
+    done = cli("server", "remove", "office")
+    assert done.code == 4
+    assert 'through server home now: "db", "bad"\n' in done.err
+
+
 def test_a_running_daemon_hears_of_it(cli: CommandLine, paths: Paths) -> None:
     """At once, when added and when removed."""
     with fake_daemon(paths, {"reload": _reload}) as daemon:

@@ -249,7 +249,7 @@ REGISTRY: dict[str, Kind] = {
     "password-invalid": Kind(
         "Password unusable",
         "the password of {server!q} cannot be sent: {reason}",
-        "give another one where password_from of [server.{server}] says it is",
+        "{remedy}",
         _K,
     ),
     # DNS

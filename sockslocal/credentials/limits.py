@@ -8,6 +8,8 @@ from sockslocal.secret import Secret
 MAX_OCTETS = 255
 """One octet holds the length."""
 
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
 
 def check(secret: Secret, *, server: str) -> Secret:
     """`secret` itself, where it can be sent: at most 255 octets of UTF-8.
@@ -35,11 +37,19 @@ def decode(content: bytes, *, server: str) -> Secret:
     line = content.removeprefix(codecs.BOM_UTF8).removesuffix(b"\n").removesuffix(b"\r")
     if not content:
         raise unusable(server, "there is none, not even an empty line")
+    if content.startswith(_UTF_16):
+        raise unusable(server, "it is not UTF-8 text but UTF-16", f"save it as UTF-8 {_there(server)}")
     if b"\n" in line:
-        raise unusable(server, "it has several lines")
+        remedy = f"leave just one line, the password, {_there(server)}"
+        raise unusable(server, "it has several lines", remedy)
     return check(Secret(line.decode(errors="surrogateescape")), server=server)
 
 
-def unusable(server: str, reason: str) -> CredentialsError:
-    """The error for a password that exists but cannot be sent."""
-    return CredentialsError.of("password-invalid", server=server, reason=reason)
+def unusable(server: str, reason: str, remedy: str | None = None) -> CredentialsError:
+    """The error for a password that exists but cannot be sent; without a `remedy` another one is needed."""
+    remedy = remedy or f"give another one {_there(server)}"
+    return CredentialsError.of("password-invalid", server=server, reason=reason, remedy=remedy)
+
+
+def _there(server: str) -> str:
+    return f"where password_from of [server.{server}] says it is"

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from sockslocal.config.model import ServerConfig
+from sockslocal.credentials.limits import unusable
 from sockslocal.errors import CredentialsError, SockslocalError
 from sockslocal.net.backoff import Backoff
 from sockslocal.net.server import Server
@@ -100,7 +101,7 @@ class LoginKeeper:
         except CredentialsError as error:
             return error
         except InvalidCredentials as error:
-            return CredentialsError.of("password-invalid", server=self._config.name, reason=error)
+            return unusable(self._config.name, str(error))
         except Exception as error:  # noqa: BLE001  a bug there must not leave the dials waiting
             _log.exception("! server %s: the password cannot be read", self._config.name)
             return CredentialsError.of("internal", reason=f"{type(error).__name__} was raised")

@@ -139,7 +139,7 @@ def test_a_keyring_that_fails_is_an_error(cli: CommandLine, keyring: FakeKeyring
     """With the exit code of credentials."""
     keyring.error = CredentialsError(problem("internal", reason="x"))
     assert cli("login").code == 1
-    keyring.error = CredentialsError.of("password-invalid", server="office", reason="x")
+    keyring.error = CredentialsError.of("password-invalid", server="office", reason="x", remedy="y")
     assert cli("login").code == 5
     assert cli("logout").code == 5
 

@@ -65,6 +65,22 @@ def test_what_is_no_line_is_no_password(content: bytes, reason: str) -> None:
         decode(content, server="office")
 
 
+def test_several_lines_are_no_wrong_password() -> None:
+    """What mends it is to leave one of them."""
+    with pytest.raises(CredentialsError) as caught:
+        decode(b"pw\nuser: ana\n", server="office")
+    remedy = "leave just one line, the password, where password_from of [server.office] says it is"
+    assert caught.value.problem.remedy == remedy
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_is_told_as_that(encoding: str) -> None:
+    """Though it has an octet that ends lines; Windows writes it so."""
+    with pytest.raises(CredentialsError, match="it is not UTF-8 text but UTF-16") as caught:
+        decode("\ufeffpw\r\n".encode(encoding), server="office")
+    assert caught.value.problem.remedy.startswith("save it as UTF-8")
+
+
 def test_bytes_that_are_not_utf8_are_refused() -> None:
     """A Latin-1 file is told as what it is, instead of being sent in another encoding than the user typed."""
     with pytest.raises(CredentialsError, match="it is not UTF-8 text"):

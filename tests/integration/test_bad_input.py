@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fakes.socks5_server import FakeServer
-from integration.daemon import SERVER, Daemon, section, tcp
+from integration.daemon import SERVER, Daemon, tcp
 from integration.local import echoes, is_reset
 from integration.servers.process import LOOPBACK, free_port
 from integration.servers.targets import Targets
@@ -129,7 +129,7 @@ def password_problem(daemon: Daemon, content: str, mode: int) -> tuple[str, str]
     with FakeServer(credentials=(b"ana", content.encode())) as server:
         address = f"{LOOPBACK}:{server.port}"
         daemon.configure(
-            section(f"server.{SERVER}", address=address, username="ana", password_from=f"file:{kept}"),
+            daemon.server(address, username="ana", password_from=f"file:{kept}"),
             tcp("echo", port, 7),
         )
         daemon.start()

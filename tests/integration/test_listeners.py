@@ -90,8 +90,8 @@ def test_the_next_server_when_the_first_is_down(targets: Targets, daemon: Daemon
         port, udp_port = free_port(), free_port()
         servers = ["office", "home"]
         daemon.configure(
-            section("server.office", address=f"{LOOPBACK}:{office.port}"),
-            section("server.home", address=f"{LOOPBACK}:{home.port}"),
+            section("server.office", address=f"{LOOPBACK}:{office.port}", udp_probe="off"),
+            section("server.home", address=f"{LOOPBACK}:{home.port}", udp_probe="off"),
             tcp("echo", port, targets.echo_port, server=servers),
             udp("echoes", udp_port, targets.udp_port, server=servers, idle="1s"),
         )

@@ -131,7 +131,7 @@ def test_the_canary_sings_nowhere(daemon: Daemon, server: FakeServer, targets: T
     where = f"file:{kept}" if source == "file" else f"command:cat {kept}"
     address = f"{LOOPBACK}:{server.port}"
     daemon.configure(
-        section(f"server.{SERVER}", address=address, username=USERNAME, password_from=where),
+        section(f"server.{SERVER}", address=address, username=USERNAME, password_from=where, udp_probe="off"),
         tcp("echo", port, targets.echo_port),
     )
     daemon.start()
@@ -183,7 +183,9 @@ def test_a_password_asked_for_is_only_in_memory(daemon: Daemon, server: FakeServ
     port = free_port()
     address = f"{LOOPBACK}:{server.port}"
     daemon.configure(
-        section(f"server.{SERVER}", address=address, username=USERNAME, password_from="prompt"),
+        section(
+            f"server.{SERVER}", address=address, username=USERNAME, password_from="prompt", udp_probe="off"
+        ),
         tcp("echo", port, targets.echo_port),
     )
     shown = run_on_terminal(daemon, CANARY, "start", "--level", "debug")

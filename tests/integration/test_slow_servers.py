@@ -39,9 +39,9 @@ class Blackhole:
 def server_and_forward(name: str, server_port: int, listen: int, target: int) -> str:
     """A server, and a forward through it alone."""
     address = f"{LOOPBACK}:{server_port}"
-    return section(f"server.{name}", address=address, connect_timeout=CONNECT_TIMEOUT) + section(
-        f"tcp.{name}", listen=f"{LOOPBACK}:{listen}", to=f"{LOOPBACK}:{target}", server=name
-    )
+    return section(
+        f"server.{name}", address=address, connect_timeout=CONNECT_TIMEOUT, udp_probe="off"
+    ) + section(f"tcp.{name}", listen=f"{LOOPBACK}:{listen}", to=f"{LOOPBACK}:{target}", server=name)
 
 
 def is_reset_later(sock: socket.socket) -> bool:

@@ -46,9 +46,6 @@ class Owner(Knowing, Protocol):
         Or it did not open in time. What its liveness is to do now is the owner's to say.
         """
 
-    def mixed(self, flow: Flow) -> None:
-        """Answers cannot be told apart unless `flow` moves to another association."""
-
     def unfit(self) -> None:
         """A datagram was dropped that the server might not bear."""
 
@@ -99,14 +96,14 @@ class Association:
         """Ask the server for it."""
         self._opening.start(make_dial)
 
-    def takes(self, flow: Flow, alias: Endpoint | None) -> bool:
-        """Whether it can carry `flow` too; `alias` is the one address by which its remote has answered."""
+    def takes(self, flow: Flow) -> bool:
+        """Whether it can carry `flow` too."""
         free = not self.retired and flow.exclusive == self.exclusive
-        return free and self._slots.takes(flow.remote, alias, self._clock())
+        return free and self._slots.takes(flow.remote, self._clock())
 
-    def attach(self, flow: Flow, alias: Endpoint | None) -> None:
+    def attach(self, flow: Flow) -> None:
         """Carry `flow`."""
-        self._slots.add(flow, flow.remote, alias)
+        self._slots.add(flow, flow.remote)
         flow.carrier = self
         if self.is_open:
             flow.receiver.opened()
@@ -271,10 +268,6 @@ class Association:
         self.heard = True
         self._owner.proved(self)
         return True
-
-    def mixed(self, flow: Flow) -> None:
-        if flow.carrier is self:
-            self._owner.mixed(flow)
 
     def _send(self, transport: Transport, flow: Flow, payload: bytes) -> bool:
         if not self._terms.smallest <= len(payload) <= self._terms.largest:

@@ -5,7 +5,6 @@ carrying datagrams is not known, an association is on trial: what it sends is ke
 rung (rungs.py) where nothing comes back.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -31,9 +30,6 @@ LIFETIME_S = 3600.0
 
 FULL_S = 0.25
 """For how long nobody looks again for room where there was none."""
-
-MAX_ALIASES = 1024
-"""Names whose addresses at the server are remembered."""
 
 
 class Host(Protocol):
@@ -64,8 +60,6 @@ class Broker:
         self._most = max(1, min(limits.associations, terms.engine.budget.limit // 8))
         self._flows: FlowTable[Flow] = FlowTable(limits.flows)
         self._associations: dict[Association, None] = {}
-        self._aliases: OrderedDict[Endpoint, Endpoint | None] = OrderedDict()
-        """The address by which a name is answered; None where there were several."""
         self._full_until: dict[Endpoint | None, float] = {}
         """Remotes for which no association has room; None: there are too many associations."""
         self._sweeping = False
@@ -138,13 +132,12 @@ class Broker:
             flow.earlier, flow.carrier = flow.carrier, back
             back.used_at = now
             return
-        alias = self._aliases.get(flow.remote)
-        association = self._with_room(flow, alias, now) or self._associate(flow, now)
+        association = self._with_room(flow, now) or self._associate(flow, now)
         if flow.earlier is not None:
             flow.earlier.detach(flow)
         flow.earlier, flow.carrier = flow.carrier, association
         association.used_at = now
-        association.attach(flow, alias)
+        association.attach(flow)
 
     def _takes_back(self, carrier: Carrier, flow: Flow) -> bool:
         """Whether `flow` may go back to what it was to leave, as that has proved its worth since."""
@@ -152,13 +145,13 @@ class Broker:
             return False
         return carrier.heard and not carrier.retired
 
-    def _with_room(self, flow: Flow, alias: Endpoint | None, now: float) -> Association | None:
+    def _with_room(self, flow: Flow, now: float) -> Association | None:
         """An association that takes `flow` too; where there was none just now, nobody looks again."""
         if flow.exclusive or self._full_until.get(flow.remote, 0.0) > now:
             return None
         rung = self._health.ladder.current
         for association in self._associations:
-            if (association.heard or association.rung is rung) and association.takes(flow, alias):
+            if (association.heard or association.rung is rung) and association.takes(flow):
                 return association
         if len(self._associations) >= self._most:
             self._full_until[flow.remote] = now + FULL_S
@@ -254,16 +247,6 @@ class Broker:
 
     def unfit(self) -> None:
         self._host.unfit()
-
-    def learned(self, name: Endpoint, address: Endpoint) -> None:
-        same = self._aliases.get(name, address) == address
-        self._aliases[name] = address if same else None
-        self._aliases.move_to_end(name)
-        if len(self._aliases) > MAX_ALIASES:
-            self._aliases.popitem(last=False)
-
-    def mixed(self, flow: Flow) -> None:
-        self.move(flow)
 
     def named(self) -> None:
         self._health.names_remotes = True

@@ -30,9 +30,6 @@ class Side(Protocol):
     def came(self) -> bool:
         """A datagram of the server came; gives whether that shows that the way works."""
 
-    def mixed(self, flow: Flow) -> None:
-        """The answers to `flow`, or to others, cannot be told apart any more: it is to move."""
-
 
 class Knowing(Protocol):
     """Who remembers what datagrams tell of the server."""
@@ -45,9 +42,6 @@ class Knowing(Protocol):
 
     def misnames(self) -> bool:
         """A datagram names a remote that no flow has; gives whether it is for the only one all the same."""
-
-    def learned(self, name: Endpoint, address: Endpoint) -> None:
-        """The server answers for `name` by `address`."""
 
 
 class Delivery:
@@ -128,25 +122,13 @@ class Delivery:
 
     def _meant_by(self, source: Endpoint) -> Flow | None:
         """The flow to which a datagram belongs that names `source` in a way of the server's own."""
-        slots, now = self._slots, self._clock()
-        if source.host:
-            if flow := slots.find(encode_header(source)):
-                return flow
-            named = slots.learn(source, now)
-            if named:
-                self._learn(named, source)
-                return named[0] if len(named) == 1 else None
-        sole = slots.sole(now)
-        return sole if sole is not None and (self._side.exclusive or self._knowing.misnames()) else None
-
-    def _learn(self, named: list[Flow], source: Endpoint) -> None:
-        """One of the names `named`, and nobody knows which where they are several, leads to `source`."""
         slots = self._slots
-        for flow in named:
-            self._knowing.learned(flow.remote, source)
-        if len(named) > 1 or (slots.shares(source.port) and not slots.is_clear(source.port)):
-            for flow in named:
-                self._side.mixed(flow)
+        if source.host:
+            flow = slots.find(encode_header(source)) or slots.learn(source)
+            if flow is not None:
+                return flow
+        sole = slots.sole(self._clock())
+        return sole if sole is not None and (self._side.exclusive or self._knowing.misnames()) else None
 
     def _drop(self, count: int) -> None:
         """Nobody's datagrams came; they are counted where they do the least harm to the figures."""

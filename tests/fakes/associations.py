@@ -54,12 +54,6 @@ class FakeOwner:
         self.told.append("misnames")
         return False
 
-    def learned(self, name: Endpoint, address: Endpoint) -> None:
-        self.told.append((name, address))
-
-    def mixed(self, flow: Flow) -> None:
-        self.told.append(flow)
-
     def unfit(self) -> None:
         self.told.append("unfit")
 
@@ -111,8 +105,8 @@ class Made:
         """A flow on it, and its receiver."""
         receiver = FakeReceiver()
         flow = Flow(self.owner, remote, receiver, 60.0, exclusive=self.association.exclusive)
-        assert self.association.takes(flow, None)
-        self.association.attach(flow, None)
+        assert self.association.takes(flow)
+        self.association.attach(flow)
         return flow, receiver
 
     async def end(self) -> str | None:

@@ -20,7 +20,7 @@ def lead(tunnel: UdpTunnel, name: str, echo: int) -> None:
 
 @named
 def test_many_names(script: UdpScript) -> None:
-    """Each program hears its own remote; once it is known where they lead, they share."""
+    """Each program hears its own remote."""
     names = [f"n{number}.test" for number in range(20)]
     with udp_tunnel(Script(udp=script), leads=range(20), to=names) as tunnel, tunnel.programs() as programs:
         programs.exchange(rounds=3)

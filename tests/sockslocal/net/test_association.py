@@ -107,14 +107,14 @@ async def test_it_takes_no_flow_to_the_same_remote(make: Make) -> None:
     made, own = make(), make(exclusive=True)
     flow, _ = made.carry(REMOTE)
     exclusive, _ = own.carry(REMOTE)
-    assert not made.association.takes(flow, None)
-    assert not made.association.takes(exclusive, None)
-    assert not own.association.takes(flow, None)
+    assert not made.association.takes(flow)
+    assert not made.association.takes(exclusive)
+    assert not own.association.takes(flow)
     flow.remote = exclusive.remote = OTHER
-    assert made.association.takes(flow, None)
-    assert not own.association.takes(exclusive, None)
+    assert made.association.takes(flow)
+    assert not own.association.takes(exclusive)
     made.association.retire()
-    assert not made.association.takes(flow, None)
+    assert not made.association.takes(flow)
 
 
 async def test_it_opens_without_a_flow_too(make: Make, echo: Endpoint) -> None:
@@ -274,7 +274,7 @@ async def test_a_flow_that_has_moved_may_hear_something_yet(
     made, other = make(), make()
     flow, receiver = made.carry(echo)
     flow.send_payload(b"ping")
-    other.association.attach(flow, None)
+    other.association.attach(flow)
     assert (made.association.carried, other.association.carried) == ([], [flow])
     await made.open()
     assert receiver.openings == 0
@@ -283,16 +283,6 @@ async def test_a_flow_that_has_moved_may_hear_something_yet(
     server.inject(server.sessions[0], encode_header(echo) + b"late", from_elsewhere=False)
     await turns()
     assert receiver.payloads == [b"ping"]
-
-
-async def test_only_a_flow_that_it_carries_is_to_move(make: Make) -> None:
-    """One that has moved has done so."""
-    made, other = make(), make()
-    flow, _ = made.carry(REMOTE)
-    made.association.mixed(flow)
-    other.association.mixed(flow)
-    assert made.owner.told == [flow]
-    assert other.owner.told == []
 
 
 # on trial

@@ -7,7 +7,6 @@ from fakes.udp_world import World
 from sockslocal.address import Endpoint
 from sockslocal.config.model import Limits
 from sockslocal.errors import ServerError
-from sockslocal.net import broker as module
 from sockslocal.net.broker import FULL_S, LINGER_S
 from sockslocal.net.flows import ACTIVE_S
 from sockslocal.net.slots import QUARANTINE_S
@@ -71,60 +70,34 @@ def test_a_remote_is_free_again_after_a_while(proved: World) -> None:
     assert proved.broker.associations == 1
 
 
-def test_a_name_shares_once_its_address_is_known(proved: World) -> None:
-    """That is remembered for the next flow to it, on whatever association."""
-    proved.open(ONE)
-    flow, receiver = proved.open(NAME)
-    assert proved.broker.associations == 2
-    transport = proved.pending[1].succeed()
-    flow.send_payload(b"ping")
-    transport.answer(TWO)
+def test_a_name_that_moves_to_where_another_flow_goes(proved: World) -> None:
+    """Each hears its own all the same, also where it was known for long where the name leads."""
+    name, receiver = proved.open(NAME)
+    before = proved.granted()
+    name.send_payload(b"ping")
+    before.answer(TWO)
+    name.close()
+    (name, again), (flow, other) = proved.open(NAME), proved.open(ONE)
+    for opening in proved.pending:
+        opening.succeed()
+    assert name.carrier is not flow.carrier
+    for sender in (flow, name):
+        sender.send_payload(str(sender.remote).encode())
+    for transport in proved.alive:
+        if transport.payloads != [b"ping"]:
+            transport.answer(ONE)
     assert receiver.payloads == [b"ping"]
-    flow.close()
-    proved.open(NAME)
-    assert proved.broker.associations == 2
-    assert proved.broker.open(TWO, FakeReceiver(), 60.0).carrier is not proved.openings[0].side
+    assert (again.payloads, other.payloads) == ([b"one.test:7"], [b"192.0.2.1:7"])
 
 
-def test_a_name_that_wanders_shares_no_more(proved: World) -> None:
-    """It moves away from those that it shared its port with, before anything is mistaken."""
-    proved.broker.learned(NAME, TWO)
-    proved.open(ONE)
-    flow, receiver = proved.open(NAME)
-    assert proved.broker.associations == 1
-    transport = proved.granted()
-    flow.send_payload(b"ping")
-    transport.answer(THREE)
-    assert receiver.payloads == [b"ping"]
-    assert flow.carrier is proved.openings[1].side
-    proved.open(NAME)
-    assert proved.broker.associations == 3
-
-
-def test_names_that_cannot_be_told_apart_part(proved: World) -> None:
-    """The datagram is nobody's, and each has an association of its own from then on."""
-    proved.broker.learned(NAME, ONE)
-    proved.broker.learned(OTHER_NAME, TWO)
-    pairs = [proved.open(name) for name in (NAME, OTHER_NAME)]
-    transport = proved.granted()
-    for flow, _ in pairs:
-        flow.send_payload(b"ping")
-    transport.answer(THREE)
-    assert [receiver.payloads for _, receiver in pairs] == [[], []]
-    carriers = {id(flow.carrier) for flow, _ in pairs}
-    assert len(carriers) == 2
-    assert id(transport.side) not in carriers
-
-
-def test_the_names_that_are_remembered_are_bounded(proved: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one that was used least lately is forgotten."""
-    monkeypatch.setattr(module, "MAX_ALIASES", 2)
-    for name in (NAME, OTHER_NAME, NAME, Endpoint("three.test", 7)):
-        proved.broker.learned(name, ONE)
-    proved.open(TWO)
-    for name, associations in ((NAME, 1), (OTHER_NAME, 2)):
+def test_names_have_associations_of_their_own(proved: World) -> None:
+    """Where they have one port; at others they share."""
+    for number, name in enumerate([NAME, OTHER_NAME, NAME], start=1):
         proved.open(name)
-        assert proved.broker.associations == associations
+        assert proved.broker.associations == number
+    proved.open(NAME._replace(port=8))
+    proved.open(ONE._replace(port=9))
+    assert proved.broker.associations == 3
 
 
 # bounds

@@ -41,6 +41,9 @@ class Host(Protocol):
     def unfit(self) -> None:
         """A datagram was dropped that the server might not bear."""
 
+    def unanswered(self) -> None:
+        """Whom probes go to does not answer any more."""
+
     def dial(
         self, request: Request, done: Callable[[Dial], None], failed: Callable[[DialError], None]
     ) -> Dial:
@@ -230,7 +233,7 @@ class Broker:
                 other.settle()
 
     def answered(self) -> None:
-        self._health.answers_probes = True
+        self._health.probe_answered()
 
     def silent(self, association: Association, *, probed: bool) -> None:
         health = self._health
@@ -238,12 +241,19 @@ class Broker:
             self._give_up(association)
         elif not probed and self._ask(association):
             return
-        elif association.heard and (health.answers_probes or association.liveness.is_tired):
+        elif self._is_dead(association, probed=probed):
             association.end(None)
-        elif probed and health.answers_probes:
-            association.end(None) if self._others_work(association) else self._give_up(association)
         else:
+            if probed and health.answers_probes:  # nothing has come here, but the rung is known to carry
+                health.answers_probes = False
+                self._host.unanswered()
             association.liveness.rest()
+
+    def _is_dead(self, association: Association, *, probed: bool) -> bool:
+        """Whether the silence is that of the association alone, and not of the remotes and the probe's."""
+        if association.heard:
+            return self._health.answers_probes or association.liveness.is_tired
+        return probed and self._health.was_answered_since(association.made_at)
 
     def unfit(self) -> None:
         self._host.unfit()

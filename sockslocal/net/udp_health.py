@@ -1,5 +1,6 @@
 """What is known of how one server carries datagrams, and when it is tried again after it did not."""
 
+import math
 import random
 from collections.abc import Callable
 from typing import Protocol
@@ -35,6 +36,7 @@ class UdpHealth:
         self.lenient = False
         """Whether the server relays on after it has closed the control connection."""
         self.answers_probes = False
+        """Whether the silence after a probe is not that of whom it went to."""
         self.names_remotes: bool | None = None
         """Whether its datagrams name the remote that they come from, once that is known."""
         self.trouble: Problem | None = None
@@ -45,6 +47,7 @@ class UdpHealth:
         self._backoff = Backoff(FIRST_RETRY_S, LAST_RETRY_S)
         self._retry_at = 0.0
         self._failed_at = 0.0
+        self._answered_at = -math.inf
         self._refusal: ServerError | None = None
         """Why the first rung failed, which says more than why the last one did."""
 
@@ -57,6 +60,15 @@ class UdpHealth:
         if self.ladder.current is None:
             raise ServerError(self._problem("udp-off"))
         return self.ladder.current
+
+    def probe_answered(self) -> None:
+        """A probe was answered, on whatever association."""
+        self.answers_probes = True
+        self._answered_at = self._clock()
+
+    def was_answered_since(self, when: float) -> bool:
+        """Whether a probe was answered since `when`, in seconds of the clock."""
+        return self._answered_at >= when
 
     def works(self) -> None:
         """Datagrams pass, or will."""

@@ -104,6 +104,11 @@ class UdpService:
             self._empty_test = EmptyTest(self.terms(), rung, probe, self._note_empty)
             self._empty_test.start(self.dial)
 
+    def unanswered(self) -> None:
+        """Probes go unanswered now, which is not to be relied upon after a restart either."""
+        if self._server.profile.probe_answers:
+            self._server.learn(probe_answers=False)
+
     def dial(
         self, request: Request, done: Callable[[Dial], None], failed: Callable[[DialError], None]
     ) -> Dial:

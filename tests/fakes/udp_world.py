@@ -175,6 +175,7 @@ class World:
         self.transports: list[FakeTransport] = []
         self.noted: list[tuple[Rung | None, ServerError | None]] = []
         self.unfits = 0
+        self.unanswereds = 0
         self.when_asked: Callable[[FakeOpening], object] = lambda opening: None
         self._timers: list[tuple[float, Callable[[], None]]] = []
         parts = SimpleNamespace(
@@ -290,6 +291,9 @@ class World:
 
     def unfit(self) -> None:
         self.unfits += 1
+
+    def unanswered(self) -> None:
+        self.unanswereds += 1
 
     def dial(
         self, request: Request, done: Callable[[Dial], None], failed: Callable[[DialError], None]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fakes.flows import FakeReceiver
-from fakes.udp_world import World
+from fakes.udp_world import PROBED, World
 from sockslocal.address import Endpoint
 from sockslocal.config.model import Limits
 from sockslocal.net.association import TRIAL_PATIENCE
@@ -83,20 +83,46 @@ def test_one_that_never_worked_is_borne_where_probes_are_not_answered(proved: Wo
     assert (receiver.losses, len(proved.openings)) == ([], 1)
 
 
-def test_one_that_never_worked_fails_where_probes_are_answered(proved: World) -> None:
-    """The server relays no more: that is told, and tried again after a pause, from what worked on."""
+def test_silence_where_the_rung_is_known_costs_no_datagrams(proved: World) -> None:
+    """Nor a probe that nobody answers any more, which is relied upon no longer: who only sends goes on."""
     proved.health.answers_probes = True
-    flow, receiver = proved.open(ONE)
-    proved.granted()
-    flow.send_payload(b"ping")
-    proved.advance(2 * PATIENCE_S)
-    assert receiver.lost_by == "udp-silent"
-    assert proved.told == [(None, "udp-silent")]
-    assert proved.refusal(ONE) == "udp-silent"
+    flow, receiver = proved.open(ONE, idle_s=3600.0)
+    transport = proved.granted()
+    for _ in range(60):
+        flow.touch()
+        assert flow.send_payload(b"ping")
+        proved.advance(1.0)
+    assert len(transport.payloads) == 60
+    assert (receiver.losses, receiver.drops, proved.told) == ([], 0, [])
+    assert (proved.health.answers_probes, proved.unanswereds) == (False, 1)
+
+
+def test_the_probe_dies_while_others_are_answered(proved: World) -> None:
+    """Who only sends beside them goes on too."""
+    proved.health.probe_answered()
     proved.advance(1.0)
-    proved.open(ONE)
-    assert proved.pending[0].rung is Rung.GIVEN
-    assert proved.pending[0].side.trial
+    (talker, _), (flow, receiver) = proved.open(TWO, idle_s=3600.0), proved.open(TWO, idle_s=3600.0)
+    first, second = [opening.succeed() for opening in proved.pending]
+    for _ in range(60):
+        for sender in (talker, flow):
+            sender.touch()
+            assert sender.send_payload(b"ping")
+        first.answer()
+        proved.advance(1.0)
+    assert len(second.payloads) == 60
+    assert (receiver.losses, receiver.drops, len(proved.openings)) == ([], 0, 2)
+
+
+def test_one_that_alone_is_dead_is_replaced(proved: World) -> None:
+    """Another one's probe was answered meanwhile, so its own is no better a witness against the probe."""
+    _, (flow, receiver) = proved.open(ONE), proved.open(ONE)
+    first, second = [opening.succeed() for opening in proved.pending]
+    flow.send_payload(b"ping")
+    first.side.liveness.ask(PROBED)
+    first.answer_probe()
+    proved.advance(2 * PATIENCE_S)
+    assert (second.closed, receiver.losses) == (True, [None])
+    assert (proved.told, proved.health.answers_probes) == ([], True)
 
 
 @pytest.mark.parametrize("how", ["control", "refused"])

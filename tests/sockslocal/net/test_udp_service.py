@@ -198,6 +198,16 @@ async def test_it_is_careful_where_the_profile_says_nothing(engine: Engine, prof
     assert (terms.smallest, terms.largest, terms.foreign) == (1, MAX_DATAGRAM, False)
 
 
+@pytest.mark.parametrize(("before", "after"), [(True, False), (None, None)])
+async def test_a_probe_that_is_not_answered_any_more_is_remembered(
+    engine: Engine, *, before: bool | None, after: bool | None
+) -> None:
+    """It is not to be relied upon after a restart either."""
+    served = Served(engine, profile=Profile(probe_answers=before))
+    served.service.unanswered()
+    assert served.profile.probe_answers is after
+
+
 async def test_it_goes_by_an_examination(engine: Engine) -> None:
     """Where no datagram has passed yet, by the rung that it found, which is shown."""
     served = Served(engine)

@@ -4,12 +4,17 @@ Each hears nobody but the relay; where the server is known to answer from elsewh
 at the same port, hears everybody else.
 """
 
+import errno
+import os
 import socket
 import sys
 from typing import Any
 
 from sockslocal.address import Endpoint
 from sockslocal.net.binding import DATAGRAM_BUFFER
+
+MOST_QUEUED = 1 << 16
+"""A socket with more datagrams than its buffer can hold is being flooded."""
 
 
 def relay_socket(relay: Endpoint, server: str, here: str) -> socket.socket:
@@ -33,12 +38,27 @@ def bound_socket() -> socket.socket:
 
 
 def connect_relay(sock: socket.socket, relay: Endpoint) -> None:
-    """Have `sock` speak with `relay`. Raises OSError, with `sock` closed."""
+    """Have `sock` speak with `relay`, and forget what came before. Raises OSError, with `sock` closed.
+
+    Whoever could guess its port may have sent to it until then, and that would be read as the relay's.
+    """
     try:
         sock.connect((relay.host, relay.port))
+        _drain(sock)
     except OSError:
         sock.close()
         raise
+
+
+def _drain(sock: socket.socket) -> None:
+    for _ in range(MOST_QUEUED):
+        try:
+            sock.recv(1)
+        except BlockingIOError:
+            return
+        except OSError:  # Windows says so of what is longer
+            continue
+    raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
 
 
 def second_ear(sock: socket.socket) -> socket.socket:

@@ -5,6 +5,7 @@ import socket
 import pytest
 
 from sockslocal.address import Endpoint
+from sockslocal.net import udp_relay_socket as module
 from sockslocal.net.udp_relay_socket import bound_socket, connect_relay, relay_socket, second_ear
 
 
@@ -95,6 +96,29 @@ def test_a_bound_socket_hears_nobody_but_whom_it_is_connected_to() -> None:
         assert sock.recv(100) == b"relay"
         with pytest.raises(BlockingIOError):
             sock.recv(100)
+
+
+def test_what_came_to_a_bound_socket_before_it_was_connected_is_forgotten() -> None:
+    """Whoever sent it cannot be told from the relay any more."""
+    with _bound() as relay, _bound() as stranger, bound_socket() as sock:
+        port = sock.getsockname()[1]
+        for _ in range(20):
+            stranger.sendto(b"forged", ("127.0.0.1", port))
+        connect_relay(sock, Endpoint(*relay.getsockname()))
+        relay.sendto(b"relay", ("127.0.0.1", port))
+        assert sock.recv(100) == b"relay"
+
+
+def test_a_bound_socket_that_is_never_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is given up, where a flood would keep the daemon from all else."""
+    monkeypatch.setattr(module, "MOST_QUEUED", 3)
+    with _bound() as relay, _bound() as stranger, bound_socket() as sock:
+        for _ in range(20):
+            stranger.sendto(b"forged", ("127.0.0.1", sock.getsockname()[1]))
+        with pytest.raises(OSError, match=r".+") as caught:
+            connect_relay(sock, Endpoint(*relay.getsockname()))
+        assert caught.value.errno == errno.ENOBUFS
+        assert sock.fileno() == -1
 
 
 def _bound() -> socket.socket:

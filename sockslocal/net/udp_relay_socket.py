@@ -8,6 +8,7 @@ import errno
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from sockslocal.address import Endpoint
@@ -62,13 +63,23 @@ def _drain(sock: socket.socket) -> None:
 
 
 def second_ear(sock: socket.socket) -> socket.socket:
-    """A socket at the port of `sock` that hears whoever is not the relay. Raises OSError."""
+    """A socket at the port of `sock` that hears whoever is not the relay. Raises OSError.
+
+    The port is shared just for the moment: else another program, or user, might come to it and hear instead.
+    """
     ear = _open(sock.family)
-    if sys.platform == "linux":  # elsewhere it is less exclusive, or of no use
-        for each in (sock, ear):  # not before `sock` has its port: it might be given that of another such
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    _bind(ear, sock.getsockname())
+    both = (sock, ear) if sys.platform == "linux" else ()  # elsewhere it is less exclusive, or of no use
+    _share(both, yes=True)  # not before `sock` has its port: it might be given that of another such
+    try:
+        _bind(ear, sock.getsockname())
+    finally:
+        _share((sock,) if ear.fileno() < 0 else both, yes=False)
     return ear
+
+
+def _share(sockets: Sequence[socket.socket], *, yes: bool) -> None:
+    for sock in sockets:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, yes)
 
 
 def _bind(sock: socket.socket, address: tuple[Any, ...]) -> None:

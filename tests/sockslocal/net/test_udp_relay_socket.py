@@ -69,6 +69,17 @@ def test_the_second_ear_hears_everybody_else() -> None:
                     ear.recv(100)
 
 
+def test_nobody_else_comes_to_the_port_of_a_second_ear() -> None:
+    """Who binds it last would hear what the first two should, whoever that is."""
+    with _bound() as relay:
+        first = relay_socket(Endpoint(*relay.getsockname()), "127.0.0.1", "127.0.0.1")
+        with first, second_ear(first), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as thief:
+            thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with pytest.raises(OSError, match=r".+") as caught:
+                thief.bind(first.getsockname())
+            assert caught.value.errno == errno.EADDRINUSE
+
+
 def test_no_two_sockets_have_the_same_port() -> None:
     """A relay that serves all at one port of its own could not tell them apart, nor we its answers."""
     with _bound() as relay, contextlib.ExitStack() as stack:

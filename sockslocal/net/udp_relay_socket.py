@@ -59,7 +59,7 @@ def _drain(sock: socket.socket) -> None:
             return
         except OSError:  # Windows says so of what is longer
             continue
-    raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
+    raise OSError(errno.ECONNABORTED, os.strerror(errno.ECONNABORTED))
 
 
 def second_ear(sock: socket.socket) -> socket.socket:

@@ -66,7 +66,10 @@ class Questions:
             await self._find_largest(remote, learn)
 
     async def _find_largest(self, remote: Endpoint, learn: Learn) -> None:
-        """The largest datagram that an echo brings back whole; `learn` is told as it becomes known."""
+        """The largest datagram that an echo brings back whole.
+
+        What is so far the largest would forbid larger ones, so `learn` is told only when the search is over.
+        """
         search = SizeSearch(self.echoed)
         while (size := search.size()) is not None:
             answer = await self.ask(remote, octets=size)
@@ -74,7 +77,7 @@ class Questions:
                 search.lost()
             else:
                 search.came_back(len(answer.payload))
-            learn(largest_datagram=search.passed)
+        learn(largest_datagram=search.passed)
 
     async def _answer_to(self, asked: bytes, *, anything: bool) -> Answer:
         while True:

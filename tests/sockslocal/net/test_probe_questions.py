@@ -173,16 +173,24 @@ async def test_an_echo_tells_the_largest_datagram() -> None:
         assert (await look(way))["largest_datagram"] == limit
 
 
-async def test_sizes_are_learned_as_they_are_found() -> None:
-    """The examination may end before the search does."""
-    learned: list[int] = []
-    questions = Questions(FakeChannel(lambda remote, payload: echo(remote, payload[:2038])), 1.0)
+async def test_a_search_that_is_cut_short_tells_no_size() -> None:
+    """The examination may end before the search does, and what is not known to be too large is let pass."""
+    facts, asked = Facts(), 0
+
+    def run_out(remote: Endpoint, payload: bytes) -> list[Answer]:
+        nonlocal asked
+        asked += 1
+        if asked == 4:
+            raise asyncio.CancelledError
+        return echo(remote, payload[:2038])
+
+    questions = Questions(FakeChannel(run_out), 1.0)
     answer = await questions.ask(REMOTE)
     assert answer is not None
-    await questions.look_closer(
-        REMOTE, None, answer, lambda **facts: learned.append(facts.get("largest_datagram", 0))
-    )
-    assert learned == [0, 0, 17, 2038, 2038]
+    with pytest.raises(asyncio.CancelledError):
+        await questions.look_closer(REMOTE, None, answer, facts.learn)
+    assert facts["probe_answers"]
+    assert "largest_datagram" not in facts
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,9 @@ class Owner(Knowing, Protocol):
         Or it did not open in time. What its liveness is to do now is the owner's to say.
         """
 
+    def brief(self) -> None:
+        """One that worked is about to end, as the server did not keep it for long."""
+
     def unfit(self) -> None:
         """A datagram was dropped that the server might not bear."""
 
@@ -213,8 +216,8 @@ class Association:
         """The end that RFC 1928 knows; but some servers relay on, and those that close at once may."""
         if self._owner.lenient:
             return
-        if self.heard or self.lasts(self._clock()):
-            self.end(None)
+        if self._has_worked():
+            self._leave()
         elif self.trial and self._terms.probe is not None:
             self.closed_early = True
             if self.is_open:
@@ -232,19 +235,28 @@ class Association:
         if error is not None and not self.heard:
             way = self._terms.way
             self.end(ServerError(error.problem_at(str(way.endpoint), way.name)))
-        elif self.heard or self.lasts(self._clock()):
-            self.end(None)
+        elif self._has_worked():
+            self._leave()
         else:
             self._fail("udp-unsupported", phrase=f"it does not speak {self.rung.value}")
 
     def refused(self, relay: Endpoint) -> None:
         """Nobody listens there, though the control connection lives."""
         if self.heard:
-            self.end(None)
+            self._leave()
         elif self.closed_early:
             self._fail_for_brevity()
         else:
             self._fail("udp-relay-invalid", relay=relay)
+
+    def _has_worked(self) -> bool:
+        return self.heard or self.lasts(self._clock())
+
+    def _leave(self) -> None:
+        """The server has ended what worked."""
+        if not self.retired and not self.lasts(self._clock()):
+            self._owner.brief()
+        self.end(None)
 
     def _fail_for_brevity(self) -> None:
         self._fail("udp-unsupported", phrase="it closes each association at once")

@@ -255,6 +255,9 @@ class Broker:
             return self._health.answers_probes or association.liveness.is_tired
         return probed and self._health.was_answered_since(association.made_at)
 
+    def brief(self) -> None:
+        self._health.was_brief()
+
     def unfit(self) -> None:
         self._host.unfit()
 

@@ -10,7 +10,6 @@ from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
 from sockslocal.net.association import Association
 from sockslocal.net.rungs import Rung
-from sockslocal.net.udp_flow import Flow
 from sockslocal.net.udp_opening import MakeDial
 from sockslocal.net.udp_terms import Terms
 from sockslocal.socks5.datagram import encode_header
@@ -59,11 +58,8 @@ class EmptyTest:
     def misnames(self) -> bool:
         return False
 
-    def mixed(self, flow: Flow) -> None:
-        """It carries no flow."""
-
-    def learned(self, name: Endpoint, address: Endpoint) -> None:
-        """It carries no flow."""
+    def brief(self) -> None:
+        """No other one is made."""
 
     def unfit(self) -> None:
         """Nobody sends on it but this."""

@@ -13,7 +13,8 @@ from sockslocal.problems import Problem
 
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
 """After an association failed, the next one is made no sooner; doubling while its UDP is to blame."""
-
+FIRST_REST_S, LAST_REST_S = 0.125, 2.0
+"""The same after one that worked, and was ended by the server at once; doubling until one lasts."""
 
 _SILENCES = ("udp-silent", "udp-relay-invalid")
 """Problems of an association that the server made, and that another one may not have."""
@@ -47,6 +48,8 @@ class UdpHealth:
         self._backoff = Backoff(FIRST_RETRY_S, LAST_RETRY_S)
         self._retry_at = 0.0
         self._failed_at = 0.0
+        self._rests = Backoff(FIRST_REST_S, LAST_REST_S)
+        self._rests_until = 0.0
         self._answered_at = -math.inf
         self._refusal: ServerError | None = None
         """Why the first rung failed, which says more than why the last one did."""
@@ -55,6 +58,8 @@ class UdpHealth:
         """The one to use now. Raises ServerError while none is to be tried."""
         if self.trouble is not None and self._is_pausing:
             raise ServerError(self.trouble)
+        if self._clock() < self._rests_until:
+            raise ServerError(self._problem("udp-association-ended"))
         if self.ladder.current is None:
             self.ladder.restart()
         if self.ladder.current is None:
@@ -77,8 +82,16 @@ class UdpHealth:
 
     def lasts(self, made_at: float) -> None:
         """An association that was made then, in seconds of the clock, was not closed at once."""
+        if made_at >= self._rests_until:
+            self._rests.reset()
         if self.trouble is not None and made_at >= self._failed_at:
             self.works()
+
+    def was_brief(self) -> None:
+        """An association worked, and was ended by the server at once: no storm of them is to follow."""
+        now = self._clock()
+        if now >= self._rests_until:  # else it began before another one ended
+            self._rests_until = now + _jittered(self._rests.next())
 
     def prove(self, rung: Rung) -> bool:
         """A datagram came back on `rung`; gives whether that is news."""
@@ -125,7 +138,11 @@ class UdpHealth:
         if not patiently:
             self._backoff.reset()
         self._failed_at = now = self._clock()
-        self._retry_at = now + self._backoff.next() * random.uniform(1.0, 1.25)  # noqa: S311  spreads load only
+        self._retry_at = now + _jittered(self._backoff.next())
+
+
+def _jittered(seconds: float) -> float:
+    return seconds * random.uniform(1.0, 1.25)  # noqa: S311  spreads load only
 
 
 def blames_udp(error: ServerError) -> bool:

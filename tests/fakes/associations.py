@@ -54,6 +54,9 @@ class FakeOwner:
         self.told.append("misnames")
         return False
 
+    def brief(self) -> None:
+        self.told.append("brief")
+
     def unfit(self) -> None:
         self.told.append("unfit")
 

@@ -439,6 +439,22 @@ async def test_one_that_lasted_for_a_while_simply_ends(
     assert await made.end() is None
 
 
+@pytest.mark.parametrize(("seconds", "told"), [(BRIEF_S - 0.1, ["brief"]), (BRIEF_S, [])])
+async def test_one_that_worked_and_is_ended_soon(
+    make: Make, server: FakeServer, echo: Endpoint, clock: FakeClock, *, seconds: float, told: list[str]
+) -> None:
+    """That is no error, but told before its flows may want another one."""
+    made = make()
+    flow, receiver = made.carry(echo)
+    await made.open()
+    await echoed(flow, receiver)
+    made.owner.told.clear()
+    clock.advance(seconds)
+    server.end_associations()
+    assert await made.end() is None
+    assert made.owner.told == told
+
+
 async def test_it_lasts_only_once_it_is_open(make: Make, clock: FakeClock) -> None:
     """Waiting for the server is no proof of anything."""
     made = make()

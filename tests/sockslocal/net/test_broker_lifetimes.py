@@ -8,7 +8,8 @@ from fakes.flows import FakeReceiver
 from fakes.udp_world import PROBED, World
 from sockslocal.address import Endpoint
 from sockslocal.config.model import Limits
-from sockslocal.net.association import TRIAL_PATIENCE
+from sockslocal.errors import ServerError
+from sockslocal.net.association import BRIEF_S, TRIAL_PATIENCE
 from sockslocal.net.broker import LIFETIME_S, LINGER_S
 from sockslocal.net.rungs import RELAYED, Rung
 
@@ -132,6 +133,7 @@ def test_the_end_of_one_that_worked_is_no_error(proved: World, how: str) -> None
     transport = proved.granted()
     flow.send_payload(b"ping")
     transport.answer()
+    proved.advance(BRIEF_S)
     transport.side.control_ended() if how == "control" else transport.side.refused(ONE)
     assert receiver.losses == [None]
     proved.open(ONE)
@@ -161,6 +163,25 @@ def test_a_flow_is_not_left_on_what_was_refused(proved: World) -> None:
     assert (flow.carrier, second.losses) == (None, [])
     assert flow.send_payload(b"ping")
     assert proved.granted().payloads == [b"ping"]
+
+
+def test_a_server_that_answers_once_and_closes_is_not_stormed(proved: World) -> None:
+    """However often a program sends: what it sends meanwhile is dropped, and UDP is not called broken."""
+    told = set()
+    for _ in range(100):
+        try:
+            flow, _ = proved.open(ONE)
+        except ServerError as error:
+            told.add(error.problem.code)
+        else:
+            flow.send_payload(b"ping")
+            transport = proved.granted()
+            transport.answer()
+            transport.side.control_ended()
+        proved.advance(0.1)
+    assert told == {"udp-association-ended"}
+    assert len(proved.openings) <= 10
+    assert (proved.told, proved.health.trouble) == ([], None)
 
 
 def test_an_association_that_lasts_ends_the_caution(make_world: MakeWorld) -> None:

@@ -8,7 +8,7 @@ from fakes.engine import FakeClock
 from sockslocal.errors import ServerError
 from sockslocal.net.dialer import DialError
 from sockslocal.net.rungs import RELAYED, STREAMED, Ladder, Rung
-from sockslocal.net.udp_health import LAST_RETRY_S, UdpHealth, blames_udp
+from sockslocal.net.udp_health import LAST_REST_S, LAST_RETRY_S, UdpHealth, blames_udp
 from sockslocal.problems import Problem, problem
 
 
@@ -55,14 +55,14 @@ class Made:
                 return told
         raise AssertionError("there is always another rung")
 
-    def pause(self) -> float:
+    def pause(self, step: float = 0.5) -> float:
         """How long none is to be made, and then it is."""
         before = self.clock.now
         while True:
             try:
                 self.health.rung()
             except ServerError:
-                self.clock.advance(0.5)
+                self.clock.advance(step)
             else:
                 return self.clock.now - before
 
@@ -167,6 +167,32 @@ def test_the_pauses_begin_anew_when_it_works(made: Made) -> None:
     assert made.health.trouble is None
     made.fail_all()
     assert made.pause() == 1
+
+
+def test_those_that_work_and_end_at_once_are_not_made_in_a_storm(made: Made) -> None:
+    """The pauses grow, but never long, and UDP is not called broken; who ends together counts once."""
+    made.health.prove(Rung.GIVEN)
+    made.told.clear()
+    pauses = []
+    for _ in range(7):
+        made.health.was_brief()
+        made.health.was_brief()
+        assert made.why_not == "udp-association-ended"
+        pauses.append(made.pause(step=0.125))
+    assert pauses == [0.125, 0.25, 0.5, 1.0, LAST_REST_S, LAST_REST_S, LAST_REST_S]
+    assert (made.told, made.health.trouble, made.health.rung()) == ([], None, Rung.GIVEN)
+
+
+def test_when_one_lasts_the_short_pauses_begin_anew(made: Made) -> None:
+    """If it was made since; those before have shown nothing."""
+    made.health.was_brief()
+    made.health.lasts(made.clock.now)
+    made.pause(step=0.125)
+    made.health.was_brief()
+    assert made.pause(step=0.125) == 0.25
+    made.health.lasts(made.clock.now)
+    made.health.was_brief()
+    assert made.pause(step=0.125) == 0.125
 
 
 def test_lasting_is_working(made: Made) -> None:

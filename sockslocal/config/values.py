@@ -115,10 +115,14 @@ def probe(value: Value) -> Endpoint | None:
     """A DNS server to ask, at port 53 where none is given; None for `off`."""
     if value.text == "off":
         return None
+    remedy = f'{value.remedy()}, or "off"'
     try:
-        return parse_endpoint(value.text, default_port=DNS_PORT)
+        server = parse_endpoint(value.text, default_port=DNS_PORT)
     except AddressError as error:
-        raise value.error(f"{value.called}: {error}", f'{value.remedy()}, or "off"') from None
+        raise value.error(f"{value.called}: {error}", remedy) from None
+    if kind := _unreachable(server.host):
+        raise value.error(f"{value.called}: {quote(value.text)} is {kind}", remedy)
+    return server
 
 
 def endpoint(value: Value) -> Endpoint:
@@ -209,6 +213,8 @@ def _unreachable(host: str) -> str | None:
         return None
     if address.is_multicast:
         return "a multicast address"
+    if str(address) == "255.255.255.255":
+        return "a broadcast address"
     return "no address of anybody's" if address.is_unspecified else None
 
 

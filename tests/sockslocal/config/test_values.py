@@ -230,6 +230,7 @@ def test_upstream(text: str, upstream: Upstream) -> None:
         ("udp://", '"" is neither an IP address nor a host name'),
         ("udp://9.9.9.9:0", '"9.9.9.9:0" has port "0"; a port is a number from 1 to 65535'),
         ("udp://224.0.0.251", '"udp://224.0.0.251" is a multicast address'),
+        ("udp://255.255.255.255", '"udp://255.255.255.255" is a broadcast address'),
         ("udp://9.9.9.9/", '"9.9.9.9/" is neither an IP address nor a host name'),
         ("udp://ana@9.9.9.9", '"•••@9.9.9.9" is neither an IP address nor a host name'),
     ],
@@ -357,6 +358,7 @@ def test_wrong_target() -> None:
         ("[::]:80", "no address of anybody's"),
         ("224.0.0.251:5353", "a multicast address"),
         ("[ff02::fb]:5353", "a multicast address"),
+        ("255.255.255.255:9", "a broadcast address"),
     ],
 )
 def test_a_target_that_nobody_can_be(to: str, what: str) -> None:
@@ -365,6 +367,24 @@ def test_a_target_that_nobody_can_be(to: str, what: str) -> None:
         5,
         f'"to" of forward "r" is "{to}", {what}: no server can connect to it',
         "sockslocal forward set r --to HOST:PORT",
+    )
+
+
+@pytest.mark.parametrize(
+    ("probe", "what"),
+    [
+        ("0.0.0.0", "no address of anybody's"),
+        ("[::]:53", "no address of anybody's"),
+        ("224.0.0.251:5353", "a multicast address"),
+        ("255.255.255.255", "a broadcast address"),
+    ],
+)
+def test_a_probe_that_nobody_can_answer(probe: str, what: str) -> None:
+    """Some relays die of datagrams to there."""
+    assert complaint_about(f'{SERVER}udp_probe = "{probe}"') == Complaint(
+        3,
+        f'"udp_probe" of server "office": "{probe}" is {what}',
+        'write udp_probe = "9.9.9.9:53", or "off"',
     )
 
 

@@ -16,6 +16,9 @@ FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
 FIRST_REST_S, LAST_REST_S = 0.125, 2.0
 """The same after one that worked, and was ended by the server at once; doubling until one lasts."""
 
+TOLERATED = 4
+"""So many of those in a row are replaced without a rest: servers may be restarted more than once."""
+
 _SILENCES = ("udp-silent", "udp-relay-invalid")
 """Problems of an association that the server made, and that another one may not have."""
 
@@ -50,6 +53,8 @@ class UdpHealth:
         self._failed_at = 0.0
         self._rests = Backoff(FIRST_REST_S, LAST_REST_S)
         self._rests_until = 0.0
+        self._briefs = 0
+        """How many in a row were ended at once, since one lasted."""
         self._answered_at = -math.inf
         self._refusal: ServerError | None = None
         """Why the first rung failed, which says more than why the last one did."""
@@ -84,13 +89,17 @@ class UdpHealth:
         """An association that was made then, in seconds of the clock, was not closed at once."""
         if made_at >= self._rests_until:
             self._rests.reset()
+            self._briefs = 0
         if self.trouble is not None and made_at >= self._failed_at:
             self.works()
 
     def was_brief(self) -> None:
         """An association worked, and was ended by the server at once: no storm of them is to follow."""
         now = self._clock()
-        if now >= self._rests_until:  # else it began before another one ended
+        if now < self._rests_until:  # it began before another one ended
+            return
+        self._briefs += 1
+        if self._briefs > TOLERATED:
             self._rests_until = now + _jittered(self._rests.next())
 
     def prove(self, rung: Rung) -> bool:

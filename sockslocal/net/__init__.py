@@ -28,7 +28,7 @@ An examination (examination.py): what a server does, found out on connections of
 
 Below them all is the Engine (engine.py), what the sockets of the process share: the Poller (poller.py;
 epoll.py, kqueue.py), Deadlines (deadlines.py), the Batch of datagrams (datagrams.py; mmsg.py), the PipePool
-(pipes.py), the DescriptorBudget (descriptors.py) and the Watchdog (watchdog.py).
+(pipes.py), the DescriptorBudget (descriptors.py), the Watchdog (watchdog.py) and the Ears (ears.py).
 
 Locally: binding.py makes listening sockets, listener.py accepts, owners.py tells whose a connection is, as
 the kernel says (sock_diag.py).

@@ -4,6 +4,7 @@ import logging
 import socket
 from collections.abc import Callable
 
+from sockslocal.address import Endpoint
 from sockslocal.net.datagrams import SLOTS, Batch
 from sockslocal.net.engine import Engine
 from sockslocal.net.poller import READABLE
@@ -24,11 +25,11 @@ class DatagramReader:
     """Reads the non-blocking `sock`, which is its own, until it is closed.
 
     Errors that earlier datagrams brought back (ICMP) are passed over; whose socket is connected may want to
-    know that nobody listens at the other end: `refused` tells, after what came before. Raises OSError, with
-    `sock` closed, where no more can be watched.
+    know that nobody listens at the other end: `refused` tells, after what came before. Without that, it is
+    one of the engine's ears. Raises OSError, with `sock` closed, where no more can be watched.
     """
 
-    __slots__ = ("_batch", "_poller", "_received", "_refused", "_resuming", "closed", "sock")
+    __slots__ = ("_batch", "_ear", "_ears", "_poller", "_received", "_refused", "_resuming", "closed", "sock")
 
     def __init__(
         self,
@@ -44,12 +45,18 @@ class DatagramReader:
         self._refused = refused
         self._resuming = False
         self.closed = False
+        self._ears = engine.ears
         self._poller.register(sock, self._ready)
+        self._ear = Endpoint(*sock.getsockname()[:2])
+        if refused is None:
+            self._ears.add(self._ear)
 
     def close(self) -> None:
         """Read no more, not even what waits, and close the socket."""
         if not self.closed:
             self.closed = True
+            if self._refused is None:
+                self._ears.discard(self._ear)
             self._poller.close(self.sock)
 
     def _ready(self, events: int) -> None:

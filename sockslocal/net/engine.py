@@ -8,6 +8,7 @@ from typing import Self
 from sockslocal.net.datagrams import Batch, best_batch
 from sockslocal.net.deadlines import Deadlines
 from sockslocal.net.descriptors import DescriptorBudget, descriptor_limit
+from sockslocal.net.ears import Ears
 from sockslocal.net.pipes import PipePool
 from sockslocal.net.poller import Poller, best_poller
 from sockslocal.net.watchdog import Watchdog
@@ -27,6 +28,7 @@ class Engine:
     budget: DescriptorBudget
     clock: Clock
     watchdog: Watchdog = field(default_factory=Watchdog)
+    ears: Ears = field(default_factory=Ears)
 
     @classmethod
     def make(cls, poller: Poller | None = None, clock: Clock = time.monotonic) -> Self:

@@ -143,6 +143,9 @@ class Opening:
             if place == given:  # where nothing has come back
                 self._fail_for("udp-silent")
                 return
+        if self._terms.engine.ears.hears(place, self._relay.here):  # each datagram would be a flow of its own
+            self._fail_for("udp-relay-invalid", relay=place)
+            return
         self._open_relay(self._relay, place)
 
     def _open_relay(self, relay: RelayTransport, place: Endpoint) -> None:

@@ -38,7 +38,8 @@ class RelayTransport:
         self._engine = engine
         self._control = ControlConnection(engine.poller, dial.sock, control_ended)
         self._server = dial.address[1][0]
-        self._here = _host_of(dial.sock)
+        self.here = _host_of(dial.sock)
+        """Our address on the control connection, empty where that is not known."""
         self._reader: DatagramReader | None = None
         self._second: DatagramReader | None = None
 
@@ -61,7 +62,7 @@ class RelayTransport:
         nobody listens there (ICMP).
         """
         if sock is None:
-            sock = relay_socket(relay, self._server, self._here)
+            sock = relay_socket(relay, self._server, self.here)
         else:
             connect_relay(sock, relay)
         self._reader = DatagramReader(self._engine, sock, received, partial(refused, relay))

@@ -7,6 +7,7 @@ import pytest
 
 from fakes.engine import POLLERS, turns, until
 from fakes.sockets import closing, udp_pair
+from sockslocal.address import Endpoint
 from sockslocal.net import datagram_reader
 from sockslocal.net.datagram_reader import DatagramReader
 from sockslocal.net.datagrams import SLOTS, Batch, PlainBatch, best_batch
@@ -232,6 +233,20 @@ async def test_who_does_not_ask_is_not_told(engine: Engine) -> None:
         assert counts == [1]
         assert not reader.closed
         reader.close()
+
+
+async def test_those_that_hear_everybody_are_known(engine: Engine) -> None:
+    """Until they are closed; who wants to know of refusals hears one alone."""
+    here, there = udp_pair()
+    with closing(here, there):
+        place, other = (Endpoint(*sock.getsockname()) for sock in (here, there))
+        reader = DatagramReader(engine, here, lambda _batch, _count: None)
+        box = Mailbox(engine, there)
+        assert engine.ears.hears(place, "")
+        assert not engine.ears.hears(other, "")
+        box.reader.close()
+        reader.close()
+        assert not engine.ears.hears(place, "")
 
 
 @every_poller

@@ -24,6 +24,7 @@ from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
 from sockslocal.net import udp_opening as module
 from sockslocal.net import udp_transport
+from sockslocal.net.datagram_reader import DatagramReader
 from sockslocal.net.datagrams import Batch
 from sockslocal.net.dialer import Dial, DialError
 from sockslocal.net.engine import Engine
@@ -231,6 +232,26 @@ async def test_the_servers_own_address_was_tried_already(engine: Engine, server:
     """Where it is what the reply named, there is nothing else to try."""
     assert await Made(engine, server.address, Rung.SERVER).failure() == "udp-silent"
     await until(lambda: session_of(server).finished, "the server saw the end")
+
+
+@pytest.mark.parametrize("rung", RELAYED)
+async def test_a_relay_that_is_a_listener_of_our_own(engine: Engine, rung: Rung) -> None:
+    """Each datagram to there would come back as a new program's, and have an association of its own."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours:
+        ours.bind(("127.0.0.1" if rung is Rung.SERVER else "127.0.0.2", 0))
+        place = Endpoint(*ours.getsockname())
+        reader = DatagramReader(engine, ours, lambda _batch, _count: None)
+
+        def play(sock: socket.socket) -> None:
+            exactly(sock, 3)
+            sock.sendall(b"\5\0")
+            exactly(sock, 10)
+            sock.sendall(b"\5\0\0" + address_octets("127.0.0.2", place.port))
+            until_end(sock)
+
+        with raw_server(play) as address:
+            assert await Made(engine, address, rung).failure() == "udp-relay-invalid"
+        reader.close()
 
 
 async def test_a_relay_elsewhere(engine: Engine, server: FakeServer, echo: Endpoint) -> None:

@@ -1,0 +1,28 @@
+"""Where this process takes datagrams from anybody: what goes to there would come round in a circle."""
+
+from sockslocal.address import Endpoint, ip_of
+
+
+class Ears:
+    """The addresses of the sockets that are read and not connected."""
+
+    __slots__ = ("_places",)
+
+    def __init__(self) -> None:
+        self._places: set[Endpoint] = set()
+
+    def add(self, place: Endpoint) -> None:
+        self._places.add(place)
+
+    def discard(self, place: Endpoint) -> None:
+        self._places.discard(place)
+
+    def hears(self, place: Endpoint, here: str) -> bool:
+        """Whether one of them gets what is sent to `place`; `here` is an address of this machine."""
+        address = ip_of(place.host)
+        if place in self._places:
+            return True
+        if address is None or not (address.is_loopback or place.host == here):
+            return False
+        everywhere = "0.0.0.0" if address.version == 4 else "::"  # noqa: S104  compares, binds nothing
+        return Endpoint(everywhere, place.port) in self._places

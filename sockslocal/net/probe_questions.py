@@ -30,10 +30,12 @@ class Questions:
         self.echoed = 0
         """Octets of the largest question that came back as it was, 0 where none did."""
 
-    async def ask(self, remote: Endpoint, *, octets: int = 0, anything: bool = False) -> Answer | None:
+    async def ask(
+        self, remote: Endpoint, *, octets: int = 0, anything: bool = False, strictly: bool = False
+    ) -> Answer | None:
         """What `remote` answers to a question of at least so many octets, or None; never raises.
 
-        With `anything` whatever comes from the relay will do.
+        With `anything` whatever comes from the relay will do; `strictly` has nobody else answer.
         """
         loop = asyncio.get_running_loop()
         asked = question(secrets.randbits(16)).ljust(octets, b"\0")
@@ -42,7 +44,7 @@ class Questions:
             try:
                 async with asyncio.timeout(self._seconds / ATTEMPTS):
                     await self._channel.send(remote, asked)
-                    answer = await self._answer_to(asked, anything=anything)
+                    answer = await self._answer_to(asked, anything=anything, strictly=strictly)
             except TimeoutError:
                 continue
             except (RemoteError, OSError):  # also: it cannot be sent there, or not in that size
@@ -57,6 +59,9 @@ class Questions:
         self, remote: Endpoint, twin: Endpoint | None, answer: Answer, learn: Learn
     ) -> None:
         """Learn more of a way by which `answer` has come back from `remote`; `twin` is an IPv6 remote."""
+        if _foreign(self._channel.relay, answer.source) not in {None, "no"}:
+            # Somebody else may have guessed what was asked, but cannot keep the relay from answering.
+            answer = await self.ask(remote, strictly=True) or answer
         learn(probe_answers=True, foreign_source=_foreign(self._channel.relay, answer.source))
         if ip_of(remote.host) is not None:
             learn(names_remote=answer.remote == remote)
@@ -79,10 +84,11 @@ class Questions:
                 search.came_back(len(answer.payload))
         learn(largest_datagram=search.passed)
 
-    async def _answer_to(self, asked: bytes, *, anything: bool) -> Answer:
+    async def _answer_to(self, asked: bytes, *, anything: bool, strictly: bool) -> Answer:
         while True:
             answer = await self._channel.receive()
-            if answers(asked, answer.payload) or (anything and answer.source == self._channel.relay):
+            from_relay = answer.source == self._channel.relay
+            if (anything and from_relay) or (answers(asked, answer.payload) and (from_relay or not strictly)):
                 return answer
 
 

@@ -210,6 +210,18 @@ async def test_where_answers_come_from(source: Endpoint | None, foreign: str | N
     assert facts["foreign_source"] == foreign
 
 
+async def test_somebody_who_guesses_what_was_asked_is_not_learned_of() -> None:
+    """The relay's own answer counts, which comes too."""
+    stranger = Endpoint("198.51.100.8", 4000)
+
+    def forged(remote: Endpoint, payload: bytes) -> list[Answer]:
+        (answer,) = dns(remote, payload)
+        return [Answer(stranger, stranger, answer.payload), answer]
+
+    facts = await look(forged)
+    assert (facts["foreign_source"], facts["names_remote"]) == ("no", True)
+
+
 @pytest.mark.parametrize("named", [Endpoint("127.0.0.1", 53), Endpoint("", 53), None])
 async def test_whom_answers_name(named: Endpoint | None) -> None:
     """Some servers name the client, or nobody."""

@@ -210,6 +210,8 @@ def spray(
     """One datagram from each of `ports` that is free, of `source`, an address that no other test uses."""
     for port in ports:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            with contextlib.suppress(OSError):  # else the kernel chooses another one
+            try:
                 sock.bind((source, port))
+            except OSError:  # another one of the same address: a late answer is not to reach another test
+                sock.bind((source, 0))
             sock.sendto(payload, forward)

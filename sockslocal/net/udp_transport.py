@@ -1,6 +1,7 @@
 """What carries an association's datagrams: a relay of the server (RFC 1928 §7), or a TCP connection."""
 
 import socket
+from asyncio import TimerHandle
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
@@ -13,6 +14,9 @@ from sockslocal.net.dialer import Dial
 from sockslocal.net.engine import Engine
 from sockslocal.net.sockets import Socket
 from sockslocal.net.udp_relay_socket import connect_relay, relay_socket, second_ear
+
+VERDICT_S = 0.1
+"""A server that ends both the relay and the control connection may be seen to have ended the relay first."""
 
 
 class Transport(Protocol):
@@ -42,6 +46,8 @@ class RelayTransport:
         """Our address on the control connection, empty where that is not known."""
         self._reader: DatagramReader | None = None
         self._second: DatagramReader | None = None
+        self._refused: Callable[[], None] = _nobody
+        self._verdict: TimerHandle | None = None
 
     def start(self) -> None:
         """Watch the control connection; it may have ended already."""
@@ -59,13 +65,14 @@ class RelayTransport:
         """Datagrams go to `relay`, by `sock` where that was bound before. Raises OSError, with it closed.
 
         `received` gets what comes from there, and with `others` from elsewhere too; `refused` hears when
-        nobody listens there (ICMP).
+        nobody listens there (ICMP), a moment later, as the control connection may be about to end too.
         """
         if sock is None:
             sock = relay_socket(relay, self._server, self.here)
         else:
             connect_relay(sock, relay)
-        self._reader = DatagramReader(self._engine, sock, received, partial(refused, relay))
+        self._refused = partial(refused, relay)
+        self._reader = DatagramReader(self._engine, sock, received, self._judge_later)
         if others:
             self._second = DatagramReader(self._engine, second_ear(sock), received)
 
@@ -76,10 +83,24 @@ class RelayTransport:
         return send_one(self._reader.sock, header + payload) if self._reader else False
 
     def close(self) -> None:
+        if self._verdict is not None:
+            self._verdict.cancel()
         self._control.close()
         for reader in (self._reader, self._second):
             if reader is not None:
                 reader.close()
+
+    def _judge_later(self) -> None:
+        if self._verdict is None:
+            self._verdict = self._engine.poller.later(VERDICT_S, self._judge)
+
+    def _judge(self) -> None:
+        self._verdict = None
+        self._refused()
+
+
+def _nobody() -> None:
+    """Nobody is to be told yet."""
 
 
 def _host_of(sock: Socket) -> str:

@@ -31,7 +31,7 @@ SENTENCES = {
     "not supported": "command",
     "not allowed": "rules forbid it",
     "closes in place of a reply": "closed",
-    "closes after the reply": "closes each association at once|cannot be used",  # ICMP may be before the FIN
+    "closes after the reply": "closes each association at once",
     "closes and is silent": "closes each association at once",
     "silent": "no datagram comes back",
 }

@@ -1,5 +1,6 @@
 """unbound with a zone of its own, as the name server behind the SOCKS5 server."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -9,7 +10,7 @@ from integration.servers.process import LOOPBACK, Process, free_port, program
 BIG_TXT = [f"{number:03d}" * 80 for number in range(12)]
 """One record of 12 strings of 240 octets: too large for a UDP answer, so that TC and TCP come in."""
 
-ZONE = f"""\
+EXAMPLE = f"""\
 $ORIGIN example.
 @      3600 SOA   ns root 1 7200 900 1209600 60
 @      3600 NS    ns
@@ -20,6 +21,8 @@ alias   300 CNAME www
 short     1 A     192.0.2.1
 big     300 TXT   {" ".join(BIG_TXT)}
 """
+
+ZONES = {"example.": EXAMPLE}
 
 CONFIG = """\
 server:
@@ -35,12 +38,15 @@ directory: "{folder}"
 pidfile: ""
 module-config: "iterator"
 num-threads: 1
-auth-zone:
-name: "example."
-zonefile: "{zone}"
-for-upstream: no
 remote-control:
 control-enable: no
+"""
+
+AUTH_ZONE = """\
+auth-zone:
+name: "{origin}"
+zonefile: "{path}"
+for-upstream: no
 """
 
 
@@ -49,17 +55,25 @@ class Unbound:
 
     programs = ("unbound",)
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, zones: Mapping[str, str] = ZONES) -> None:
+        """`zones` are master files by their origin."""
         self.port = free_port()
         self._folder = folder
+        self._zones = zones
 
     def __enter__(self) -> Self:
-        path, zone = self._folder / "unbound.conf", self._folder / "example.zone"
-        path.write_text(CONFIG.format(host=LOOPBACK, port=self.port, folder=self._folder, zone=zone))
-        zone.write_text(ZONE)
+        path = self._folder / "unbound.conf"
+        zones = "".join(map(self._auth_zone, self._zones))
+        path.write_text(CONFIG.format(host=LOOPBACK, port=self.port, folder=self._folder) + zones)
         self._process = Process([program("unbound") or "unbound", "-d", "-c", str(path)], self._folder)
         self._process.wait_for_port(self.port)
         return self
+
+    def _auth_zone(self, origin: str) -> str:
+        """The clause for a zone, whose file is written."""
+        path = self._folder / f"{origin}zone"
+        path.write_text(self._zones[origin])
+        return AUTH_ZONE.format(origin=origin, path=path)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -69,3 +83,7 @@ class Unbound:
     @property
     def address(self) -> str:
         return f"{LOOPBACK}:{self.port}"
+
+    def upstream(self, scheme: str) -> str:
+        """How the resolver is to ask it."""
+        return f"{scheme}://{self.address}"

@@ -1,5 +1,8 @@
 """The keys that the configuration may have."""
 
+RULE = '"udp://10.0.0.2"'
+"""How what a name of `[dns.rules]` is given may be written."""
+
 KEYS: dict[str, dict[str, str]] = {
     "server": {
         "address": '"proxy.example.net:1080"',
@@ -36,6 +39,12 @@ KEYS: dict[str, dict[str, str]] = {
         "server": '"office"',
         "enabled": "true",
         "allow_lan": "true",
+        "rules": '{ "corp.example" = "udp://10.0.0.2" }',
+        "hosts": '"/etc/hosts"',
+        "block_lists": '["/etc/sockslocal/ads.txt"]',
+        "blocked": '"nxdomain"',
+        "rebind_protection": "true",
+        "filter_aaaa": "true",
     },
     "limits": {
         "associations": "64",

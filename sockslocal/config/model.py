@@ -20,6 +20,8 @@ Share = Literal["auto", "never"]
 
 UpstreamScheme = Literal["udp", "tcp"]
 
+Blocked = Literal["nxdomain", "null"]
+
 DEFAULT_CONNECT_TIMEOUT = 10.0
 """Seconds to look up a server's name and to connect by TCP, together."""
 
@@ -129,6 +131,58 @@ class Upstream:
         return f"{self.scheme}://{self.endpoint}"
 
 
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask these instead, through the server as well."""
+
+    upstreams: tuple[Upstream, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """Ask this server of the network that the machine is in, past the tunnel; its host is an IP address."""
+
+    server: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Ask nobody: there is no such name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """Ask nobody: these IP addresses are the answer."""
+
+    addresses: tuple[str, ...]
+
+
+RuleAction = Ask | Direct | Block | Fixed
+
+
+@dataclass(frozen=True, slots=True)
+class DnsRule:
+    """What is done with `suffix`, in lower-case A-labels, and with all names beneath it."""
+
+    suffix: str
+    action: RuleAction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DnsPolicy:
+    """Which names are not asked as the others are, and what of the answers is not passed on.
+
+    What is `blocked` does not exist, or has the address 0.0.0.0 or ::.
+    """
+
+    rules: tuple[DnsRule, ...] = ()
+    hosts: tuple[Path, ...] = ()
+    block_lists: tuple[Path, ...] = ()
+    blocked: Blocked = "nxdomain"
+    rebind_protection: bool = False
+    filter_aaaa: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DnsConfig:
     """The resolver: it listens on UDP and TCP, and asks `upstreams` by the first of `servers` that is up."""
@@ -137,6 +191,7 @@ class DnsConfig:
     upstreams: tuple[Upstream, ...]
     servers: tuple[str, ...]
     enabled: bool = True
+    policy: DnsPolicy = DnsPolicy()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

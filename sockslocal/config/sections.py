@@ -8,6 +8,7 @@ from typing import TypeVar, get_args
 
 from sockslocal.address import Endpoint, ListenAddress
 from sockslocal.config import values
+from sockslocal.config.dns_policy import policy
 from sockslocal.config.keys import KEYS
 from sockslocal.config.listeners import Listeners, Protocol
 from sockslocal.config.model import (
@@ -125,6 +126,7 @@ class Reader:
             upstreams=tuple(_upstreams(table)),
             servers=self._servers_of(table),
             enabled=table.flag("enabled", default=True),
+            policy=policy(table),
         )
 
     def _listen(

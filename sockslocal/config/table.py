@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sockslocal.config.keys import KEYS
+from sockslocal.config.keys import KEYS, RULE
 from sockslocal.config.lines import Mention, Where, line_of, mentions
 from sockslocal.errors import ConfigError
 from sockslocal.problems import problem
@@ -112,6 +112,8 @@ class Table:
         match self.where:
             case ("server", name):
                 return f"server {quote(name)}"
+            case ("dns", _):
+                return self.header
             case (_, name):
                 return f"forward {quote(name)}"
             case _:
@@ -138,6 +140,8 @@ class Table:
     def remedy(self, key: str, right: str | None = None) -> str:
         """What mends `key`, a command where there is one; `right` is a text that would do."""
         section = self.where[0]
+        if len(self.where) == 2 and section == "dns":
+            return f"write {quote(key)} = {quote(right) if right else RULE}"
         given = quote(right) if right else KEYS[section][key]
         if self.source.adds and self.is_edited:
             return self._adding(key, shlex.quote(right) if right else _EXAMPLES.get(key) or given.strip('"'))
@@ -203,7 +207,8 @@ class Table:
         """The table `key`, or None where the file has none."""
         with self.source.noting():
             if key in self.values:
-                return Table(self.source, (*self.where, key), self._typed(key, dict, f"a table [{key}]", {}))
+                where = (*self.where, key)
+                return Table(self.source, where, self._typed(key, dict, f"a table [{'.'.join(where)}]", {}))
         return None
 
     def flag(self, key: str, *, default: bool) -> bool:

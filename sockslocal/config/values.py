@@ -142,7 +142,7 @@ def upstream(value: Value) -> Upstream:
                 server = parse_endpoint(rest, default_port=DNS_PORT)
             except AddressError as error:
                 raise value.error(f"{value.called}: {error}", _UPSTREAM_REMEDY) from None
-            if kind := _unreachable(server.host):
+            if kind := unreachable(server.host):
                 raise value.error(f"{value.called}: {quote(value.text)} is {kind}", _UPSTREAM_REMEDY)
             return Upstream(known, server)
     fault = "is not supported" if colon else "has no scheme"
@@ -193,7 +193,7 @@ def targets(value: Value, lengths: Iterable[int]) -> tuple[Endpoint, ...]:
         endpoints = parse_endpoints(value.text)
     except AddressError as error:
         raise value.error(f"{value.called}: {error}") from None
-    if kind := _unreachable(endpoints[0].host):
+    if kind := unreachable(endpoints[0].host):
         raise value.error(f"{value.called} is {quote(value.text)}, {kind}: no server can connect to it")
     result: list[Endpoint] = []
     for length in lengths:
@@ -206,7 +206,7 @@ def targets(value: Value, lengths: Iterable[int]) -> tuple[Endpoint, ...]:
     return tuple(result)
 
 
-def _unreachable(host: str) -> str | None:
+def unreachable(host: str) -> str | None:
     """What `host` is, if it is an IP address that is nobody's."""
     address = ip_of(host)
     if address is None:

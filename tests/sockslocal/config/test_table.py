@@ -27,7 +27,7 @@ _SECTIONS = "known here: server, tcp, udp, dns, limits"
             Complaint(3, 'unknown key "listen" in [server.office]', _KEYS_OF["server"]),
         ),
         (f'{FORWARD}idle = "1s"', Complaint(6, 'unknown key "idle" in [tcp.db]', _KEYS_OF["tcp"])),
-        (f"{FORWARD}[dns]\n[dns.rules]", Complaint(7, 'unknown key "rules" in [dns]', _KEYS_OF["dns"])),
+        (f"{FORWARD}[dns]\n[dns.zones]", Complaint(7, 'unknown key "zones" in [dns]', _KEYS_OF["dns"])),
         (
             '"a\\u001b[31m\\nb" = 1',
             Complaint(1, 'unknown key "a\\x1b[31m\\nb" in the file', _SECTIONS),

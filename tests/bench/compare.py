@@ -45,6 +45,10 @@ COLUMNS = {
     "gbit": ("Gbit/s", True),
     "udp_us": ("CPU µs/echo", False),
     "echo_s": ("echo/s", True),
+    "query_us": ("CPU µs/query", False),
+    "queries_s": ("queries/s", True),
+    "dns_ms": ("mean ms", False),
+    "lost": ("lost", False),
     "rss": ("RSS MB", False),
 }
 """Heading of each figure, and whether more of it is better."""
@@ -133,7 +137,7 @@ def _cell(medians: Mapping[str, Mapping[str, float]], peer: str, key: str) -> st
         return "-"
     more_is_better = COLUMNS[key][1]
     others = [figures[key] for name, figures in medians.items() if name != peer and key in figures]
-    if not others:
+    if not all((value, *others)) or not others:
         return f"{value:.4g}"
     ratio = max(others) / value if more_is_better else value / min(others)
     return f"{value:.4g} ({ratio:.2f})"

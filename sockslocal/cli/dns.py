@@ -53,6 +53,7 @@ def status(arguments: Namespace, context: Context) -> int:
         line(
             f"cache: {count(details['cache_entries'], 'answer', 'answers')}, {size(details['cache_bytes'])}"
         ),
+        line(f"served past their end: {details['stale']}, asked for before it: {details['prefetched']}"),
         (),
         *table(("UPSTREAM", "ANSWERED", "FAILED", "LATENCY", "LAST ERROR"), _upstreams(details)),
     ]

@@ -28,6 +28,12 @@ DEFAULT_CONNECT_TIMEOUT = 10.0
 DEFAULT_UDP_PROBE = Endpoint("9.9.9.9", 53)
 """A public DNS server (Quad9)."""
 
+DEFAULT_CACHE = 16_000_000
+"""Octets: some 15,000 answers."""
+
+DEFAULT_STALE = 86_400.0
+"""Seconds: RFC 8767 §5 suggests one to three days."""
+
 DEFAULT_IDLE = 60.0
 """Seconds without a datagram after which a UDP flow ends (3proxy's and hev's default)."""
 
@@ -185,13 +191,22 @@ class DnsPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DnsConfig:
-    """The resolver: it listens on UDP and TCP, and asks `upstreams` by the first of `servers` that is up."""
+    """The resolver: it listens on UDP and TCP, and asks `upstreams` by the first of `servers` that is up.
+
+    Answers take at most `cache` octets of memory. Up to `stale` seconds after their end they still serve
+    where no upstream answers (RFC 8767). With `prefetch` what is popular is asked for again before its end,
+    and with `keep` the cache is on disk across restarts.
+    """
 
     listen: tuple[Endpoint, ...]
     upstreams: tuple[Upstream, ...]
     servers: tuple[str, ...]
     enabled: bool = True
     policy: DnsPolicy = DnsPolicy()
+    cache: int = DEFAULT_CACHE
+    stale: float = DEFAULT_STALE
+    prefetch: bool = True
+    keep: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,10 @@ from sockslocal.config.dns_policy import policy
 from sockslocal.config.keys import KEYS
 from sockslocal.config.listeners import Listeners, Protocol
 from sockslocal.config.model import (
+    DEFAULT_CACHE,
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_IDLE,
+    DEFAULT_STALE,
     DEFAULT_UDP_PROBE,
     DnsConfig,
     Limits,
@@ -127,6 +129,10 @@ class Reader:
             servers=self._servers_of(table),
             enabled=table.flag("enabled", default=True),
             policy=policy(table),
+            cache=table.given("cache", values.octets, DEFAULT_CACHE),
+            stale=table.given("stale", values.stale, DEFAULT_STALE),
+            prefetch=table.flag("prefetch", default=True),
+            keep=table.flag("keep", default=False),
         )
 
     def _listen(

@@ -27,13 +27,21 @@ from sockslocal.quoting import quote
 LONGEST_DURATION = 24 * 3600.0
 """Seconds; whoever writes more than a day meant something else."""
 
+LONGEST_STALE = 7 * 86_400.0
+"""Seconds; older answers are more likely wrong than of use (RFC 8767 §5)."""
+
+MOST_OCTETS = 1_000_000_000
+"""In memory."""
+
 DNS_PORT = 53
 
 MAX_USERNAME_OCTETS = 255
 """RFC 1929 §2: the length of the user name is one octet."""
 
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_OCTETS = re.compile(r"([0-9]{1,9}) ?(kB|MB|GB)")
+_FACTORS = {"kB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000}
 _CREDENTIAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -41,7 +49,7 @@ _T = TypeVar("_T", bound=str)
 
 
 def parse_duration(text: str) -> float | None:
-    """`10s`, `500ms`, `1.5m` or `1h` in seconds; None for what is no duration."""
+    """`10s`, `500ms`, `1.5m`, `1h` or `1d` in seconds; None for what is no duration."""
     matched = _DURATION.fullmatch(text)
     return float(matched[1]) * _UNITS[matched[2]] if matched else None
 
@@ -54,6 +62,23 @@ def seconds(value: Value) -> float:
     if not 0 < duration <= LONGEST_DURATION:
         raise value.error(f"{value.called} is {quote(value.text)}; it has to be more than 0 and at most 24h")
     return duration
+
+
+def stale(value: Value) -> float:
+    """A duration of at most a week, in seconds; `0s` is one."""
+    duration = parse_duration(value.text)
+    if duration is None or duration > LONGEST_STALE:
+        raise value.error(f"{value.called} is {quote(value.text)}, not a duration from 0s (never) to 7d")
+    return duration
+
+
+def octets(value: Value) -> int:
+    """`500 kB`, `16 MB`, `1GB` in octets; `0` is none."""
+    matched = _OCTETS.fullmatch(value.text)
+    size = int(matched[1]) * _FACTORS[matched[2]] if matched else 0
+    if size > MOST_OCTETS or (not matched and value.text != "0"):
+        raise value.error(f"{value.called} is {quote(value.text)}, not a size from 0 (none) to 1 GB")
+    return size
 
 
 def one_of(value: Value, choices: tuple[_T, ...]) -> _T:

@@ -21,6 +21,9 @@ from sockslocal.resolver.wire import (
 DEFINITIVE = frozenset({NOERROR, NXDOMAIN, YXDOMAIN})
 """Codes that answer the question; any other tells of a failure (RFC 9520 §2)."""
 
+STALE, STALE_NXDOMAIN = 3, 19
+"""Codes of extended errors (RFC 8914 §4)."""
+
 MAX_ERROR_TEXT = 200
 """Characters of an extended error: a reply over UDP has room for it."""
 
@@ -100,6 +103,19 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             return b"".join((query.id, header, query.question, opt))
         header = self.header(query.profile.variant)
         return b"".join((query.id, header, query.question, self.aged(age), opt))
+
+
+def stale(answer: Answer, ttl: int) -> Answer:
+    """`answer` past its end, to be served with `ttl` all the same (RFC 8767 §4).
+
+    Nobody vouches for it any more, and who can read it is told (RFC 8914 §4.4, §4.20).
+    """
+    body = bytearray(answer.body)
+    for offset, _ in answer.ttls:
+        body[offset : offset + 4] = ttl.to_bytes(4, "big")
+    code = STALE_NXDOMAIN if answer.rcode == NXDOMAIN else STALE
+    error = (code, "the upstreams do not answer; this did until lately")
+    return msgspec.structs.replace(answer, body=bytes(body), ttls=(), authentic=False, error=error)
 
 
 def failure(rcode: int, code: int, text: str, *, transient: bool = True) -> Answer:

@@ -7,13 +7,17 @@ What is asked most is found without taking a message apart: the question's octet
 five slices joined. To find the end of the question its first zero octet will do. Where a label holds one that
 is wrong, but then the octets up to there are no key either: equal octets are read equally, and every key is a
 whole question.
+
+Past its end an answer stays while there is room, and may be served once more where no upstream answers (RFC
+8767): it is made a `revived` one, whose TTLs are all 30 s, and which is hit like any other for as long.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 import msgspec
 
-from sockslocal.resolver.answer import Answer
+from sockslocal.resolver.answer import Answer, stale
 from sockslocal.resolver.wire import (
     HEADER,
     PLAIN,
@@ -23,10 +27,7 @@ from sockslocal.resolver.wire import (
     known_profile,
 )
 
-MAX_BYTES = 16 << 20
-"""About 15,000 answers."""
-
-ENTRY_OVERHEAD = 850
+ENTRY_OVERHEAD = 930
 """Octets of an entry besides key, bodies and TTLs, as tracemalloc counts them on 64-bit CPython."""
 
 TTL_OVERHEAD = 92
@@ -38,22 +39,44 @@ FAILURE_S = 1
 
 MAX_FAILURE_S = 32
 
+STALE_TTL = 30
+"""Seconds that clients may keep a stale answer, and until its refresh is tried again (RFC 8767 §4, §5)."""
+
+POPULAR = 2
+"""Seconds of its life in which an answer was asked for before its last tenth, so that it is prefetched."""
+
+NEVER = 1 << 62
+
+Due = Callable[[Query], None]
+"""Told of a question whose answer is popular and about to end; it is told again after `STALE_TTL`."""
+
 
 class Entry(msgspec.Struct, gc=False):
-    """An answer with its age; the reply of this second is kept, as what is popular is asked often in it."""
+    """An answer with its age; the reply of this second is kept, as what is popular is asked often in it.
+
+    `seconds` are those of its life in which it was asked for; from `refresh` on it may be prefetched.
+    """
 
     answer: Answer
     stored: int
     expires: int
+    refresh: int
     cost: int
     body: bytes
+    seconds: int = 0
     age: int = 0
     used: bool = False
     headers: dict[int, bytes] = {}
 
+    @property
+    def ends(self) -> int:
+        """When its TTLs end, though it may be revived for longer."""
+        return self.stored + self.answer.lifetime
+
     def grow(self, age: int) -> bytes:
         """The body at another `age`."""
         self.age = age
+        self.seconds += 1
         self.body = self.answer.aged(age)
         return self.body
 
@@ -72,13 +95,19 @@ class _Failure(msgspec.Struct, gc=False):
 
 
 class Cache:
-    """Least lately used goes first, by second chance: a hit costs no more than setting a mark."""
+    """Least lately used goes first, by second chance: a hit costs no more than setting a mark.
 
-    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+    Answers that ended at most `stale` seconds ago may be revived. `due` is told what should be prefetched.
+    """
+
+    def __init__(self, max_bytes: int, *, stale: int = 0, due: Due | None = None) -> None:
         self.bytes = 0
         self._max_bytes = max_bytes
+        self._stale = stale
+        self._due = due
         self._entries: OrderedDict[bytes, Entry] = OrderedDict()
         self._failures: OrderedDict[bytes, _Failure] = OrderedDict()
+        self._revived: set[bytes] = set()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -101,7 +130,12 @@ class Cache:
         if now >= entry.expires:
             return None
         age = now - entry.stored
-        body = entry.body if age == entry.age else entry.grow(age)
+        if age == entry.age:
+            body = entry.body
+        else:
+            body = entry.grow(age)
+            if now >= entry.refresh:
+                self._refresh(entry, Query(message[:2], question, profile), now)
         if end + len(body) + len(opt) > (STREAM_LIMIT if stream else limit):
             return None
         entry.used = True
@@ -125,14 +159,50 @@ class Cache:
         return failure.answer if failure is not None and now < failure.until else None
 
     def store(self, query: Query, answer: Answer, now: int) -> None:
-        """Keep `answer` for its lifetime."""
+        """Keep `answer`, which came at `now`, for its lifetime: in place of any other to `query`."""
+        key, name_key = query.key, query.name_key
+        self._failures.pop(key, None)
+        self._remove(key)
+        if answer.definitive and not answer.denies_name:
+            self._remove(name_key)
         if answer.lifetime <= 0:
             return
-        self._failures.pop(query.key, None)
         expires = now + answer.lifetime
-        self._insert(query.key, answer, now, expires)
+        self._insert(key, answer, now, expires)
         if answer.denies_name:
-            self._insert(query.name_key, answer, now, expires)
+            self._insert(name_key, answer, now, expires)
+
+    def stale(self, query: Query, now: int) -> Answer | None:
+        """What answered `query` until a while ago, with TTLs of `STALE_TTL`."""
+        found = self._ended(query, now)
+        return None if found is None else stale(found[1].answer, STALE_TTL)
+
+    def revive(self, query: Query, now: int) -> None:
+        """Have what is `stale` serve for another `STALE_TTL` seconds, unless it has been refreshed."""
+        found = self._ended(query, now)
+        if found is not None:
+            key, entry = found
+            self._insert(key, stale(entry.answer, STALE_TTL), entry.stored, now + STALE_TTL)
+
+    def forgive(self) -> None:
+        """The upstreams can be asked again: no failure holds any more, and what was revived has ended."""
+        self._failures.clear()
+        for key in self._revived:
+            entry = self._entries[key]
+            entry.expires = entry.stored
+
+    def kept(self) -> list[tuple[bytes, Answer, int]]:
+        """Each answer with its key, and the time of its end; those that matter most come last."""
+        return [(key, entry.answer, entry.ends) for key, entry in self._entries.items()]
+
+    def restore(self, query: Query, answer: Answer, stored: int, now: int) -> None:
+        """Keep what came at `stored`, long before `now` maybe, unless something newer answers `query`."""
+        expires = stored + answer.lifetime
+        if query.key in self._entries or not stored <= now < expires + self._stale:
+            return
+        self._insert(query.key, answer, stored, expires)
+        if answer.denies_name and query.name_key not in self._entries:
+            self._insert(query.name_key, answer, stored, expires)
 
     def store_failure(self, query: Query, answer: Answer, now: int) -> None:
         """Remember that `query` fails; the oldest of too many failures is forgotten."""
@@ -149,6 +219,7 @@ class Cache:
         """Forget everything; gives how many answers that were."""
         count = len(self._entries)
         self._entries.clear()
+        self._revived.clear()
         self._failures.clear()
         self.bytes = 0
         return count
@@ -157,16 +228,38 @@ class Cache:
         entry = self._entries.get(key)
         return entry if entry is not None and now < entry.expires else None
 
+    def _ended(self, query: Query, now: int) -> tuple[bytes, Entry] | None:
+        """The entry that answered `query`, and has ended no longer ago than may be served, with its key."""
+        for key in (query.key, query.name_key):
+            entry = self._entries.get(key)
+            if entry is not None and entry.expires <= now < entry.ends + self._stale:
+                return key, entry
+        return None
+
+    def _refresh(self, entry: Entry, query: Query, now: int) -> None:
+        """It is about to end: where it is popular, say so."""
+        if self._due is not None and entry.seconds > POPULAR:
+            entry.refresh = now + STALE_TTL
+            self._due(query)
+
     def _insert(self, key: bytes, answer: Answer, stored: int, expires: int) -> None:
-        old = self._entries.pop(key, None)
-        if old is not None:
-            self.bytes -= old.cost
+        self._remove(key)
         bodies = 2 * len(answer.body)  # as it came, and as it is in this second
         cost = len(key) + bodies + TTL_OVERHEAD * len(answer.ttls) + ENTRY_OVERHEAD
-        self._entries[key] = Entry(answer, stored, expires, cost, answer.body)
+        revived = answer.error is not None
+        last_tenth = NEVER if revived else expires - answer.lifetime // 10
+        self._entries[key] = Entry(answer, stored, expires, last_tenth, cost, answer.body)
+        if revived:
+            self._revived.add(key)
         self.bytes += cost
         while self.bytes > self._max_bytes:
             self._evict()
+
+    def _remove(self, key: bytes) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self.bytes -= entry.cost
+            self._revived.discard(key)
 
     def _evict(self) -> None:
         key, entry = self._entries.popitem(last=False)
@@ -175,3 +268,4 @@ class Cache:
             self._entries[key] = entry
         else:
             self.bytes -= entry.cost
+            self._revived.discard(key)

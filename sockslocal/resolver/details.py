@@ -49,6 +49,9 @@ class Details(msgspec.Struct, frozen=True):
     failed: int
     cache_entries: int
     cache_bytes: int
+    stale: int
+    """Times that an answer past its TTL was served for another 30 s, as nobody gave a fresh one."""
+    prefetched: int
     upstreams: tuple[UpstreamDetails, ...]
     top_failures: tuple[NameFailures, ...]
 

@@ -55,12 +55,19 @@ async def refuse(query: Query, rest: Rest) -> Found:
 
 
 def recall(cache: Cache, now: Seconds) -> Step:
-    """Answer from the cache, failures too; what comes of asking is kept there."""
+    """Answer from the cache."""
 
     async def step(query: Query, rest: Rest) -> Found:
         found = cache.find(query, now())
-        if found is not None:
-            return Found(*found, cached=True)
+        return await rest(query) if found is None else Found(*found, cached=True)
+
+    return step
+
+
+def recall_failure(cache: Cache, now: Seconds) -> Step:
+    """What has just failed is not asked again at once (RFC 9520 §3.2)."""
+
+    async def step(query: Query, rest: Rest) -> Found:
         failed = cache.failed(query, now())
         return await rest(query) if failed is None else Found(failed, cached=True)
 

@@ -18,14 +18,19 @@ from sockslocal.resolver.pipeline import (
     Coalesce,
     Pipeline,
     ask,
+    composed,
     recall,
+    recall_failure,
     refuse,
     require_recursion,
     store,
 )
+from sockslocal.resolver.prefetch import Prefetch
+from sockslocal.resolver.stale import serve_stale
 from sockslocal.resolver.statistics import Statistics
 from sockslocal.resolver.tunnel import Tunnel
 from sockslocal.resolver.upstreams import Upstreams
+from sockslocal.resolver.wire import Query
 from sockslocal.status import Dns
 
 TOP_FAILURES = 10
@@ -50,19 +55,26 @@ class Resolver:
         self._engine = engine
         self._clock = clock
         self._statistics = Statistics()
-        self._cache = Cache()
+        due = self._prefetch_later if config.prefetch else None
+        self._cache = Cache(config.cache, stale=int(config.stale), due=due)
         self._upstreams = Upstreams(config.upstreams, tunnel)
         self._coalesce = Coalesce()
+        asking = (
+            self._coalesce,
+            store(self._cache, self._now),
+            ask(self._upstreams, self._statistics),
+        )
         self._pipeline = Pipeline(
             (
                 refuse,
                 recall(self._cache, self._now),
                 require_recursion,
-                self._coalesce,
-                store(self._cache, self._now),
-                ask(self._upstreams, self._statistics),
+                serve_stale(self._cache, self._now, self._statistics),
+                recall_failure(self._cache, self._now),
+                *asking,
             )
         )
+        self._prefetch = Prefetch(composed(asking), self._statistics)
         self._backend = Backend(self._cache, self._pipeline, self._statistics, self._now)
         self._datagrams: list[DatagramServer] = []
         self._streams: list[StreamServer] = []
@@ -92,6 +104,7 @@ class Resolver:
         """Take no more queries, and let those that wait finish within `grace` seconds."""
         self.stop_listening()
         await self._pipeline.close(grace)
+        await self._prefetch.close()
         await self._coalesce.close()
         for streams in self._streams:
             streams.close()
@@ -112,6 +125,7 @@ class Resolver:
     def forget_problem(self) -> None:
         """What kept the upstreams from answering is mended, as far as is known."""
         self._upstreams.problem = None
+        self._cache.forgive()
 
     def flush(self) -> int:
         """Forget every answer; gives how many there were."""
@@ -147,11 +161,16 @@ class Resolver:
             failed=counted.failed,
             cache_entries=len(self._cache),
             cache_bytes=self._cache.bytes,
+            stale=counted.stale,
+            prefetched=counted.prefetched,
             upstreams=tuple(UpstreamDetails.of(upstream) for upstream in self._upstreams.all),
             top_failures=tuple(
                 NameFailures(text.name(name), count) for name, count in counted.top_failures(TOP_FAILURES)
             ),
         )
+
+    def _prefetch_later(self, query: Query) -> None:
+        self._prefetch.begin(query)
 
     def _now(self) -> int:
         return int(self._clock())

@@ -13,6 +13,9 @@ class Statistics:
         self.queries = 0
         self.hits = 0
         self.failed = 0
+        self.stale = 0
+        """Times that an answer was revived past its end; each then serves for a while."""
+        self.prefetched = 0
         self._failures: dict[bytes, int] = {}
 
     def fail(self, query: Query) -> None:

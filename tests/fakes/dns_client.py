@@ -36,15 +36,25 @@ async def resolver(
     *upstreams: str,
     listen: tuple[str, ...] = ("127.0.0.1",),
     clock: Clock | None = None,
+    settings: dict[str, Any] | None = None,
     **parts: Any,
 ) -> AsyncIterator[Resolver]:
-    """An open resolver with `upstreams`, such as `tcp`; `parts` replace those of its engine."""
+    """An open resolver with `upstreams`, such as `tcp`; `parts` replace those of its engine.
+
+    `settings` are further ones of its configuration.
+    """
     engine = dataclasses.replace(Engine.make(parts.pop("poller", None)), **parts)
     servers = tuple(
         Upstream("udp" if scheme == "udp" else "tcp", Endpoint(f"192.0.2.{number}", 53))
         for number, scheme in enumerate(upstreams or ("udp",), start=1)
     )
-    made = _opened(listen, servers, tunnel, engine, clock or Clock())
+    config = DnsConfig(
+        listen=tuple(Endpoint(host, 0) for host in listen),
+        upstreams=servers,
+        servers=("office",),
+        **settings or {},
+    )
+    made = _opened(config, tunnel, engine, clock or Clock())
     try:
         yield made
     finally:
@@ -53,17 +63,8 @@ async def resolver(
         engine.stop()
 
 
-def _opened(
-    hosts: tuple[str, ...],
-    upstreams: tuple[Upstream, ...],
-    tunnel: FakeTunnel,
-    engine: Engine,
-    clock: Clock,
-) -> Resolver:
+def _opened(config: DnsConfig, tunnel: FakeTunnel, engine: Engine, clock: Clock) -> Resolver:
     """A resolver on free ports: what is free for TCP may be taken for UDP, and is then chosen anew."""
-    config = DnsConfig(
-        listen=tuple(Endpoint(host, 0) for host in hosts), upstreams=upstreams, servers=("office",)
-    )
     for _ in range(20):
         made = Resolver(config, tunnel, engine, clock=clock)
         with contextlib.suppress(ListenError):

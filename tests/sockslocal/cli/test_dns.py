@@ -23,6 +23,8 @@ DETAILS = {
     "failed": 1,
     "cache_entries": 7,
     "cache_bytes": 2100,
+    "stale": 3,
+    "prefetched": 12,
     "upstreams": [
         {
             "name": "udp://9.9.9.9:53",
@@ -113,6 +115,7 @@ def test_the_status_of_the_resolver(cli: CommandLine, paths: Paths) -> None:
             "100 queries, 1 failed\n"
             "80 % were answered from the cache\n"
             "cache: 7 answers, 2.1 kB\n"
+            "served past their end: 3, asked for before it: 12\n"
             "\n"
             "UPSTREAM          ANSWERED  FAILED  LATENCY  LAST ERROR\n"
             "udp://9.9.9.9:53  19        1       12 ms    time-out\n"

@@ -160,12 +160,20 @@ def test_dns_as_written() -> None:
         listen = "127.0.0.1:5399"
         upstreams = ["udp://9.9.9.9", "tcp://8.8.8.8"]
         server = "home"
+        cache = "500 kB"
+        stale = "0s"
+        prefetch = false
+        keep = true
     """
     assert parse(text, PATH).dns == DnsConfig(
         listen=(Endpoint("127.0.0.1", 5399),),
         upstreams=(Upstream("udp", Endpoint("9.9.9.9", 53)), Upstream("tcp", Endpoint("8.8.8.8", 53))),
         servers=("home",),
         enabled=True,
+        cache=500_000,
+        stale=0,
+        prefetch=False,
+        keep=True,
     )
 
 

@@ -24,7 +24,7 @@ def test_duration(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["10", "", "s", "1 s", "-1s", "1e3s", "10S", "1s2", "٣s", "1.s", "9999999999s"]
+    "text", ["10", "", "s", "1 s", "-1s", "1e3s", "10S", "1s2", "1w", "٣s", "1.s", "9999999999s"]
 )
 def test_no_duration(text: str) -> None:
     """A bare number, an unknown unit and anything between are no durations."""
@@ -35,7 +35,7 @@ def test_no_duration(text: str) -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["0s", "0.0h", "25h", "999999999s"])
+@pytest.mark.parametrize("text", ["0s", "0.0h", "25h", "2d", "999999999s"])
 def test_duration_without_sense(text: str) -> None:
     """Nobody means to wait no time at all, or days."""
     assert complaint_about(
@@ -410,3 +410,41 @@ def test_user_names(name: str) -> None:
 def test_a_duration_of_the_command_line(text: str, expected: float | None) -> None:
     """It is read as in the file; what is too short or too long is for whoever asked."""
     assert values.parse_duration(text) == expected
+
+
+UPSTREAMS = 'upstreams = "udp://9.9.9.9"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), ("500 kB", 500_000), ("16 MB", 16_000_000), ("16MB", 16_000_000), ("1 GB", 1_000_000_000)],
+)
+def test_size(text: str, size: int) -> None:
+    """A number of kilobytes or more, or nothing at all."""
+    config = parse(f'{_DNS}{UPSTREAMS}cache = "{text}"', PATH).dns
+    assert config is not None
+    assert config.cache == size
+
+
+@pytest.mark.parametrize("text", ["", "16", "16 mb", "1.5 MB", "-1 MB", "2 GB", "16  MB", "٣ MB", "none"])
+def test_no_size(text: str) -> None:
+    """What has no unit, or more than anybody has to spare, is none."""
+    assert complaint_about(f'{_DNS}{UPSTREAMS}cache = "{text}"') == Complaint(
+        6, f'"cache" of [dns] is "{text}", not a size from 0 (none) to 1 GB', 'write cache = "16 MB"'
+    )
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("0s", 0.0), ("1d", 86_400.0), ("7d", 604_800.0)])
+def test_how_long_stale_answers_serve(text: str, seconds: float) -> None:
+    """From never to a week."""
+    config = parse(f'{_DNS}{UPSTREAMS}stale = "{text}"', PATH).dns
+    assert config is not None
+    assert config.stale == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0", "8d", "1w"])
+def test_no_time_for_stale_answers(text: str) -> None:
+    """What is no duration, or more than a week."""
+    assert complaint_about(f'{_DNS}{UPSTREAMS}stale = "{text}"') == Complaint(
+        6, f'"stale" of [dns] is "{text}", not a duration from 0s (never) to 7d', 'write stale = "1d"'
+    )

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sockslocal.config.model import DEFAULT_CACHE as MAX_BYTES
 from sockslocal.resolver import wire
 from sockslocal.resolver.answer import Answer, failure
 from sockslocal.resolver.cache import MAX_FAILURE_S, MAX_FAILURES, Cache
@@ -55,7 +56,7 @@ def hit(cache: Cache, query: bytes, now: int) -> dns.message.Message:
 
 def stored(query: bytes, *ttls: int, now: int = 1000) -> Cache:
     """A cache with one answer."""
-    cache = Cache()
+    cache = Cache(MAX_BYTES)
     cache.store(parse_query(query), answer(query, *ttls), now)
     return cache
 
@@ -72,7 +73,7 @@ def test_a_hit_is_the_answer_with_the_clients_id() -> None:
 
 def test_nothing_is_found_in_an_empty_cache() -> None:
     """A miss is None, on both paths."""
-    cache = Cache()
+    cache = Cache(MAX_BYTES)
     assert cache.hit(message(), 0, stream=False) is None
     assert cache.find(parse_query(message()), 0) is None
 
@@ -132,7 +133,7 @@ def test_opt_is_in_the_reply_only_if_in_the_query() -> None:
 def test_header_bits_of_a_hit() -> None:
     """RA is set, AA clear, RD as asked; AD only where it was vouched for and asked for (checklist 34)."""
     query = message()
-    cache = Cache()
+    cache = Cache(MAX_BYTES)
     cache.store(parse_query(query), answer(query, 300, flags=dns.flags.AA | dns.flags.AD), 1000)
     plain = hit(cache, query, 1000).flags
     asking = hit(cache, message(flags=dns.flags.RD | dns.flags.AD), 1000).flags
@@ -144,7 +145,7 @@ def test_header_bits_of_a_hit() -> None:
 def test_the_hot_path_leaves_what_is_not_plain_to_the_pipeline() -> None:
     """Malformed, truncated by its client's limit, or not a query: None."""
     query = message()
-    cache = Cache()
+    cache = Cache(MAX_BYTES)
     large = answer(query, 300)
     cache.store(parse_query(query), large, 1000)
     assert cache.hit(query[:12], 1000, stream=False) is None
@@ -175,7 +176,7 @@ def test_an_answer_too_large_for_udp_is_hit_by_tcp() -> None:
     response.answer.append(dns.rrset.from_text("www.example.", 60, "IN", "TXT", '"' + "y" * 250 + '"'))
     response.answer[0].add(response.answer[1][0])
     response.answer[0].add(dns.rdata.from_text("IN", "TXT", '"' + "z" * 250 + '"'))
-    cache = Cache()
+    cache = Cache(MAX_BYTES)
     cache.store(parse_query(query), digest(response.to_wire(), upstream="", path=""), 1000)
     assert cache.hit(query, 1000, stream=False) is None
     assert cache.hit(query, 1000, stream=True) is not None
@@ -184,7 +185,7 @@ def test_an_answer_too_large_for_udp_is_hit_by_tcp() -> None:
 def test_a_name_that_does_not_exist_has_no_type_at_all() -> None:
     """NXDOMAIN for A answers AAAA, of the same class only (checklist 37)."""
     query = message("no.example")
-    cache = Cache()
+    cache = Cache(MAX_BYTES)
     cache.store(parse_query(query), denial(query), 1000)
     other = message("no.example", "AAAA")
     assert cache.hit(other, 1010, stream=False) is None
@@ -235,7 +236,7 @@ def test_the_octets_counted_are_those_taken(records: int) -> None:
         response = dns.message.make_response(dns.message.from_wire(query))
         response.answer.append(dns.rrset.from_text(response.question[0].name, 300, "IN", "A", *addresses))
         replies.append(response.to_wire())
-    cache = Cache()
+    cache = Cache(MAX_BYTES)
     gc.collect()  # which also gives back the free lists: what is taken from those is not counted
     tracemalloc.start()
     try:
@@ -284,7 +285,7 @@ def fail(cache: Cache, now: int) -> int:
 
 def test_failures_are_kept_longer_each_time() -> None:
     """From 1 s, doubled, to 32 s, never 5 min (checklist 40)."""
-    cache = Cache()
+    cache = Cache(MAX_BYTES)
     now, kept = 1000, []
     for _ in range(7):
         kept.append(fail(cache, now))
@@ -294,7 +295,7 @@ def test_failures_are_kept_longer_each_time() -> None:
 
 def test_a_failure_long_ago_does_not_count() -> None:
     """Nor does one before an answer."""
-    cache = Cache()
+    cache = Cache(MAX_BYTES)
     assert [fail(cache, 1000), fail(cache, 1002)] == [1, 2]
     assert fail(cache, 1005 + MAX_FAILURE_S) == 1
     cache.store(BROKEN, answer(message("bad.example"), 300), 2000)
@@ -314,7 +315,7 @@ def test_a_failure_does_not_replace_an_answer() -> None:
 
 def test_failures_are_bounded() -> None:
     """The oldest is forgotten."""
-    cache = Cache()
+    cache = Cache(MAX_BYTES)
     queries = [parse_query(message(f"bad{number}.example")) for number in range(MAX_FAILURES + 1)]
     for query in queries:
         cache.store_failure(query, FAILURE, 1000)
@@ -346,3 +347,190 @@ def test_a_hit_is_never_older_or_other_than_what_was_stored(limit: int, data: st
             (rrset,) = dns.message.from_wire(reply).answer
             assert (rrset[0].to_text(), now + rrset.ttl) == known[name]
             assert rrset.ttl > 0
+
+
+STALE_S = 3600
+
+
+def ended(query: bytes, *ttls: int) -> Cache:
+    """A cache that may serve an hour longer, with one answer from second 1000."""
+    cache = Cache(MAX_BYTES, stale=STALE_S)
+    cache.store(parse_query(query), answer(query, *ttls, flags=dns.flags.AD), 1000)
+    return cache
+
+
+def test_what_has_ended_may_be_served_as_stale_for_as_long_as_allowed() -> None:
+    """Not before its end, nor a second later than that (checklist 71)."""
+    query = message()
+    cache = ended(query, 300)
+    stale = [cache.stale(parse_query(query), now) is not None for now in (1299, 1300, 4899, 4900)]
+    assert stale == [False, True, True, False]
+    assert cache.find(parse_query(query), 1300) is None
+    assert cache.stale(parse_query(message("other.example")), 1300) is None
+    never = stored(query, 300)
+    assert never.stale(parse_query(query), 1300) is None
+
+
+def test_a_revived_answer_is_hit_for_30_seconds_with_ttls_of_30() -> None:
+    """All its TTLs, in each of those seconds; after that it may be revived again (checklist 71, 72)."""
+    query = message()
+    cache = ended(query, 400, 300)
+    octets = cache.bytes
+    for now in (1300, 1330, 2000):
+        assert cache.hit(query, now, stream=False) is None
+        cache.revive(parse_query(query), now)
+        for second in (now, now + 29):
+            reply = hit(cache, query, second)
+            assert [rrset.ttl for rrset in reply.answer] == [30, 30]
+            assert reply.answer[1][0].to_text() == "192.0.2.1"
+        assert len(cache) == 1
+        assert cache.bytes <= octets
+    cache.revive(parse_query(query), 5000)
+    assert cache.hit(query, 5000, stream=False) is None
+
+
+def test_nobody_vouches_for_what_is_stale() -> None:
+    """AD is clear, and an extended error says what it is (checklist 34, 55)."""
+    query = message(use_edns=0, want_dnssec=True)
+    cache = ended(query, 300)
+    stale = cache.stale(parse_query(query), 1300)
+    assert stale is not None
+    reply = dns.message.from_wire(stale.reply(parse_query(query), stream=False))
+    assert not reply.flags & dns.flags.AD
+    assert [error.code for error in reply.extended_errors()] == [3]
+
+
+def test_a_stale_denial_is_one_for_every_type() -> None:
+    """As it was when it was fresh."""
+    query, other = message("no.example"), message("no.example", "AAAA")
+    cache = Cache(MAX_BYTES, stale=STALE_S)
+    cache.store(parse_query(query), denial(query), 1000)
+    stale = cache.stale(parse_query(other), 1100)
+    assert stale is not None
+    assert stale.error is not None
+    assert (stale.rcode, stale.error[0]) == (wire.NXDOMAIN, 19)
+    cache.revive(parse_query(other), 1100)
+    found = cache.find(parse_query(other), 1129)
+    assert found is not None
+    assert found[0].rcode == wire.NXDOMAIN
+
+
+def test_what_was_refreshed_meanwhile_is_not_revived() -> None:
+    """The fresh answer stays; nothing is revived twice before its 30 s are over."""
+    query = message()
+    cache = ended(query, 300)
+    cache.store(parse_query(query), answer(query, 60), 1300)
+    cache.revive(parse_query(query), 1310)
+    assert hit(cache, query, 1310).answer[0].ttl == 50
+
+
+def test_a_fresh_denial_takes_the_place_of_what_is_stale() -> None:
+    """Of every type of the name, and a fresh answer that of a denial (checklist 71)."""
+    query, other = message(), message(rdtype="AAAA")
+    cache = ended(query, 300)
+    cache.store(parse_query(other), denial(other), 1400)
+    found = cache.find(parse_query(query), 1401)
+    assert found is not None
+    assert found[0].rcode == wire.NXDOMAIN
+    cache.store(parse_query(query), answer(query, 300), 1402)
+    assert hit(cache, query, 1402).rcode() == wire.NOERROR
+    assert cache.find(parse_query(message(rdtype="MX")), 1402) is None
+
+
+def test_an_answer_that_cannot_be_kept_takes_the_place_of_the_old_all_the_same() -> None:
+    """What is known to be wrong now is not served any more, not even as stale."""
+    query = message()
+    cache = ended(query, 300)
+    cache.store(parse_query(query), answer(query, 0), 1300)
+    assert (len(cache), cache.bytes) == (0, 0)
+
+
+def test_when_the_upstreams_are_back_they_are_asked() -> None:
+    """What was revived has ended, and may be revived once more; what failed is no failure any more."""
+    query = message()
+    cache = ended(query, 300)
+    cache.revive(parse_query(query), 1300)
+    cache.store_failure(BROKEN, FAILURE, 1300)
+    cache.forgive()
+    assert cache.hit(query, 1301, stream=False) is None
+    assert cache.failed(BROKEN, 1301) is None
+    assert cache.stale(parse_query(query), 1301) is not None
+    cache.flush()
+    cache.forgive()
+
+
+def test_what_was_evicted_is_not_forgiven() -> None:
+    """The cache knows what is revived in it, whatever has left it."""
+    query = message()
+    cache = Cache(stored(query, 300).bytes + 50, stale=STALE_S)
+    cache.store(parse_query(query), answer(query, 300), 1000)
+    cache.revive(parse_query(query), 1300)
+    other = message("two.example")
+    cache.store(parse_query(other), answer(other, 300), 1301)
+    cache.forgive()
+    assert hit(cache, other, 1302).rcode() == wire.NOERROR
+
+
+def due_at(ttl: int, asked: list[int]) -> list[int]:
+    """In which of the seconds `asked` an answer of that TTL is said to be due for a prefetch."""
+    query = message()
+    said: list[Query] = []
+    cache = Cache(MAX_BYTES, due=said.append)
+    cache.store(parse_query(query), answer(query, ttl), 1000)
+    seconds = []
+    for second in asked:
+        hit(cache, query, 1000 + second)
+        if said:
+            assert said.pop().key == parse_query(query).key
+            seconds.append(second)
+    return seconds
+
+
+def test_what_is_popular_is_prefetched_in_its_last_tenth() -> None:
+    """At a hit, and where that came to nothing each 30 s at most (checklist 72)."""
+    assert due_at(300, [1, 100, 200, 269, 270, 270, 271, 299]) == [270]
+    assert due_at(1000, list(range(900, 1000))) == [902, 932, 962, 992]
+
+
+def test_what_is_not_asked_for_often_is_not_prefetched() -> None:
+    """Nor what lives too short to have a last tenth."""
+    assert due_at(300, [100, 100, 100, 299, 299]) == []
+    assert due_at(9, [1, 2, 3, 4, 5, 6, 7, 8]) == []
+
+
+def test_without_prefetch_nothing_is_due() -> None:
+    """And nothing breaks."""
+    query = message()
+    cache = stored(query, 300)
+    for second in (1, 2, 3, 299):
+        hit(cache, query, 1000 + second)
+
+
+def test_what_was_kept_is_restored() -> None:
+    """With what is left of it; a denial for every type, and what has ended as stale."""
+    query, gone, old = message(), message("no.example"), message("old.example")
+    cache = Cache(MAX_BYTES, stale=STALE_S)
+    cache.restore(parse_query(query), answer(query, 300), 800, 1000)
+    cache.restore(parse_query(gone), denial(gone), 990, 1000)
+    cache.restore(parse_query(old), answer(old, 300), 100, 1000)
+    assert hit(cache, query, 1000).answer[0].ttl == 100
+    assert cache.find(parse_query(message("no.example", "MX")), 1000) is not None
+    assert cache.stale(parse_query(old), 1000) is not None
+    ends = {key: end for key, _, end in cache.kept()}
+    assert ends[parse_query(query).key] == 1100
+    assert len(ends) == 5
+
+
+def test_what_is_restored_never_replaces_what_is_newer() -> None:
+    """Nor is anything restored that is too old, or not come yet."""
+    query, gone = message(), message("no.example")
+    cache = stored(query, 300)
+    cache.restore(parse_query(query), answer(query, 900), 900, 1000)
+    assert hit(cache, query, 1000).answer[0].ttl == 300
+    cache.store(parse_query(gone), denial(gone), 1000)
+    cache.restore(parse_query(message("no.example", "MX")), denial(gone), 990, 1000)
+    assert hit(cache, gone, 1000).authority[0].ttl == 60
+    for stored_at in (700, 1001):
+        late = message("late.example")
+        cache.restore(parse_query(late), answer(late, 300), stored_at, 1000)
+        assert cache.find(parse_query(late), 1000) is None

@@ -21,6 +21,7 @@ from sockslocal.resolver.pipeline import (
     ask,
     composed,
     recall,
+    recall_failure,
     refuse,
     require_recursion,
     store,
@@ -83,7 +84,7 @@ async def test_types_that_are_no_questions_are_refused(rdtype: str, rcode: int) 
 
 async def test_what_was_stored_is_recalled_with_its_age() -> None:
     """And the rest of the list is not asked."""
-    cache, rest = Cache(), Rest(address())
+    cache, rest = Cache(1_000_000), Rest(address())
     now = 1000
     remember, look_up = store(cache, lambda: now), recall(cache, lambda: now)
     assert not (await remember(asked(), rest)).cached
@@ -95,9 +96,9 @@ async def test_what_was_stored_is_recalled_with_its_age() -> None:
 
 async def test_failures_are_recalled_for_a_short_while() -> None:
     """At least a second (checklist 40)."""
-    cache, rest = Cache(), Rest(SERVFAIL)
+    cache, rest = Cache(1_000_000), Rest(SERVFAIL)
     now = 1000
-    steps = composed([recall(cache, lambda: now), store(cache, lambda: now), rest])
+    steps = composed([recall_failure(cache, lambda: now), store(cache, lambda: now), rest])
     for now in (1000, 1001, 1002):  # noqa: B007 (the steps see it)
         assert (await steps(asked())).answer is SERVFAIL
     assert len(rest.queries) == 2
@@ -105,8 +106,8 @@ async def test_failures_are_recalled_for_a_short_while() -> None:
 
 async def test_troubles_of_ours_are_not_kept() -> None:
     """They are not the name's (checklist 45)."""
-    cache, rest = Cache(), Rest(failure(wire.SERVFAIL, 23, "the tunnel is down"))
-    steps = composed([recall(cache, lambda: 0), store(cache, lambda: 0), rest])
+    cache, rest = Cache(1_000_000), Rest(failure(wire.SERVFAIL, 23, "the tunnel is down"))
+    steps = composed([recall_failure(cache, lambda: 0), store(cache, lambda: 0), rest])
     for _ in range(3):
         await steps(asked())
     assert len(rest.queries) == 3
@@ -114,7 +115,7 @@ async def test_troubles_of_ours_are_not_kept() -> None:
 
 async def test_without_recursion_nothing_is_asked() -> None:
     """Refused, with the reason that RFC 8914 §4.21 has for it; what is known is told all the same."""
-    cache, rest = Cache(), Rest(address())
+    cache, rest = Cache(1_000_000), Rest(address())
     steps = composed([recall(cache, lambda: 0), require_recursion, store(cache, lambda: 0), rest])
     without = asked(flags=dns.flags.QR ^ dns.flags.QR)
     found = await steps(without)

@@ -1,0 +1,57 @@
+"""systemd-resolved, by a drop-in below /run: any port, and a restart of the machine undoes it."""
+
+from sockslocal.system_dns import changes, drop_ins, resolv_conf
+from sockslocal.system_dns.backend import FileBackend, Survey
+from sockslocal.system_dns.journal import RESOLV_CONF, RESOLVED_DROP_IN, Journal, Method
+
+_UPLINKS = "run/systemd/resolve/resolv.conf"
+"""Where it lists the servers that it asks."""
+
+_STUBS = ("127.0.0.53", "127.0.0.54")
+
+
+class Resolved(FileBackend):
+    """Its drop-in, and its restart."""
+
+    method: Method = "systemd-resolved"
+    _path = RESOLVED_DROP_IN
+
+    def is_there(self) -> bool:
+        """It runs, and programs reach it: by resolv.conf, or by nss-resolve."""
+        if not self._system.succeeds("systemctl", "is-active", "--quiet", "systemd-resolved.service"):
+            return False
+        found = resolv_conf.parse(self._system.read(RESOLV_CONF))
+        if any(server in _STUBS for server in found.servers):
+            return True
+        return b"resolve" in _hosts_sources(self._system.read("etc/nsswitch.conf"))
+
+    def takes_port(self, port: int) -> bool:
+        return port == 53 or drop_ins.takes_ports(self._system.command("systemctl", "--version"))
+
+    def survey(self, port: int) -> Survey:
+        found = resolv_conf.parse(self._system.read(_UPLINKS))
+        change = changes.survey(self._system.root, self._path, drop_ins.resolved(port))
+        rivals = drop_ins.rivals(self._system.command("resolvectl", "domain"))
+        warnings = tuple(f"{link} claims all names too: what it gets does not pass here" for link in rivals)
+        servers = tuple(server for server in found.servers if server != "127.0.0.1")
+        return Survey(servers, found.search, (change,), warnings)
+
+    def fault(self, journal: Journal) -> str:
+        fault = self._files_fault(journal)
+        if fault:
+            return fault
+        if not drop_ins.asks_us(self._system.command("resolvectl", "dns"), journal.port):
+            return "systemd-resolved does not name the resolver as its server"
+        return ""
+
+    def _activate(self) -> None:
+        self._system.command("systemctl", "try-restart", "systemd-resolved.service")
+
+
+def _hosts_sources(nsswitch: bytes) -> list[bytes]:
+    """What nsswitch.conf(5) has host names looked up by."""
+    for line in nsswitch.splitlines():
+        database, _, sources = line.partition(b":")
+        if database.strip() == b"hosts":
+            return sources.split()
+    return []

@@ -76,6 +76,7 @@ class _Daemon:
             Switches(self._paths.switches),
             partial(credentials.read, prompted=self._secrets),
             ProfileStore(self._paths.profiles),
+            self._paths.answers,
         )
         control = ControlServer(
             self._claimed, Requests(supervisor, self._stop).table(), supervisor.changes.after

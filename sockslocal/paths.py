@@ -35,6 +35,11 @@ class Paths:
         """What was learned of the servers."""
         return self.state / "profiles.json"
 
+    @property
+    def answers(self) -> Path:
+        """What the resolver was told, where it is to be kept."""
+        return self.state / "dns-answers"
+
 
 def find(config: str | None = None) -> Paths:
     """The places in force; `config` is what the user gave with `--config`."""

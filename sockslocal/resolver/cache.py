@@ -198,7 +198,9 @@ class Cache:
     def restore(self, query: Query, answer: Answer, stored: int, now: int) -> None:
         """Keep what came at `stored`, long before `now` maybe, unless something newer answers `query`."""
         expires = stored + answer.lifetime
-        if query.key in self._entries or not stored <= now < expires + self._stale:
+        if query.key in self._entries or not answer.lifetime > 0:
+            return
+        if not stored <= now < expires + self._stale:
             return
         self._insert(query.key, answer, stored, expires)
         if answer.denies_name and query.name_key not in self._entries:

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from sockslocal.address import Endpoint
 from sockslocal.config.model import DnsConfig
@@ -11,6 +12,7 @@ from sockslocal.net.binding import bind_datagram, bind_stream, unwatched
 from sockslocal.net.engine import Engine
 from sockslocal.resolver.cache import Cache
 from sockslocal.resolver.details import Details, NameFailures, QueryResult, UpstreamDetails
+from sockslocal.resolver.keeper import Keeper
 from sockslocal.resolver.listen_tcp import StreamServer
 from sockslocal.resolver.listen_udp import DatagramServer
 from sockslocal.resolver.pipeline import (
@@ -49,7 +51,13 @@ class Resolver:
     """DNS on UDP and TCP; made inside the running loop, which also runs all of it."""
 
     def __init__(
-        self, config: DnsConfig, tunnel: Tunnel, engine: Engine, *, clock: Callable[[], float] = steady
+        self,
+        config: DnsConfig,
+        tunnel: Tunnel,
+        engine: Engine,
+        *,
+        clock: Callable[[], float] = steady,
+        answers: Path | None = None,
     ) -> None:
         self._config = config
         self._engine = engine
@@ -75,6 +83,7 @@ class Resolver:
             )
         )
         self._prefetch = Prefetch(composed(asking), self._statistics)
+        self._keeper = Keeper(answers, self._cache, self._now) if answers else None
         self._backend = Backend(self._cache, self._pipeline, self._statistics, self._now)
         self._datagrams: list[DatagramServer] = []
         self._streams: list[StreamServer] = []
@@ -92,6 +101,8 @@ class Resolver:
         except OSError as error:
             self.stop_listening()
             raise unwatched(error, (), "dns", "resolver") from None
+        if self._keeper is not None:
+            self._keeper.open(keep=self._config.keep)
 
     def stop_listening(self) -> None:
         """Take no more queries, and free the ports; what waits on a connection is still answered."""
@@ -106,6 +117,8 @@ class Resolver:
         await self._pipeline.close(grace)
         await self._prefetch.close()
         await self._coalesce.close()
+        if self._keeper is not None:
+            await self._keeper.close()
         for streams in self._streams:
             streams.close()
         await self._upstreams.close()
@@ -128,7 +141,9 @@ class Resolver:
         self._cache.forgive()
 
     def flush(self) -> int:
-        """Forget every answer; gives how many there were."""
+        """Forget every answer, on disk too; gives how many there were."""
+        if self._keeper is not None:
+            self._keeper.flush()
         return self._cache.flush()
 
     async def query(self, name: str, rdtype: str) -> QueryResult:

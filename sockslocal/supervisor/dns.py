@@ -1,6 +1,7 @@
 """The resolver as a service: made anew each time it is switched on."""
 
 import asyncio
+from pathlib import Path
 
 import msgspec
 
@@ -17,19 +18,28 @@ CLOSE_GRACE_S = 1.0
 
 
 class DnsService:
-    """Openable; its closing goes on in the background, in a task that is put into `endings` and leaves it."""
+    """Openable; its closing goes on in the background, in a task that is put into `endings` and leaves it.
+
+    In the file `answers` they are kept where the configuration says so.
+    """
 
     def __init__(
-        self, engine: Engine, config: DnsConfig, route: Route, endings: set[asyncio.Task[None]]
+        self,
+        engine: Engine,
+        config: DnsConfig,
+        route: Route,
+        endings: set[asyncio.Task[None]],
+        answers: Path | None = None,
     ) -> None:
         self._engine = engine
         self._config = config
         self._route = route
         self._resolver: Resolver | None = None
         self._endings = endings
+        self._answers = answers
 
     def open(self) -> None:
-        resolver = Resolver(self._config, self._route, self._engine)
+        resolver = Resolver(self._config, self._route, self._engine, answers=self._answers)
         resolver.open()
         self._resolver = resolver
 

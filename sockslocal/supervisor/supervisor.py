@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import msgspec
 import psutil
@@ -58,11 +59,13 @@ class Supervisor:
         switches: Switches,
         read_password: ReadPassword,
         profiles: ProfileStore | None = None,
+        answers: Path | None = None,
     ) -> None:
         self._engine = engine
         self._switches = switches
         self._read_password = read_password
         self._profiles = profiles
+        self._answers = answers
         self._started = time.monotonic()
         self._config: Config | None = None
         self._config_problem: Problem | None = None
@@ -319,7 +322,7 @@ class Supervisor:
             self._dns = None
         if config.dns is not None:
             route = Route(self._servers, config.dns.servers)
-            self._dns = DnsService(self._engine, config.dns, route, self._endings)
+            self._dns = DnsService(self._engine, config.dns, route, self._endings, self._answers)
             self._services[DNS] = Service(self._engine, DNS, self._dns, self.changes.poke)
 
     def _state_of(self, forward: Forward, service: Service) -> status.ForwardState:

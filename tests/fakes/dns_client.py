@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import dns.asyncquery
@@ -37,11 +38,12 @@ async def resolver(
     listen: tuple[str, ...] = ("127.0.0.1",),
     clock: Clock | None = None,
     settings: dict[str, Any] | None = None,
+    answers: Path | None = None,
     **parts: Any,
 ) -> AsyncIterator[Resolver]:
     """An open resolver with `upstreams`, such as `tcp`; `parts` replace those of its engine.
 
-    `settings` are further ones of its configuration.
+    `settings` are further ones of its configuration, `answers` the file that it may keep its answers in.
     """
     engine = dataclasses.replace(Engine.make(parts.pop("poller", None)), **parts)
     servers = tuple(
@@ -54,7 +56,7 @@ async def resolver(
         servers=("office",),
         **settings or {},
     )
-    made = _opened(config, tunnel, engine, clock or Clock())
+    made = _opened(config, tunnel, engine, clock or Clock(), answers)
     try:
         yield made
     finally:
@@ -63,10 +65,12 @@ async def resolver(
         engine.stop()
 
 
-def _opened(config: DnsConfig, tunnel: FakeTunnel, engine: Engine, clock: Clock) -> Resolver:
+def _opened(
+    config: DnsConfig, tunnel: FakeTunnel, engine: Engine, clock: Clock, answers: Path | None
+) -> Resolver:
     """A resolver on free ports: what is free for TCP may be taken for UDP, and is then chosen anew."""
     for _ in range(20):
-        made = Resolver(config, tunnel, engine, clock=clock)
+        made = Resolver(config, tunnel, engine, clock=clock, answers=answers)
         with contextlib.suppress(ListenError):
             made.open()
             return made

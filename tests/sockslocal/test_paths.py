@@ -22,10 +22,11 @@ def test_environment_moves_each_place(monkeypatch: pytest.MonkeyPatch) -> None:
     assert paths.config == Path("/a/b.toml")
     assert paths.runtime == Path("/r")
     assert paths.state == Path("/s")
-    assert (paths.log, paths.switches, paths.profiles) == (
+    assert (paths.log, paths.switches, paths.profiles, paths.answers) == (
         Path("/s/sockslocal.log"),
         Path("/s/switches.json"),
         Path("/s/profiles.json"),
+        Path("/s/dns-answers"),
     )
 
 

@@ -6,7 +6,7 @@ import dns.rcode
 import pytest
 
 from sockslocal.resolver import wire
-from sockslocal.resolver.answer import MAX_ERROR_TEXT, Answer, failure
+from sockslocal.resolver.answer import MAX_ERROR_TEXT, Answer, failure, stale
 from sockslocal.resolver.wire import Query, parse_query
 
 RECORD = b"\xc0\x0c\0\1\0\1\0\0\1\x2c\0\4\xc0\0\2\1"
@@ -101,3 +101,17 @@ def test_cd_is_echoed_and_ad_only_told_to_who_asks() -> None:
     assert got == {"plain": plain, "cd": plain | dns.flags.CD, "ad": plain | dns.flags.AD}
     dnssec = vouched.reply(query(use_edns=0, want_dnssec=True), stream=False)
     assert dns.message.from_wire(dnssec).flags & dns.flags.AD
+
+
+@pytest.mark.parametrize(("rcode", "code"), [(wire.NOERROR, 3), (wire.NXDOMAIN, 19)])
+def test_what_is_stale_has_one_ttl_and_says_so(rcode: int, code: int) -> None:
+    """Whatever its age; nobody vouches for it any more (RFC 8767 §4, RFC 8914 §4.4, §4.20)."""
+    vouched = Answer(
+        rcode=rcode, authentic=True, counts=(1, 0, 0), body=RECORD, ttls=((6, 300),), lifetime=300
+    )
+    old = stale(vouched, 30)
+    reply = dns.message.from_wire(old.reply(query(use_edns=0, want_dnssec=True), stream=False, age=1000))
+    assert [rrset.to_text() for rrset in reply.answer] == ["www.example. 30 IN A 192.0.2.1"]
+    assert not reply.flags & dns.flags.AD
+    assert [error.code for error in reply.extended_errors()] == [code]
+    assert (reply.rcode(), old.lifetime) == (rcode, 300)

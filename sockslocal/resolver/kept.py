@@ -1,0 +1,77 @@
+"""Answers as they are kept in a file: whole messages, which are read again as warily as an upstream's.
+
+A line that names the format, then for each answer its end in seconds since 1970, the DNSSEC flags that it was
+asked with, its length, and the message with the TTLs that it came with.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from sockslocal.resolver.answer import Answer
+from sockslocal.resolver.wire import (
+    HEADER,
+    MalformedError,
+    Query,
+    Refused,
+    answers,
+    encode_query,
+    parse_query,
+    question_end,
+)
+
+FORMAT = b"sockslocal answers 1\n"
+
+_FIXED = struct.Struct("!QBH")
+_AD_WANTED = 4  # one of the flags of `Profile.variant`
+_DO, _CD = 1, 2  # those of `Profile.suffix`
+
+
+class Kept(NamedTuple):
+    """A message that answered `query`, whose TTLs end at second `end`."""
+
+    query: Query
+    message: bytes
+    end: int
+
+
+def encode(key: bytes, answer: Answer, end: int) -> bytes:
+    """What stands in the file for one of `Cache.kept`; nothing for what a name's other entry says too."""
+    end_of_question = _name_end(key) + 4
+    question, suffix = key[:end_of_question], key[end_of_question:]
+    if len(question) < end_of_question:
+        return b""
+    message = b"".join((b"\0\0", answer.header(_AD_WANTED), question, answer.body))
+    return _FIXED.pack(end, suffix[0] if suffix else 0, len(message)) + message
+
+
+def decode(content: bytes) -> Iterator[Kept | None]:
+    """What the file holds, as far as it can be read; None in the place of what is no message."""
+    at = len(FORMAT) if content.startswith(FORMAT) else len(content)
+    while len(content) - at >= _FIXED.size:
+        end, flags, length = _FIXED.unpack_from(content, at)
+        at += _FIXED.size + length
+        if at > len(content):
+            return
+        yield _read(content[at - length : at], flags, end)
+
+
+def _read(message: bytes, flags: int, end: int) -> Kept | None:
+    try:
+        question = message[HEADER : question_end(message)]
+        query = parse_query(
+            encode_query(
+                question, dnssec_ok=bool(flags & _DO), checking_disabled=bool(flags & _CD), edns=True
+            )
+        )
+    except (MalformedError, Refused):
+        return None
+    return Kept(query, message, end) if answers(message, question, exact=True) else None
+
+
+def _name_end(key: bytes) -> int:
+    """Where the name ends that `key` begins with."""
+    at = 0
+    while key[at]:
+        at += key[at] + 1
+    return at + 1

@@ -96,9 +96,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     def reply(self, query: Query, *, stream: bool, age: int = 0) -> bytes:
         """The reply to `query`; over UDP an empty one with TC where it is more than the client takes."""
-        opt = self.opt(query.profile)
         limit = STREAM_LIMIT if stream else query.profile.limit
-        if HEADER + len(query.question) + len(self.body) + len(opt) > limit:
+        room = limit - HEADER - len(query.question) - len(self.body)
+        opt = self.opt(query.profile)
+        if len(opt) > room:  # the answer matters more than the reason
+            opt = query.profile.opt
+        if len(opt) > room:
             header = self.header(query.profile.variant, truncated=True)
             return b"".join((query.id, header, query.question, opt))
         header = self.header(query.profile.variant)

@@ -118,6 +118,30 @@ def header_only(message: bytes, rcode: int) -> bytes:
     return message[:2] + bytes((_QR | message[2] & (_OPCODE | _RD), rcode, 0, 0, 0, 0, 0, 0, 0, 0))
 
 
+def refusal(message: bytes, rcode: int) -> bytes:
+    """A reply of only a header, and of an OPT record where `message` has one that can be found.
+
+    Without it the sender would have to think that nobody here knows EDNS (RFC 6891 §7).
+    """
+    reply = header_only(message, rcode)
+    if len(message) > PLAIN or not _has_opt(message):
+        return reply
+    return reply[:-1] + b"\1" + opt_record(dnssec_ok=False)
+
+
+def _has_opt(message: bytes) -> bool:
+    """Whether one of its records is an OPT, whatever else is wrong with it."""
+    questions, *records = (int.from_bytes(message[at : at + 2], "big") for at in range(4, HEADER, 2))
+    try:
+        start = question_end(message) if questions == 1 else HEADER
+        return questions < 2 and any(
+            record.rdtype == OPT and record.owner_octets == 1
+            for record in _records(message[start:], sum(records))
+        )
+    except MalformedError:
+        return False
+
+
 def opt_record(*, dnssec_ok: bool, rcode: int = NOERROR, options: bytes = b"") -> bytes:
     """Our OPT record: version 0, 1232 octets, the upper bits of `rcode` (RFC 6891 §6.1)."""
     return b"".join(
@@ -142,7 +166,7 @@ def parse_query(message: bytes) -> Query:
     if len(message) < HEADER or message[2] & _QR:
         raise Refused(None)
     if message[2] & _OPCODE:
-        raise Refused(header_only(message, NOTIMP))
+        raise Refused(refusal(message, NOTIMP))
     if len(message) > MAX_QUERY:
         raise Refused(header_only(message, FORMERR))
     parse = known_profile if len(message) <= PLAIN else parse_profile
@@ -152,7 +176,7 @@ def parse_query(message: bytes) -> Query:
     except VersionError:
         raise Refused(_bad_version(message, end)) from None
     except MalformedError:
-        raise Refused(header_only(message, FORMERR)) from None
+        raise Refused(refusal(message, FORMERR)) from None
     return Query(message[:2], message[HEADER:end], profile)
 
 

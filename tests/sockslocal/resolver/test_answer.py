@@ -115,3 +115,16 @@ def test_what_is_stale_has_one_ttl_and_says_so(rcode: int, code: int) -> None:
     assert not reply.flags & dns.flags.AD
     assert [error.code for error in reply.extended_errors()] == [code]
     assert (reply.rcode(), old.lifetime) == (rcode, 300)
+
+
+@pytest.mark.parametrize(("room", "told"), [(80, 1), (10, 0)])
+def test_a_reason_that_does_not_fit_is_left_out(room: int, told: int) -> None:
+    """Rather than the answer (RFC 8914 §3)."""
+    asked = query(use_edns=0, payload=600)
+    record = b"\xc0\x0c\xff\0\0\1\0\0\0\x1e"
+    length = 600 - wire.HEADER - len(asked.question) - len(asked.profile.opt) - len(record) - 2 - room
+    body = record + length.to_bytes(2, "big") + bytes(length)
+    old = stale(Answer(rcode=wire.NOERROR, counts=(1, 0, 0), body=body, ttls=((6, 300),), lifetime=300), 30)
+    reply = dns.message.from_wire(old.reply(asked, stream=False))
+    assert not reply.flags & dns.flags.TC
+    assert (len(reply.answer), reply.edns, len(reply.extended_errors())) == (1, 0, told)

@@ -410,3 +410,25 @@ def test_codes_are_those_of_the_registry() -> None:
         dns.rcode.BADVERS,
     )
     assert dns.rdatatype.OPT == wire.OPT
+
+
+def test_a_refusal_has_an_opt_record_where_the_query_has_one() -> None:
+    """Whatever else is wrong with the query (RFC 6891 §7)."""
+    update = bytearray(make(use_edns=0).to_wire())
+    update[2] |= 5 << 3
+    no_question = bytes(4) + bytes(7) + b"\1" + wire.opt_record(dnssec_ok=True)
+    for message, rcode in ((bytes(update), wire.NOTIMP), (no_question, wire.FORMERR)):
+        reply = parsed_refusal(message)
+        assert (reply.rcode(), reply.edns, reply.payload) == (rcode, 0, wire.UDP_PAYLOAD)
+        assert not reply.ednsflags
+
+
+def test_a_refusal_has_no_opt_record_where_none_can_be_found() -> None:
+    """Not where the rest cannot be read, nor in what is too long to look at, nor where there is none."""
+    twice = bytearray(make(use_edns=0).to_wire())
+    twice[5] = 2
+    padded = make(use_edns=0, options=[dns.edns.GenericOption(12, bytes(600))]).to_wire()
+    cut = make(use_edns=0).to_wire()[:-1]
+    for message in (make().to_wire() + b"x", bytes(twice), padded + b"x", cut):
+        reply = parsed_refusal(message)
+        assert (reply.rcode(), reply.edns) == (wire.FORMERR, -1)

@@ -427,7 +427,8 @@ def test_a_refusal_has_no_opt_record_where_none_can_be_found() -> None:
     """Not where the rest cannot be read, nor in what is too long to look at, nor where there is none."""
     twice = bytearray(make(use_edns=0).to_wire())
     twice[5] = 2
-    padded = make(use_edns=0, options=[dns.edns.GenericOption(12, bytes(600))]).to_wire()
+    padding = dns.edns.GenericOption(dns.edns.OptionType.PADDING, bytes(600))
+    padded = make(use_edns=0, options=[padding]).to_wire()
     cut = make(use_edns=0).to_wire()[:-1]
     for message in (make().to_wire() + b"x", bytes(twice), padded + b"x", cut):
         reply = parsed_refusal(message)

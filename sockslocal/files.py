@@ -8,6 +8,7 @@ import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 
 class FileError(OSError):
@@ -27,13 +28,20 @@ def read_bounded(path: Path, limit: int) -> bytes:
     Raises OSError, which is FileError for a folder, a pipe, a device or too large a file. It never waits, not
     even for the writer of a pipe.
     """
-    with open(path, "rb", opener=_open) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise FileError("it is not a regular file")
+    with open_regular(path) as file:
         content = file.read(limit + 1)
     if len(content) > limit:
         raise FileError(f"it is larger than {limit:,} bytes")
     return content
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A regular file, to be read. Raises OSError, which is FileError for a folder, a pipe or a device."""
+    file = open(path, "rb", opener=_open)  # noqa: SIM115  the caller's
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise FileError("it is not a regular file")
+    return file
 
 
 def write_atomically(path: Path, content: bytes, *, keep_mode: bool = False) -> None:

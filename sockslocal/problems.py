@@ -265,6 +265,11 @@ REGISTRY: dict[str, Kind] = {
         "none of the upstreams answered: {reason}",
         "name upstreams in [dns] that the server reaches, by tcp:// where it relays no UDP",
     ),
+    "dns-file-unreadable": Kind(
+        "Hosts file or block list unreadable",
+        "{path} of [dns] cannot be read: {reason}",
+        "{remedy}",
+    ),
     # the daemon and its control socket
     "not-running": Kind(
         "Not running", "no sockslocal is running for this user", "sockslocal start", ExitCode.NOT_RUNNING

@@ -44,6 +44,9 @@ to = "{echo_to}"
 [dns]
 listen = "{dns}"
 upstreams = ["udp://{upstream}"]
+
+[dns.rules]
+"test" = "udp://{upstream}"
 """
 
 

@@ -217,6 +217,16 @@ class Cache:
         if len(self._failures) > MAX_FAILURES:
             self._failures.popitem(last=False)
 
+    def keys(self) -> list[bytes]:
+        """The keys of all that is kept; each begins with a name."""
+        return list(self._entries)
+
+    def remove(self, key: bytes) -> None:
+        """Forget one answer, if it is there."""
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self.bytes -= entry.cost
+
     def flush(self) -> int:
         """Forget everything; gives how many answers that were."""
         count = len(self._entries)

@@ -41,6 +41,11 @@ _LARGEST = wire.STREAM_LIMIT - 300  # an OPT record with an extended error fits 
 SLICE = 100
 """Records between two yields: some 0.3 ms of work."""
 
+Unwanted = Callable[[Record], bool]
+
+_LEFT_OUT = 15, "internal addresses were left out"
+"""An extended error (RFC 8914 §4.16)."""
+
 _SetKey = tuple[bytes, int, int, int]
 
 
@@ -58,9 +63,9 @@ class _Question(NamedTuple):
         return self.rdtype in (rdtype, ANY)
 
 
-def digest(message: bytes, *, upstream: str, path: str) -> Answer:
+def digest(message: bytes, *, upstream: str, path: str, unwanted: Unwanted | None = None) -> Answer:
     """What `message`, a response to one question, answers, in one go; as `digesting`."""
-    steps = digesting(message, upstream=upstream, path=path)
+    steps = digesting(message, upstream=upstream, path=path, unwanted=unwanted)
     while True:
         try:
             next(steps)
@@ -68,8 +73,12 @@ def digest(message: bytes, *, upstream: str, path: str) -> Answer:
             return cast(Answer, done.value)
 
 
-def digesting(message: bytes, *, upstream: str, path: str) -> Generator[None, None, Answer]:
+def digesting(
+    message: bytes, *, upstream: str, path: str, unwanted: Unwanted | None = None
+) -> Generator[None, None, Answer]:
     """What `message`, a response to one question, answers; raises UnusableError.
+
+    Records that are `unwanted` are left out, and then it is no longer what the upstream vouched for.
 
     Yields after every few records, so that a large message can be a little of work at a time.
     TTLs within an RRset are the lowest of them, those with the highest bit set are 0 (RFC 2181 §5.2, §8).
@@ -90,15 +99,22 @@ def digesting(message: bytes, *, upstream: str, path: str) -> Generator[None, No
     cacheable = _answers(answer, chain, question, rcode) or _limit_negative(authority, chain[-1], question)
     above = frozenset(name for link in chain for name in suffixes(link))
     answer = yield from _filtered(answer, lambda record: _belongs(record, chain, above, question))
+    left_out = 0
+    if unwanted is not None:
+        before = len(answer) + len(additional)
+        answer = yield from _filtered(answer, lambda record: not unwanted(record))
+        additional = yield from _filtered(additional, lambda record: not unwanted(record))
+        left_out = before - len(answer) - len(additional)
     counts, writer = yield from _write(octets, answer, authority, additional)
     return Answer(
         rcode=rcode,
-        authentic=wire.is_authentic(message),
+        authentic=wire.is_authentic(message) and not left_out,
         counts=counts,
         body=writer.octets,
         ttls=tuple(writer.ttls),
         lifetime=min((ttl for _, ttl in writer.ttls), default=0) if cacheable else 0,
         denies_name=rcode == wire.NXDOMAIN and len(chain) == 1,
+        error=_LEFT_OUT if left_out else None,
         upstream=upstream,
         path=path,
     )

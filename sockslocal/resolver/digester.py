@@ -13,6 +13,7 @@ from typing import cast
 from sockslocal.resolver.answer import Answer
 from sockslocal.resolver.digest import digesting
 from sockslocal.resolver.errors import OverloadedError
+from sockslocal.resolver.records import Record
 
 LARGE = 4096
 """Octets above which a message is one of few that may wait."""
@@ -30,9 +31,10 @@ FOLLOWING_S = 0.0001
 
 
 class Digester:
-    """One for all upstreams."""
+    """One for all upstreams whose answers are handled alike: records that are `unwanted` are left out."""
 
     def __init__(self) -> None:
+        self.unwanted: Callable[[Record], bool] | None = None
         self._loop = asyncio.get_running_loop()
         self._large = 0
         self._queue: deque[asyncio.Future[None]] = deque()
@@ -41,7 +43,7 @@ class Digester:
 
     async def digest(self, message: bytes, *, upstream: str, path: str) -> Answer:
         """As `digest.digest`; raises UnusableError, OverloadedError."""
-        steps = digesting(message, upstream=upstream, path=path)
+        steps = digesting(message, upstream=upstream, path=path, unwanted=self.unwanted)
         if len(message) <= LARGE:
             return await self._run(steps)
         if self._large >= MAX_LARGE:

@@ -15,6 +15,7 @@ from sockslocal.resolver.digester import Digester
 from sockslocal.resolver.errors import UnusableError
 from sockslocal.resolver.kept import FORMAT, Kept, decode, encode
 from sockslocal.resolver.tasks import cancelled
+from sockslocal.resolver.wire import Query
 
 SAVE_EVERY_S = 600.0
 """Seconds; what came since is lost where the daemon is killed."""
@@ -29,15 +30,27 @@ _log = logging.getLogger(__name__)
 
 
 class Keeper:
-    """Keeps `cache`, whose clock is `now`, in the file `path`; `wall` gives the seconds since 1970."""
+    """Keeps `cache`, whose clock is `now`, in the file `path`; `wall` gives the seconds since 1970.
 
-    def __init__(
-        self, path: Path, cache: Cache, now: Callable[[], int], wall: Callable[[], float] = time.time
+    Of the file only answers to what is `wanted` come back, taken apart by `digester` as new ones are.
+    """
+
+    def __init__(  # noqa: PLR0913  two clocks, and what the configuration may have changed meanwhile
+        self,
+        path: Path,
+        cache: Cache,
+        now: Callable[[], int],
+        wall: Callable[[], float] = time.time,
+        *,
+        digester: Digester | None = None,
+        wanted: Callable[[Query], bool] = lambda _: True,
     ) -> None:
         self._path = path
         self._cache = cache
         self._now = now
         self._wall = wall
+        self._digester = digester
+        self._wanted = wanted
         self._task: asyncio.Task[None] | None = None
         self._flushes = 0
         self._loaded = False
@@ -78,7 +91,7 @@ class Keeper:
         except OSError as error:
             _log.warning("! the kept DNS answers cannot be read: %s: %s", self._path, error)
             return
-        digester = Digester()
+        digester = self._digester or Digester()
         for kept in decode(content):
             if kept is not None:
                 await self._restore(kept, digester)
@@ -92,7 +105,7 @@ class Keeper:
             answer = await digester.digest(kept.message, upstream="", path="")
         except UnusableError:
             return
-        if self._flushes == flushes:
+        if self._flushes == flushes and self._wanted(kept.query):
             now = self._now()
             left = kept.end - int(self._wall())
             self._cache.restore(kept.query, answer, now + left - answer.lifetime, now)

@@ -8,14 +8,13 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from sockslocal.resolver.answer import Answer, failure
 from sockslocal.resolver.cache import Cache
 from sockslocal.resolver.errors import NoUpstreamError
 from sockslocal.resolver.statistics import Statistics
 from sockslocal.resolver.tasks import cancelled, joined
-from sockslocal.resolver.upstreams import Upstreams
 from sockslocal.resolver.wire import FORMERR, OPT, REFUSED, SERVFAIL, Query, Refused, parse_query
 
 MAX_PENDING = 2048
@@ -114,7 +113,14 @@ def store(cache: Cache, now: Seconds) -> Step:
     return step
 
 
-def ask(upstreams: Upstreams, statistics: Statistics) -> Step:
+class Asked(Protocol):
+    """Whoever knows the answers."""
+
+    async def ask(self, query: Query) -> Answer:
+        """Raises NoUpstreamError."""
+
+
+def ask(upstreams: Asked, statistics: Statistics) -> Step:
     """The last step: the upstreams, or SERVFAIL with the reason. Nothing else is ever asked."""
 
     async def step(query: Query, _rest: Rest) -> Found:

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sockslocal.address import Endpoint
-from sockslocal.config.model import DnsConfig
+from sockslocal.config.model import DnsConfig, DnsPolicy
 from sockslocal.errors import ListenError
 from sockslocal.net.binding import bind_datagram, bind_stream, unwatched
 from sockslocal.net.engine import Engine
 from sockslocal.resolver.cache import Cache
 from sockslocal.resolver.details import Details, NameFailures, QueryResult, UpstreamDetails
+from sockslocal.resolver.direct import DirectWay
 from sockslocal.resolver.keeper import Keeper
 from sockslocal.resolver.listen_tcp import StreamServer
 from sockslocal.resolver.listen_udp import DatagramServer
@@ -27,6 +28,7 @@ from sockslocal.resolver.pipeline import (
     require_recursion,
     store,
 )
+from sockslocal.resolver.policy import Policy
 from sockslocal.resolver.prefetch import Prefetch
 from sockslocal.resolver.stale import serve_stale
 from sockslocal.resolver.statistics import Statistics
@@ -65,16 +67,20 @@ class Resolver:
         self._statistics = Statistics()
         due = self._prefetch_later if config.prefetch else None
         self._cache = Cache(config.cache, stale=int(config.stale), due=due)
-        self._upstreams = Upstreams(config.upstreams, tunnel)
+        upstreams = Upstreams(config.upstreams, tunnel)
+        self._policy = Policy(
+            config.policy, others=upstreams, tunnel=tunnel, direct=DirectWay(engine), cache=self._cache
+        )
         self._coalesce = Coalesce()
         asking = (
             self._coalesce,
             store(self._cache, self._now),
-            ask(self._upstreams, self._statistics),
+            ask(self._policy, self._statistics),
         )
         self._pipeline = Pipeline(
             (
                 refuse,
+                self._policy,
                 recall(self._cache, self._now),
                 require_recursion,
                 serve_stale(self._cache, self._now, self._statistics),
@@ -83,7 +89,13 @@ class Resolver:
             )
         )
         self._prefetch = Prefetch(composed(asking), self._statistics)
-        self._keeper = Keeper(answers, self._cache, self._now) if answers else None
+        self._keeper = (
+            Keeper(
+                answers, self._cache, self._now, digester=upstreams.digester, wanted=self._policy.is_silent_on
+            )
+            if answers
+            else None
+        )
         self._backend = Backend(self._cache, self._pipeline, self._statistics, self._now)
         self._datagrams: list[DatagramServer] = []
         self._streams: list[StreamServer] = []
@@ -103,6 +115,12 @@ class Resolver:
             raise unwatched(error, (), "dns", "resolver") from None
         if self._keeper is not None:
             self._keeper.open(keep=self._config.keep)
+        self._policy.open()
+
+    def update(self, policy: DnsPolicy) -> None:
+        """Go by another policy from now on: what was kept may be the answer of others, and is forgotten."""
+        self._policy.update(policy)
+        self.flush()
 
     def stop_listening(self) -> None:
         """Take no more queries, and free the ports; what waits on a connection is still answered."""
@@ -121,7 +139,7 @@ class Resolver:
             await self._keeper.close()
         for streams in self._streams:
             streams.close()
-        await self._upstreams.close()
+        await self._policy.close()
 
     def status(self) -> Dns:
         """What it knows of `status`: whoever opened it fills in `server`, and its own view of `state`."""
@@ -132,12 +150,12 @@ class Resolver:
             queries=self._statistics.queries,
             cache_hits=self._statistics.hits,
             failed=self._statistics.failed,
-            problem=self._upstreams.problem,
+            problem=self._policy.problem,
         )
 
     def forget_problem(self) -> None:
         """What kept the upstreams from answering is mended, as far as is known."""
-        self._upstreams.problem = None
+        self._policy.forget_problem()
         self._cache.forgive()
 
     def flush(self) -> int:
@@ -178,7 +196,7 @@ class Resolver:
             cache_bytes=self._cache.bytes,
             stale=counted.stale,
             prefetched=counted.prefetched,
-            upstreams=tuple(UpstreamDetails.of(upstream) for upstream in self._upstreams.all),
+            upstreams=tuple(UpstreamDetails.of(upstream) for upstream in self._policy.all),
             top_failures=tuple(
                 NameFailures(text.name(name), count) for name, count in counted.top_failures(TOP_FAILURES)
             ),

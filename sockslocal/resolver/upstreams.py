@@ -28,9 +28,11 @@ _OURS = (ServerError, LostError, OverloadedError)
 class Upstreams:
     """All of them; a resting one is asked last, but never left out: it may be the only one that works."""
 
-    def __init__(self, configs: tuple[UpstreamConfig, ...], tunnel: Tunnel) -> None:
-        digester = Digester()
-        self.all = tuple(Upstream(config, tunnel, digester) for config in configs)
+    def __init__(
+        self, configs: tuple[UpstreamConfig, ...], tunnel: Tunnel, digester: Digester | None = None
+    ) -> None:
+        self.digester = digester or Digester()
+        self.all = tuple(Upstream(config, tunnel, self.digester) for config in configs)
         self.problem: Problem | None = None
         """Why none answered, until one does."""
 

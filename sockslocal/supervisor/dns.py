@@ -1,6 +1,7 @@
 """The resolver as a service: made anew each time it is switched on."""
 
 import asyncio
+import dataclasses
 from pathlib import Path
 
 import msgspec
@@ -50,6 +51,15 @@ class DnsService:
             task = asyncio.get_running_loop().create_task(resolver.close(CLOSE_GRACE_S), name="dns: close")
             self._endings.add(task)
             task.add_done_callback(self._endings.discard)
+
+    def update(self, config: DnsConfig | None) -> bool:
+        """Go by `config` from now on without closing anything; False where more than the policy is new."""
+        if config is None or dataclasses.replace(self._config, policy=config.policy) != config:
+            return False
+        self._config = config
+        if self._resolver is not None:
+            self._resolver.update(config.policy)
+        return True
 
     @property
     def servers(self) -> tuple[str, ...]:

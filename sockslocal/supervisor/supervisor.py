@@ -102,7 +102,8 @@ class Supervisor:
         changed = self._replace_servers(old, config)
         changed += self._replace_forwards(_forward_configs(old), _forward_configs(config))
         if old.dns != config.dns:
-            self._replace_dns(config)
+            if self._dns is None or not self._dns.update(config.dns):
+                self._replace_dns(config)
             changed.append(DNS)
         self._reconcile()
         if changed:

@@ -534,3 +534,18 @@ def test_what_is_restored_never_replaces_what_is_newer() -> None:
         late = message("late.example")
         cache.restore(parse_query(late), answer(late, 300), stored_at, 1000)
         assert cache.find(parse_query(late), 1000) is None
+
+
+def test_single_answers_can_be_forgotten() -> None:
+    """By their keys, which begin with the name; the others stay."""
+    cache = Cache(MAX_BYTES)
+    for name in ("a.example", "b.example"):
+        octets = message(name)
+        cache.store(parse_query(octets), answer(octets, 300), 1000)
+    first, second = cache.keys()
+    assert first.startswith(b"\1a\7example\0")
+    before = cache.bytes
+    cache.remove(first)
+    cache.remove(b"never there")
+    assert cache.keys() == [second]
+    assert cache.bytes == before // 2

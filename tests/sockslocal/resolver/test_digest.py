@@ -2,6 +2,7 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
+import dns.rdata
 import dns.rrset
 import pytest
 from hypothesis import given
@@ -338,3 +339,31 @@ def test_damaged_messages_are_digested_or_unusable(data: st.DataObject) -> None:
     reader = Reader(reply, wire.HEADER + len(query.question))
     assert len(reader.records(sum(answer.counts))) == sum(answer.counts)
     assert all(ttl >= answer.lifetime for _, ttl in answer.ttls)
+
+
+def without(unwanted: str, message: dns.message.Message) -> Answer:
+    """What is kept where the records whose data is `unwanted` are left out."""
+    data = dns.rdata.from_text("IN", "A", unwanted).to_digestable()
+    return digest(message.to_wire(), upstream="", path="", unwanted=lambda record: record.before == data)
+
+
+def test_unwanted_records_are_left_out() -> None:
+    """Of the answer and of the additional section; nobody vouches for the rest, and it is said why."""
+    message = response(rdtype="MX")
+    message.flags |= dns.flags.AD
+    message.answer.append(rrset("www.example", "MX", "10 a.example."))
+    message.additional.append(rrset("a.example", "A", "10.0.0.1", "192.0.2.1"))
+    answer = without("10.0.0.1", message)
+    assert answer.counts == (1, 0, 1)
+    assert bytes((10, 0, 0, 1)) not in answer.body
+    assert (answer.authentic, answer.error) == (False, (15, "internal addresses were left out"))
+    whole = without("10.0.0.2", message)
+    assert (whole.counts, whole.authentic, whole.error) == ((1, 0, 2), True, None)
+
+
+def test_where_all_is_left_out_nothing_is_kept() -> None:
+    """The name is there, and has no address that anybody may know."""
+    message = response()
+    message.answer.append(rrset("www.example", "A", "10.0.0.1"))
+    answer = without("10.0.0.1", message)
+    assert (answer.rcode, answer.counts, answer.lifetime) == (wire.NOERROR, (0, 0, 0), 0)

@@ -199,7 +199,7 @@ async def test_no_upstream_is_servfail_with_the_reason(*, transient: bool, code:
     """22 where they are silent, 23 where the network is to blame (RFC 8914 §4.23, §4.24)."""
     statistics = Statistics()
     error = NoUpstreamError(problem("dns-no-upstream", reason="silence"), transient=transient)
-    found = await ask(Upstreams(error), statistics)(asked(), Rest(SERVFAIL))  # type: ignore[arg-type]
+    found = await ask(Upstreams(error), statistics)(asked(), Rest(SERVFAIL))
     assert found.answer.rcode == wire.SERVFAIL
     assert found.answer.error == (code, "none of the upstreams answered: silence")
     assert found.answer.transient is transient
@@ -210,7 +210,7 @@ async def test_no_upstream_is_servfail_with_the_reason(*, transient: bool, code:
 async def test_what_an_upstream_tells_is_counted(*, answer: Answer, failed: int) -> None:
     """A failure it tells is one as well."""
     statistics = Statistics()
-    found = await ask(Upstreams(answer), statistics)(asked(), Rest(SERVFAIL))  # type: ignore[arg-type]
+    found = await ask(Upstreams(answer), statistics)(asked(), Rest(SERVFAIL))
     assert found.answer is answer
     assert statistics.failed == failed
 

@@ -1,0 +1,157 @@
+"""Which names are answered here, and who is asked for the others; it changes while the resolver runs."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+import msgspec
+
+from sockslocal.config.model import Ask, Direct, DnsPolicy, RuleAction
+from sockslocal.config.model import Upstream as UpstreamConfig
+from sockslocal.problems import Problem
+from sockslocal.resolver.answer import Answer
+from sockslocal.resolver.cache import Cache
+from sockslocal.resolver.digester import Digester
+from sockslocal.resolver.internal_addresses import leads_inside
+from sockslocal.resolver.local_answers import AAAA, AskOthers, nothing
+from sockslocal.resolver.names import first_name
+from sockslocal.resolver.pipeline import Found, Rest
+from sockslocal.resolver.policy_files import Contents, PolicyFiles
+from sockslocal.resolver.rules import Rules
+from sockslocal.resolver.tasks import cancelled
+from sockslocal.resolver.tunnel import Tunnel
+from sockslocal.resolver.upstream import Upstream
+from sockslocal.resolver.upstreams import Upstreams
+from sockslocal.resolver.wire import Query
+
+SLICE = 100
+"""Names of the cache that are looked up in one iteration of the loop: a millisecond."""
+
+
+class Policy:
+    """Rules, hosts files, block lists, special names, and the groups of upstreams that rules name.
+
+    What a rule's upstreams say is not filtered: whoever names them knows what they are for.
+    """
+
+    def __init__(
+        self, policy: DnsPolicy, *, others: Upstreams, tunnel: Tunnel, direct: Tunnel, cache: Cache
+    ) -> None:
+        self._others = others
+        self._tunnel = tunnel
+        self._direct = direct
+        self._cache = cache
+        self._digester = Digester()
+        self._policy = policy
+        self._contents = Contents()
+        self._rules = Rules(policy)
+        self._generation = 0
+        self._groups: dict[RuleAction, Upstreams] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.files = PolicyFiles(self._renew)
+        self._choose()
+
+    def open(self) -> None:
+        """Begin to read files; until they are, nothing is said by them."""
+        self.files.watch(self._policy)
+
+    def update(self, policy: DnsPolicy) -> None:
+        """Go by another one from now on."""
+        self._policy = policy
+        self._rules = Rules(policy, *self._contents)
+        self._generation += 1
+        self._choose()
+        self.files.watch(policy)
+
+    @property
+    def all(self) -> tuple[Upstream, ...]:
+        """The upstreams of every group."""
+        return tuple(upstream for group in self._all_groups() for upstream in group.all)
+
+    @property
+    def problem(self) -> Problem | None:
+        """Why a group did not answer, else which file cannot be read."""
+        problems = (group.problem for group in self._all_groups())
+        return next(filter(None, problems), self.files.problem)
+
+    def is_silent_on(self, query: Query) -> bool:
+        """Whether nothing is said of it, so that an answer of former times is as good as any."""
+        return self._rules.of(query.name) is None and self._answer(query) is None
+
+    def forget_problem(self) -> None:
+        """What kept upstreams from answering is mended, as far as is known."""
+        for group in self._all_groups():
+            group.problem = None
+
+    async def __call__(self, query: Query, rest: Rest) -> Found:
+        """The step: answer what is answered here."""
+        answer = self._answer(query)
+        return await rest(query) if answer is None else Found(answer)
+
+    async def ask(self, query: Query) -> Answer:
+        """The answer of whoever is to be asked; raises NoUpstreamError.
+
+        It is not to be kept where all this has changed in the meantime.
+        """
+        generation, treatment = self._generation, self._rules.of(query.name)
+        group = self._groups[treatment.action] if isinstance(treatment, AskOthers) else self._others
+        answer = await group.ask(query)
+        return answer if generation == self._generation else msgspec.structs.replace(answer, lifetime=0)
+
+    async def close(self) -> None:
+        """End all flows and connections, and what is being read."""
+        await self.files.close()
+        await cancelled(self._tasks)
+        for group in self._all_groups():
+            await group.close()
+
+    def _answer(self, query: Query) -> Answer | None:
+        treatment = self._rules.of(query.name)
+        answer = treatment.answer(query) if treatment is not None else None
+        if answer is None and self._policy.filter_aaaa and query.rdtype == AAAA:
+            past = isinstance(treatment, AskOthers) and isinstance(treatment.action, Direct)
+            return None if past else nothing(query, "filter_aaaa")
+        return answer
+
+    def _all_groups(self) -> Iterator[Upstreams]:
+        yield self._others
+        yield from self._groups.values()
+
+    def _choose(self) -> None:
+        """Have a group for each action that asks; those that are of use no more end."""
+        self._others.digester.unwanted = leads_inside if self._policy.rebind_protection else None
+        old, self._groups = self._groups, {}
+        for rule in self._policy.rules:
+            action = rule.action
+            if isinstance(action, Ask | Direct) and action not in self._groups:
+                self._groups[action] = old.pop(action) if action in old else self._group(action)
+        for group in old.values():
+            self._spawn(group.close())
+
+    def _group(self, action: Ask | Direct) -> Upstreams:
+        if isinstance(action, Direct):
+            return Upstreams((UpstreamConfig("udp", action.server),), self._direct, self._digester)
+        return Upstreams(action.upstreams, self._tunnel, self._digester)
+
+    def _renew(self, contents: Contents) -> None:
+        """The files say something else: what is kept of names that are answered here now goes."""
+        self._contents = contents
+        self._rules = Rules(self._policy, *contents)
+        self._generation += 1
+        self._spawn(self._purge(self._generation))
+
+    async def _purge(self, generation: int) -> None:
+        keys = self._cache.keys()
+        for start in range(0, len(keys), SLICE):
+            for key in keys[start : start + SLICE]:
+                treatment = self._rules.of(first_name(key))
+                if treatment is not None and not isinstance(treatment, AskOthers):
+                    self._cache.remove(key)
+            await asyncio.sleep(0)
+            if generation != self._generation:
+                return
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name="dns: policy")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

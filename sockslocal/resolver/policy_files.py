@@ -1,0 +1,172 @@
+"""Hosts files and block lists: read when the resolver starts, and again when they change on the disk."""
+
+import asyncio
+import logging
+import os
+import shlex
+from collections.abc import Callable, Generator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from sockslocal.config.model import DnsPolicy
+from sockslocal.files import read_bounded
+from sockslocal.problems import Problem, problem
+from sockslocal.quoting import quote
+from sockslocal.resolver.block_list import BlockList
+from sockslocal.resolver.hosts import Hosts
+from sockslocal.resolver.list_process import ListsError, read_lists
+from sockslocal.resolver.list_reader import ListRead
+from sockslocal.resolver.local_answers import Treatment
+from sockslocal.resolver.tasks import cancelled
+
+LOOK_S = 3.0
+"""Seconds between two looks at whether a file has changed."""
+
+RETRY_S = 60.0
+"""Seconds after which lists are read again that could not be for reasons of ours."""
+
+MAX_HOSTS = 4 << 20
+"""Octets of a hosts file: some 100,000 lines. What is larger is meant to be a block list."""
+
+_Signature = tuple[int, ...] | None
+_Result = TypeVar("_Result")
+
+_log = logging.getLogger(__name__)
+
+
+class Contents(NamedTuple):
+    """What the files say."""
+
+    hosts: Mapping[bytes, Treatment] = {}
+    blocks: BlockList = BlockList()
+
+
+class PolicyFiles:
+    """`changed` is given the whole of it each time; until then what was there before goes on to be good."""
+
+    def __init__(self, changed: Callable[[Contents], None]) -> None:
+        self._changed = changed
+        self._contents = Contents()
+        self._paths: tuple[tuple[Path, ...], tuple[Path, ...]] = ((), ())
+        self._watching: asyncio.Task[None] | None = None
+        self._unread: dict[str, Problem] = {}
+
+    @property
+    def problem(self) -> Problem | None:
+        """A file that cannot be read."""
+        return next(iter(self._unread.values()), None)
+
+    def watch(self, policy: DnsPolicy) -> None:
+        """From now on these files are meant; gone are the contents of others, at the latest with the next."""
+        if self._paths == (policy.hosts, policy.block_lists):
+            return
+        self._paths = (policy.hosts, policy.block_lists)
+        self._unread = {}
+        if self._watching is not None:
+            self._watching.cancel()
+        self._watching = asyncio.create_task(self._watch(*self._paths), name="dns: hosts and block lists")
+
+    async def close(self) -> None:
+        """Look no more."""
+        if self._watching is not None:
+            await cancelled((self._watching,))
+
+    async def _watch(self, hosts: tuple[Path, ...], lists: tuple[Path, ...]) -> None:
+        """Read what has changed, for as long as there is anything to read."""
+        seen_hosts: list[_Signature] | None = None
+        seen_lists: list[_Signature] | None = None
+        while True:
+            pause = LOOK_S
+            now_hosts = await asyncio.to_thread(_signatures, hosts)
+            if now_hosts != seen_hosts:
+                self._renew(self._contents._replace(hosts=await self._read_hosts(hosts)))
+                seen_hosts = now_hosts
+            now_lists = await asyncio.to_thread(_signatures, lists)
+            if now_lists != seen_lists:
+                try:
+                    await self._renew_lists(lists, first=seen_lists is None)
+                    seen_lists = now_lists
+                except ListsError as error:
+                    self._note(lists[0], str(error))
+                    pause = RETRY_S
+            if not hosts and not lists:
+                return
+            await asyncio.sleep(pause)
+
+    def _renew(self, contents: Contents) -> None:
+        self._contents = contents
+        self._changed(contents)
+
+    async def _read_hosts(self, paths: Sequence[Path]) -> Mapping[bytes, Treatment]:
+        found = Hosts()
+        for path in paths:
+            try:
+                content = await asyncio.to_thread(read_bounded, path, MAX_HOSTS)
+            except OSError as error:
+                self._note(path, error.strerror or str(error))
+                continue
+            self._unread.pop(str(path), None)
+            before = found.wrong
+            await _run(found.read(content))
+            if found.wrong > before:
+                _log.warning("! %s: %d lines are not understood", quote(str(path)), found.wrong - before)
+        return await _run(found.treatments())
+
+    async def _renew_lists(self, paths: Sequence[Path], *, first: bool) -> None:
+        """Take the lists, if they are whole; at first whatever can be read of them. Raises ListsError."""
+        if not paths:
+            self._renew(self._contents._replace(blocks=BlockList()))
+            return
+        _log.info("= reading %d block lists", len(paths))
+        lists = await read_lists(paths, lambda names: _log.info("= block lists: %d names so far", names))
+        for read in lists.files:
+            self._tell(read)
+        whole = not any(read.error for read in lists.files)
+        if whole or first:
+            self._renew(self._contents._replace(blocks=lists.blocks))
+            _log.info("= block lists: %d names are blocked", len(lists.blocks))
+
+    def _tell(self, read: ListRead) -> None:
+        if read.error is not None:
+            self._note(Path(read.path), read.error)
+        else:
+            self._unread.pop(read.path, None)
+        if read.wrong:
+            _log.warning(
+                "! %s: %d lines are not understood, the first is line %d",
+                quote(read.path),
+                read.wrong,
+                read.first_wrong,
+            )
+
+    def _note(self, path: Path, reason: str) -> None:
+        """The status tells it until the file can be read; the log does once."""
+        remedy = f"ls -l {shlex.quote(str(path))}"
+        found = problem("dns-file-unreadable", path=path, reason=reason, remedy=remedy)
+        if self._unread.get(str(path)) != found:
+            _log.warning("! %s", found.text)
+        self._unread[str(path)] = found
+
+
+def _signatures(paths: Sequence[Path]) -> list[_Signature]:
+    """What changes when a file does."""
+    return [_signature(path) for path in paths]
+
+
+def _signature(path: Path) -> _Signature:
+    try:
+        found = os.stat(path)  # noqa: PTH116  Path's is the same with more layers
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+async def _run(steps: Generator[None, None, _Result]) -> _Result:
+    """What comes of `steps`, between which others have their turn."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            result: _Result = done.value
+            return result
+        await asyncio.sleep(0)

@@ -1,0 +1,74 @@
+"""What is done with a name: the longest suffix that anything is said of wins.
+
+Of two that say something of the same name the user's rule comes first, then hosts files, then what standards
+say of special names, and last block lists.
+"""
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+
+from sockslocal.config.model import Block, Blocked, DnsPolicy, DnsRule, Fixed
+from sockslocal.resolver import local_answers
+from sockslocal.resolver.block_list import MAX_LABELS, BlockList
+from sockslocal.resolver.local_answers import Addresses, AskOthers, Treatment
+from sockslocal.resolver.names import to_wire
+from sockslocal.resolver.records import suffixes
+from sockslocal.resolver.special_names import special_names
+
+NOWHERE = (bytes(4), bytes(16))
+"""0.0.0.0 and ::, which no connection can be made to."""
+
+LIST = "a block list"
+
+_SPECIAL = special_names()
+_NO_HOSTS: Mapping[bytes, Treatment] = {}
+
+
+class Rules:
+    """All that is said of names; it is replaced whole when any of it changes."""
+
+    def __init__(
+        self,
+        policy: DnsPolicy,
+        hosts: Mapping[bytes, Treatment] = _NO_HOSTS,
+        blocks: BlockList | None = None,
+    ) -> None:
+        self._nowhere = _addresses_of(policy.blocked)
+        self._rules = {to_wire(rule.suffix): self._treatment(rule) for rule in policy.rules}
+        self._hosts = hosts
+        self._blocks = blocks if blocks is not None and len(blocks) else None
+
+    def of(self, name: bytes) -> Treatment | None:
+        """What is done with `name`, in lower case; None where nothing is said of it."""
+        found = self._hosts.get(name) if name not in self._rules else None
+        if found is not None:
+            return found
+        all_suffixes = list(suffixes(name))
+        unlisted = len(all_suffixes) - MAX_LABELS
+        for place, suffix in enumerate(all_suffixes):
+            found = self._rules.get(suffix) or _SPECIAL.get(suffix)
+            if found is None and place >= unlisted:
+                found = self._listed(suffix, whole=place == 0)
+            if found is not None:
+                return found
+        return None
+
+    def _listed(self, suffix: bytes, *, whole: bool) -> Treatment | None:
+        blocks = self._blocks
+        if blocks is not None and (blocks.has_beneath(suffix) or (whole and blocks.has(suffix))):
+            return local_answers.Blocked(suffix, LIST, self._nowhere)
+        return None
+
+    def _treatment(self, rule: DnsRule) -> Treatment:
+        source = f'[dns.rules] "{rule.suffix}"'
+        match rule.action:
+            case Block():
+                return local_answers.Blocked(to_wire(rule.suffix), source, self._nowhere)
+            case Fixed(addresses):
+                return Addresses(tuple(ip_address(address).packed for address in addresses), source)
+            case action:
+                return AskOthers(action)
+
+
+def _addresses_of(blocked: Blocked) -> tuple[bytes, ...]:
+    return NOWHERE if blocked == "null" else ()

@@ -1,0 +1,262 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import dns.edns
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import pytest
+
+from fakes.dns_client import ask, resolver
+from fakes.dns_tunnel import FakeTunnel, addresses, query, response, until
+from sockslocal.address import Endpoint
+from sockslocal.config.model import Ask, Block, DnsPolicy, DnsRule, Fixed, RuleAction, Upstream
+from sockslocal.resolver import policy_files
+from sockslocal.resolver.resolver import Resolver
+from sockslocal.resolver.wire import parse_query
+
+CORP = Ask((Upstream("udp", Endpoint("10.0.0.2", 53)),))
+
+
+def rules(*given: tuple[str, RuleAction]) -> DnsPolicy:
+    """A policy of rules."""
+    return DnsPolicy(rules=tuple(DnsRule(*rule) for rule in given))
+
+
+@asynccontextmanager
+async def under(policy: DnsPolicy, tunnel: FakeTunnel) -> AsyncIterator[Resolver]:
+    """A resolver that goes by `policy`, with a public upstream."""
+    async with resolver(tunnel) as made:
+        made.update(policy)
+        yield made
+
+
+def asked(tunnel: FakeTunnel) -> list[str]:
+    """The names that left."""
+    return [message.question[0].name.to_text(omit_final_dot=True) for _, message in tunnel.asked]
+
+
+def inside(asked: dns.message.Message, _path: str) -> list[bytes]:
+    """The script of who answers with an address of the client's own network."""
+    name = asked.question[0].name.to_text(omit_final_dot=True)
+    return [response(asked, f"{name} A 192.168.1.1", f"{name} A 198.51.100.7")]
+
+
+async def told(made: Resolver, name: str, rcode: dns.rcode.Rcode) -> None:
+    """Ask for `name` until the answer is `rcode`."""
+    async with asyncio.timeout(20):
+        while (await ask(made, query(name))).rcode() != rcode:  # noqa: ASYNC110  it has no event
+            await asyncio.sleep(0.01)
+
+
+async def test_special_names_do_not_leave() -> None:
+    """Not one of them, of whatever type (checklist 74)."""
+    tunnel = FakeTunnel()
+    async with under(DnsPolicy(), tunnel) as made:
+        for name in ("localhost", "x.localhost", "a.invalid", "b.onion", "c.local", "d.test", "e.home.arpa"):
+            for rdtype in ("A", "AAAA", "TXT", "HTTPS", "ANY"):
+                await ask(made, query(name, rdtype))
+        await ask(made, query("1.1.168.192.in-addr.arpa", "PTR"))
+        assert tunnel.asked == []
+        assert (await ask(made, query("localhost"))).answer[0][0].to_text() == "127.0.0.1"
+
+
+async def test_the_full_name_is_asked_for() -> None:
+    """A forwarder has nothing to minimise: that is for who iterates (RFC 9156; checklist 73)."""
+    tunnel = FakeTunnel()
+    async with under(DnsPolicy(), tunnel) as made:
+        await ask(made, query("a.b.c.d.example"))
+        assert [message.question[0].rdtype for _, message in tunnel.asked] == [1]
+        assert [name.lower() for name in asked(tunnel)] == ["a.b.c.d.example"]
+
+
+async def test_names_of_a_rule_are_asked_of_its_upstream() -> None:
+    """Through the tunnel as well, and those of no rule are not."""
+    tunnel = FakeTunnel()
+    async with under(rules(("corp.example", CORP)), tunnel) as made:
+        await ask(made, query("db.corp.example"))
+        assert tunnel.targets == [Endpoint("10.0.0.2", 53)]
+        await ask(made, query("corp.example.org"))
+        assert tunnel.targets == [Endpoint("10.0.0.2", 53), Endpoint("192.0.2.1", 53)]
+        assert [one.name for one in made.details().upstreams] == ["udp://192.0.2.1:53", "udp://10.0.0.2:53"]
+
+
+async def test_what_a_rule_asks_for_is_kept_as_all_is() -> None:
+    """One cache for all."""
+    tunnel = FakeTunnel()
+    async with under(rules(("corp.example", CORP)), tunnel) as made:
+        for _ in range(3):
+            await ask(made, query("db.corp.example"))
+        assert len(tunnel.asked) == 1
+
+
+async def test_blocked_and_fixed_names_do_not_leave() -> None:
+    """Whatever the type."""
+    tunnel = FakeTunnel()
+    policy = rules(("ads.example", Block()), ("dev.example", Fixed(("127.0.0.1",))))
+    async with under(policy, tunnel) as made:
+        for rdtype in ("A", "AAAA", "HTTPS", "TXT"):
+            assert (await ask(made, query("x.ads.example", rdtype))).rcode() == dns.rcode.NXDOMAIN
+            assert (await ask(made, query("dev.example", rdtype))).rcode() == dns.rcode.NOERROR
+        assert tunnel.asked == []
+        result = await made.query("dev.example", "A")
+        assert (result.answer, result.upstream, result.path) == (
+            ("dev.example. 60 IN A 127.0.0.1",),
+            '[dns.rules] "dev.example"',
+            "local",
+        )
+
+
+async def test_who_wants_no_recursion_gets_what_is_said_here() -> None:
+    """Nobody has to be asked for it."""
+    async with under(rules(("dev.example", Fixed(("127.0.0.1",)))), FakeTunnel()) as made:
+        message = query("dev.example")
+        message.flags = dns.flags.Flag(0)
+        assert len((await ask(made, message)).answer) == 1
+
+
+async def test_a_new_policy_holds_at_once() -> None:
+    """What was kept by the old one is forgotten, and the listeners stay."""
+    tunnel = FakeTunnel()
+    async with under(DnsPolicy(), tunnel) as made:
+        endpoint = made.endpoints[0]
+        assert (await ask(made, query("x.ads.example"))).answer
+        made.update(rules(("ads.example", Block())))
+        assert (await ask(made, query("x.ads.example"))).rcode() == dns.rcode.NXDOMAIN
+        made.update(rules(("ads.example", CORP)))
+        assert (await ask(made, query("x.ads.example"))).answer
+        assert tunnel.targets[-1] == Endpoint("10.0.0.2", 53)
+        made.update(DnsPolicy())
+        assert (await ask(made, query("x.ads.example"))).answer
+        assert [flow.closed for flow in tunnel.flows] == [False, True]
+        assert made.endpoints == [endpoint]
+
+
+async def test_what_was_asked_for_before_is_not_kept_after() -> None:
+    """The answer of who is not to be asked any more does not come into the cache."""
+    held: list[dns.message.Message] = []
+
+    def hold(asked: dns.message.Message, _path: str) -> list[bytes]:
+        held.append(asked)
+        return []
+
+    tunnel = FakeTunnel(hold)
+    async with under(DnsPolicy(), tunnel) as made:
+        waiting = asyncio.create_task(ask(made, query("x.example")))
+        await until(lambda: bool(held))
+        made.update(rules(("other.example", Block())))
+        tunnel.script = addresses
+        tunnel.flows[0].deliver(tunnel.flows[0].sent[0][:2] + addresses(held[0])[0][2:])
+        assert (await waiting).answer
+        await ask(made, query("x.example"))
+        assert len(tunnel.asked) == 2
+
+
+async def test_internal_addresses_are_left_out_by_choice() -> None:
+    """And only then; a rule's upstream may name them always."""
+    tunnel = FakeTunnel(inside)
+    policy = DnsPolicy(rebind_protection=True, rules=(DnsRule("corp.example", CORP),))
+    async with under(policy, tunnel) as made:
+        message = await ask(made, query("www.example", use_edns=0))
+        assert [record.to_text() for record in message.answer[0]] == ["198.51.100.7"]
+        assert message.extended_errors()[0].code == 15
+        assert len((await ask(made, query("db.corp.example"))).answer[0]) == 2
+        made.update(DnsPolicy())
+        assert len((await ask(made, query("www.example"))).answer[0]) == 2
+
+
+async def test_aaaa_is_empty_by_choice() -> None:
+    """Where the server has no IPv6; what is said here is said all the same."""
+    tunnel = FakeTunnel()
+    policy = DnsPolicy(filter_aaaa=True, rules=(DnsRule("dev.example", Fixed(("::1",))),))
+    async with under(policy, tunnel) as made:
+        message = await ask(made, query(rdtype="AAAA"))
+        assert (message.rcode(), message.answer) == (dns.rcode.NOERROR, [])
+        assert message.authority[0].rdtype == dns.rdatatype.SOA
+        assert tunnel.asked == []
+        assert (await ask(made, query())).answer
+        assert (await ask(made, query("dev.example", "AAAA"))).answer
+        assert (await ask(made, query("localhost", "AAAA"))).answer
+
+
+async def test_the_clients_subnet_stays_here() -> None:
+    """No option of a client's query goes any further, and none comes back (checklist 54)."""
+
+    def script(asked: dns.message.Message, _path: str) -> list[bytes]:
+        assert asked.options == ()
+        message = dns.message.from_wire(addresses(asked)[0])
+        message.use_edns(0, options=[dns.edns.ECSOption("203.0.113.0", 24, 24)])
+        return [message.to_wire()]
+
+    tunnel = FakeTunnel(script)
+    async with under(DnsPolicy(), tunnel) as made:
+        for subnet in ("203.0.113.0", "198.51.100.0"):
+            reply = await ask(made, query(use_edns=0, options=[dns.edns.ECSOption(subnet, 24)]))
+            assert reply.answer
+            assert reply.options == ()
+        assert len(tunnel.asked) == 1
+
+
+@pytest.mark.parametrize(("links", "rcode"), [(11, dns.rcode.NOERROR), (12, dns.rcode.SERVFAIL)])
+async def test_a_chain_of_cnames_ends(links: int, rcode: dns.rcode.Rcode) -> None:
+    """Eleven are followed; more are a failure (checklist 75)."""
+
+    def script(asked: dns.message.Message, _path: str) -> list[bytes]:
+        names = ["www.example", *(f"n{number}.example" for number in range(links))]
+        chain = [f"{name} CNAME {target}." for name, target in pairwise(names)]
+        return [response(asked, *chain, f"{names[-1]} A 192.0.2.1")]
+
+    async with under(DnsPolicy(), FakeTunnel(script)) as made:
+        assert (await ask(made, query())).rcode() == rcode
+
+
+async def test_a_loop_of_cnames_is_a_failure() -> None:
+    """At once, and no hang (checklist 75)."""
+
+    def script(asked: dns.message.Message, _path: str) -> list[bytes]:
+        return [response(asked, "www.example CNAME a.example.", "a.example CNAME www.example.")]
+
+    async with under(DnsPolicy(), FakeTunnel(script)) as made:
+        assert (await ask(made, query())).rcode() == dns.rcode.SERVFAIL
+
+
+async def test_files_are_read_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was kept of a name that is blocked now goes; the rest of the cache stays."""
+    monkeypatch.setattr(policy_files, "LOOK_S", 0.01)
+    hosts, blocks = tmp_path / "hosts", tmp_path / "ads"
+    hosts.write_text("192.0.2.7 nas.lan\n")
+    blocks.write_text("||ads.example^\n")
+    tunnel = FakeTunnel()
+    async with under(DnsPolicy(), tunnel) as made:
+        for name in ("x.ads.example", "www.example"):
+            assert (await ask(made, query(name))).answer
+        made._policy.files.watch(DnsPolicy(hosts=(hosts,), block_lists=(blocks,)))
+        await told(made, "x.ads.example", dns.rcode.NXDOMAIN)
+        assert (await ask(made, query("nas.lan"))).answer[0][0].to_text() == "192.0.2.7"
+        pointer = await ask(made, query("7.2.0.192.in-addr.arpa", "PTR"))
+        assert pointer.answer[0][0].to_text() == "nas.lan."
+        before = len(tunnel.asked)
+        assert (await ask(made, query("www.example"))).answer
+        assert len(tunnel.asked) == before
+        blocks.write_text("||other.example^\n")
+        await told(made, "x.ads.example", dns.rcode.NOERROR)
+
+
+async def test_of_answers_kept_on_disk_only_those_come_back_that_nothing_is_said_of() -> None:
+    """The rules may be others than when they were kept."""
+    policy = DnsPolicy(
+        rules=(DnsRule("ads.example", Block()), DnsRule("corp.example", CORP)), filter_aaaa=True
+    )
+    async with under(policy, FakeTunnel()) as made:
+        for name, rdtype, silent in (
+            ("www.example", "A", True),
+            ("www.example", "AAAA", False),
+            ("x.ads.example", "A", False),
+            ("x.corp.example", "A", False),
+        ):
+            asked = parse_query(query(name, rdtype).to_wire())
+            assert made._policy.is_silent_on(asked) is silent

@@ -1,4 +1,8 @@
-"""Where the SOCKS5 server is: the one name that is resolved on this machine."""
+"""Where the SOCKS5 server is: the one name that is resolved on this machine.
+
+Where the system asks our own resolver, that would wait for the server whose name this is. Then those are
+asked that the system asked before.
+"""
 
 import asyncio
 import socket
@@ -8,6 +12,7 @@ from contextlib import suppress
 
 from sockslocal.address import Endpoint, ip_of
 from sockslocal.net.connecting import SocketAddress
+from sockslocal.system_dns import previous
 
 FRESH_S = 60.0
 """Seconds for which an answer of the system's resolver is used without asking again."""
@@ -123,11 +128,19 @@ class _Lookup:
     def _ask(self) -> None:
         outcome: list[SocketAddress] | OSError
         try:
-            answers = socket.getaddrinfo(*self._endpoint, type=socket.SOCK_STREAM)
-            outcome = [(family, address) for family, _, _, _, address in answers]
+            outcome = _look_up(self._endpoint)
         except OSError as error:
             outcome = error
         except UnicodeError:
             outcome = OSError(0, "it is no host name")
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(self._answered, outcome)
+
+
+def _look_up(endpoint: Endpoint) -> list[SocketAddress]:
+    """Its addresses. Blocks; raises OSError and UnicodeError."""
+    before = previous.find()
+    if before is not None:
+        return list(previous.look_up(before, *endpoint))
+    answers = socket.getaddrinfo(*endpoint, type=socket.SOCK_STREAM)
+    return [(family, address) for family, _, _, _, address in answers]

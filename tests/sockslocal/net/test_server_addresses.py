@@ -11,6 +11,8 @@ from sockslocal.address import Endpoint
 from sockslocal.net import server_addresses
 from sockslocal.net.connecting import SocketAddress
 from sockslocal.net.server_addresses import FRESH_S, STALE_S, ServerAddresses, interleave
+from sockslocal.system_dns import previous
+from sockslocal.system_dns.previous import Previous
 
 pytestmark = pytest.mark.usefixtures("engine")  # for what it finds out at the end
 
@@ -226,3 +228,21 @@ async def test_a_name_is_found_by_the_systems_resolver() -> None:
     answer = await found(ServerAddresses(Endpoint("localhost", 1080), FakeClock()))
     assert not isinstance(answer, OSError), errno.errorcode.get(answer.errno or 0)
     assert {address[0] for _, address in answer} <= {"127.0.0.1", "::1"}
+
+
+async def test_where_the_system_asks_us_those_of_before_are_asked(
+    resolver: FakeResolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our own resolver would wait for the very server whose name this is."""
+    before = Previous(("192.0.2.8",))
+    asked: list[object] = []
+
+    def look_up(*arguments: object) -> list[SocketAddress]:
+        asked.append(arguments)
+        return [SECOND]
+
+    monkeypatch.setattr(previous, "find", lambda: before)
+    monkeypatch.setattr(previous, "look_up", look_up)
+    assert await found(ServerAddresses(SERVER, FakeClock())) == [SECOND]
+    assert asked == [(before, "proxy.test", 1080)]
+    assert resolver.asked == []

@@ -9,6 +9,7 @@ from sockslocal.address import AddressError, Endpoint, ip_of, normalise_host, pa
 from sockslocal.config import values
 from sockslocal.config.model import Ask, Block, Blocked, Direct, DnsPolicy, DnsRule, Fixed, RuleAction
 from sockslocal.config.table import MAX_ITEMS, Table, Value
+from sockslocal.config.upstreams import upstream
 from sockslocal.quoting import quote
 
 _REMEDY = 'write an upstream like "udp://10.0.0.2", "direct:192.168.1.1", "block", or an IP address'
@@ -41,13 +42,14 @@ def _rules(dns: Table) -> tuple[DnsRule, ...]:
         text = f"[dns.rules] has more than {MAX_ITEMS} rules"
         table.source.note(table.error(None, text, "put the names into a file and that into block_lists"))
         return ()
+    ca = dns.given("ca", values.absolute_path, None)
     rules: dict[str, RuleAction] = {}
     for key, given in table.values.items():
         with table.source.noting():
             suffix = _suffix(table, key)
             if suffix in rules:
                 raise table.error(key, f"there is another rule for {quote(suffix)}", "keep one of the two")
-            rules[suffix] = _action(_texts(table, key, given))
+            rules[suffix] = _action(_texts(table, key, given), ca)
     return tuple(DnsRule(suffix, action) for suffix, action in rules.items())
 
 
@@ -80,9 +82,9 @@ def _texts(table: Table, key: str, given: object) -> list[Value]:
     raise table.error(key, f"the rule {quote(key)} is neither a text in quotes nor a list of them", _REMEDY)
 
 
-def _action(texts: list[Value]) -> RuleAction:
+def _action(texts: list[Value], ca: Path | None) -> RuleAction:
     """What the texts say; several are all addresses or all upstreams."""
-    actions = [_single(value) for value in texts]
+    actions = [_single(value, ca) for value in texts]
     upstreams = tuple(one for action in actions if isinstance(action, Ask) for one in action.upstreams)
     addresses = tuple(one for action in actions if isinstance(action, Fixed) for one in action.addresses)
     if len(actions) == 1:
@@ -96,14 +98,14 @@ def _action(texts: list[Value]) -> RuleAction:
     )
 
 
-def _single(value: Value) -> RuleAction:
+def _single(value: Value, ca: Path | None) -> RuleAction:
     text = value.text
     if text == "block":
         return Block()
     if text.startswith("direct:"):
         return Direct(_direct(value, text.removeprefix("direct:")))
     if "://" in text:
-        return Ask((values.upstream(value),))
+        return Ask((upstream(value, ca),))
     try:
         host = normalise_host(text)
     except AddressError:

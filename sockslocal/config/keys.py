@@ -36,6 +36,7 @@ KEYS: dict[str, dict[str, str]] = {
     "dns": {
         "listen": '"127.0.0.1:5399"',
         "upstreams": '["udp://9.9.9.9"]',
+        "ca": '"/etc/ssl/office-ca.pem"',
         "server": '"office"',
         "enabled": "true",
         "cache": '"16 MB"',

@@ -18,7 +18,8 @@ ServerUdp = Literal["auto", "associate", "uot", "hev", "gost", "off"]
 Share = Literal["auto", "never"]
 """Whether the local programs of a UDP forward share associations, or each has one of its own."""
 
-UpstreamScheme = Literal["udp", "tcp"]
+UpstreamScheme = Literal["udp", "tcp", "tls", "https"]
+"""Plain DNS (RFC 1035, RFC 7766), DNS over TLS (RFC 7858), DNS over HTTPS (RFC 8484)."""
 
 Blocked = Literal["nxdomain", "null"]
 
@@ -128,13 +129,20 @@ class UdpForwardConfig:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """A DNS server behind the tunnel; a name in `endpoint` is resolved by the far side."""
+    """A DNS server behind the tunnel; a name in `endpoint` is resolved by the far side.
+
+    `tls` is there for `tls` and `https`, and `path` for `https`.
+    """
 
     scheme: UpstreamScheme
     endpoint: Endpoint
+    tls: TlsConfig | None = None
+    path: str = ""
 
     def __str__(self) -> str:
-        return f"{self.scheme}://{self.endpoint}"
+        wanted = self.tls.name if self.tls else self.endpoint.host
+        name = f"#{wanted}" if wanted != self.endpoint.host else ""
+        return f"{self.scheme}://{self.endpoint}{self.path}{name}"
 
 
 @dataclass(frozen=True, slots=True)

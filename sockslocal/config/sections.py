@@ -29,6 +29,7 @@ from sockslocal.config.model import (
     Upstream,
 )
 from sockslocal.config.table import Table, Value, is_name
+from sockslocal.config.upstreams import upstream
 from sockslocal.errors import ConfigError
 from sockslocal.quoting import listed, quote
 
@@ -179,6 +180,7 @@ def _targets(table: Table, listen: Sequence[tuple[ListenAddress, ...]]) -> tuple
 
 
 def _upstreams(table: Table) -> Iterator[Upstream]:
+    ca = table.given("ca", values.absolute_path, None)
     for value in table.needed_list("upstreams"):
         with table.source.noting():
-            yield values.upstream(value)
+            yield upstream(value, ca)

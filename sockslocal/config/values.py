@@ -1,4 +1,4 @@
-"""What single texts of the configuration mean: durations, addresses, password sources, upstreams.
+"""What single texts of the configuration mean: durations, addresses, password sources.
 
 Every function that is given a `Value` raises ConfigError for one that it cannot use.
 """
@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import TypeVar
 
 from sockslocal.address import (
     AddressError,
@@ -20,7 +20,7 @@ from sockslocal.address import (
     parse_endpoints,
     parse_listen,
 )
-from sockslocal.config.model import PasswordKind, PasswordSource, Upstream, UpstreamScheme
+from sockslocal.config.model import PasswordKind, PasswordSource
 from sockslocal.config.table import Value
 from sockslocal.quoting import quote
 
@@ -158,24 +158,6 @@ def endpoint(value: Value) -> Endpoint:
         raise value.error(f"{value.called}: {error}") from None
 
 
-def upstream(value: Value) -> Upstream:
-    """`udp://9.9.9.9`, `tcp://[2620:fe::fe]:53` or `udp://dns.internal`; port 53 where none is given."""
-    scheme, colon, rest = value.text.partition("://")
-    for known in get_args(UpstreamScheme):
-        if colon and scheme.lower() == known:
-            try:
-                server = parse_endpoint(rest, default_port=DNS_PORT)
-            except AddressError as error:
-                raise value.error(f"{value.called}: {error}", _UPSTREAM_REMEDY) from None
-            if kind := unreachable(server.host):
-                raise value.error(f"{value.called}: {quote(value.text)} is {kind}", _UPSTREAM_REMEDY)
-            return Upstream(known, server)
-    fault = "is not supported" if colon else "has no scheme"
-    raise value.error(
-        f"{value.called}: {quote(value.text)} {fault}; udp:// and tcp:// work", _UPSTREAM_REMEDY
-    )
-
-
 def listen(value: Value, *, allow_lan: bool) -> tuple[ListenAddress, ...]:
     """One address to listen on, or as many as its range of ports has."""
     try:
@@ -269,7 +251,6 @@ def _about_credential(argument: str) -> str:
 
 
 _SOURCE_REMEDY = 'write "keyring", "prompt", "file:/path", "command:pass show proxy" or "systemd:NAME"'
-_UPSTREAM_REMEDY = 'write it like "udp://9.9.9.9" or "tcp://9.9.9.9:53"'
 _PASSWORD_SOURCES: dict[PasswordKind, Callable[[str], str]] = {
     "keyring": _about_nothing,
     "prompt": _about_nothing,

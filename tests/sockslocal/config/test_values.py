@@ -6,10 +6,9 @@ from fakes.config import FORWARD, PATH, SERVER, Complaint, complaint_about
 from sockslocal.address import Endpoint, UnixPath
 from sockslocal.config import values
 from sockslocal.config.load import parse
-from sockslocal.config.model import PasswordKind, PasswordSource, Upstream
+from sockslocal.config.model import PasswordKind, PasswordSource
 
 _PASSWORD_REMEDY = 'write "keyring", "prompt", "file:/path", "command:pass show proxy" or "systemd:NAME"'
-_UPSTREAM_REMEDY = 'write it like "udp://9.9.9.9" or "tcp://9.9.9.9:53"'
 _DNS = f'{SERVER}[dns]\nlisten = "127.0.0.1:5399"\n'
 
 
@@ -199,46 +198,6 @@ def test_wrong_password_source(text: str, what: str) -> None:
     """A source that is none is never shown: it may be the password."""
     assert complaint_about(f'{SERVER}username = "ana"\npassword_from = "{text}"') == Complaint(
         4, f'"password_from" of server "office" {what}', _PASSWORD_REMEDY
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "upstream"),
-    [
-        ("udp://9.9.9.9", Upstream("udp", Endpoint("9.9.9.9", 53))),
-        ("TCP://8.8.8.8:5353", Upstream("tcp", Endpoint("8.8.8.8", 5353))),
-        ("tcp://[2620:fe::fe]:53", Upstream("tcp", Endpoint("2620:fe::fe", 53))),
-        ("udp://[2620:FE::FE]", Upstream("udp", Endpoint("2620:fe::fe", 53))),
-        ("udp://2620:fe::fe", Upstream("udp", Endpoint("2620:fe::fe", 53))),
-        ("udp://Dns.Internal", Upstream("udp", Endpoint("dns.internal", 53))),
-    ],
-)
-def test_upstream(text: str, upstream: Upstream) -> None:
-    """An upstream has a scheme, a host and a port, which is 53 where none is written."""
-    dns = parse(f'{_DNS}upstreams = ["{text}"]', PATH).dns
-    assert dns is not None
-    assert dns.upstreams == (upstream,)
-    assert parse(f'{_DNS}upstreams = ["{upstream}"]', PATH).dns == dns
-
-
-@pytest.mark.parametrize(
-    ("text", "what"),
-    [
-        ("9.9.9.9", '"9.9.9.9" has no scheme; udp:// and tcp:// work'),
-        ("tls://1.1.1.1#one.one", '"tls://1.1.1.1#one.one" is not supported; udp:// and tcp:// work'),
-        ("https://ana:hunter2@dns/q", '"https://•••@dns/q" is not supported; udp:// and tcp:// work'),
-        ("udp://", '"" is neither an IP address nor a host name'),
-        ("udp://9.9.9.9:0", '"9.9.9.9:0" has port "0"; a port is a number from 1 to 65535'),
-        ("udp://224.0.0.251", '"udp://224.0.0.251" is a multicast address'),
-        ("udp://255.255.255.255", '"udp://255.255.255.255" is a broadcast address'),
-        ("udp://9.9.9.9/", '"9.9.9.9/" is neither an IP address nor a host name'),
-        ("udp://ana@9.9.9.9", '"•••@9.9.9.9" is neither an IP address nor a host name'),
-    ],
-)
-def test_wrong_upstream(text: str, what: str) -> None:
-    """An upstream that cannot be asked is told at its line of the list."""
-    assert complaint_about(f'{_DNS}upstreams = [\n  "udp://9.9.9.9",\n  "{text}",\n]') == Complaint(
-        7, f'"upstreams" of [dns]: {what}', _UPSTREAM_REMEDY
     )
 
 

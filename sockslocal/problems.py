@@ -263,7 +263,7 @@ REGISTRY: dict[str, Kind] = {
     "dns-no-upstream": Kind(
         "No DNS upstream answers",
         "none of the upstreams answered: {reason}",
-        "name upstreams in [dns] that the server reaches, by tcp:// where it relays no UDP",
+        "{remedy}",
     ),
     "dns-file-unreadable": Kind(
         "Hosts file or block list unreadable",

@@ -28,10 +28,14 @@ class AuthoritiesError(OSError):
 
 
 class Tls:
-    """What the TLS connections to one server share: who is trusted, and the session to be resumed."""
+    """What the TLS connections to one server share: who is trusted, and the session to be resumed.
 
-    def __init__(self, config: TlsConfig) -> None:
+    `protocol` is what is to be spoken inside (ALPN, RFC 7301), where that has a name.
+    """
+
+    def __init__(self, config: TlsConfig, protocol: str | None = None) -> None:
         self.config = config
+        self._protocol = protocol
         self._context: ssl.SSLContext | None = None
         self._session: ssl.SSLSession | None = None
 
@@ -39,20 +43,24 @@ class Tls:
     def context(self) -> ssl.SSLContext:
         """How the server and its certificate are checked. Raises AuthoritiesError."""
         if self._context is None:
-            self._context = _system_context() if self.config.ca is None else _context_of(self.config.ca)
+            ca, protocol = self.config.ca, self._protocol
+            self._context = _system_context(protocol) if ca is None else _context_of(ca, protocol)
         return self._context
 
     def wrap(self, sock: Socket) -> "TlsSocket":
         """A socket that goes on with the connection of `sock`, which is used up. Raises AuthoritiesError."""
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = self.context.wrap_bio(
+        return TlsSocket(sock, self.begin(incoming, outgoing), incoming, outgoing)
+
+    def begin(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> ssl.SSLObject:
+        """The client's end of a connection whose octets pass through these. Raises AuthoritiesError."""
+        return self.context.wrap_bio(
             incoming, outgoing, server_hostname=self.config.name, session=self._session
         )
-        return TlsSocket(sock, tls, incoming, outgoing)
 
-    def remember(self, sock: Socket) -> None:
+    def remember(self, sock: Socket | ssl.SSLObject) -> None:
         """Resume the session of `sock` next time; a server tells it (RFC 8446 §4.6.1) before it answers."""
-        if isinstance(sock, TlsSocket) and sock.context is self._context:
+        if isinstance(sock, TlsSocket | ssl.SSLObject) and sock.context is self._context:
             self._session = sock.session
 
     def forget(self) -> None:
@@ -61,16 +69,16 @@ class Tls:
             self._context = self._session = None
 
 
-@lru_cache(1)
-def _system_context() -> ssl.SSLContext:
+@lru_cache(2)
+def _system_context(protocol: str | None) -> ssl.SSLContext:
     """One for all servers: to read a hundred certificates takes a tenth of a second."""
-    context = _empty_context()
+    context = _empty_context(protocol)
     context.load_default_certs()
     return context
 
 
-def _context_of(ca: Path) -> ssl.SSLContext:
-    context = _empty_context()
+def _context_of(ca: Path, protocol: str | None) -> ssl.SSLContext:
+    context = _empty_context(protocol)
     try:
         context.load_verify_locations(ca)
     except ssl.SSLError:
@@ -81,11 +89,13 @@ def _context_of(ca: Path) -> ssl.SSLContext:
     return context
 
 
-def _empty_context() -> ssl.SSLContext:
+def _empty_context(protocol: str | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # which checks the certificate and whom it is for
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # Python before 3.11.4 takes a cut for an end
+    if protocol is not None:
+        context.set_alpn_protocols([protocol])
     return context
 
 

@@ -55,7 +55,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Whether a failure is ours alone and tells nothing of the name, so that it is not kept (RFC 9520 §2)."""
     upstream: str = ""
     path: str = ""
-    """How the upstream was asked: `udp` or `tcp`."""
+    """How the upstream was asked: `udp`, `tcp`, `tls` or `https`."""
 
     @property
     def definitive(self) -> bool:

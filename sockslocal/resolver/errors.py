@@ -2,6 +2,7 @@
 
 UnansweredError
 ├── UnusableError      its message does not answer the question
+├── FaultyError        its TLS or its HTTP is not as it has to be
 ├── LostError          the flow or connection ended with the query outstanding
 ├── ForgeryError       messages came that answer nothing we asked
 ├── OverloadedError    too much is being waited for already
@@ -20,6 +21,14 @@ class UnansweredError(Exception):
 
 class UnusableError(UnansweredError):
     """A message that does not answer the question it was sent for."""
+
+
+class FaultyError(UnansweredError):
+    """An upstream with which there is no TLS, or no DNS inside its HTTP; `remedy` is what mends it."""
+
+    def __init__(self, text: str, remedy: str) -> None:
+        super().__init__(text)
+        self.remedy = remedy
 
 
 class LostError(UnansweredError):

@@ -131,12 +131,12 @@ def refusal(message: bytes, rcode: int) -> bytes:
 
 def _has_opt(message: bytes) -> bool:
     """Whether one of its records is an OPT, whatever else is wrong with it."""
-    questions, *records = (int.from_bytes(message[at : at + 2], "big") for at in range(4, HEADER, 2))
+    questions, *counts = (int.from_bytes(message[at : at + 2], "big") for at in range(4, HEADER, 2))
     try:
         start = question_end(message) if questions == 1 else HEADER
         return questions < 2 and any(
             record.rdtype == OPT and record.owner_octets == 1
-            for record in _records(message[start:], sum(records))
+            for record in records(message[start:], sum(counts))
         )
     except MalformedError:
         return False
@@ -210,7 +210,7 @@ def parse_profile(header: bytes, rest: bytes) -> Profile:
     """The profile of a query from octets 2 to 11 and from all after its question; raises MalformedError."""
     if header[0] & (_QR | _OPCODE) or header[2:8] != b"\0\1\0\0\0\0":
         raise MalformedError("not one question and nothing else")
-    opts = [record for record in _records(rest, int.from_bytes(header[8:10], "big")) if record.rdtype == OPT]
+    opts = [record for record in records(rest, int.from_bytes(header[8:10], "big")) if record.rdtype == OPT]
     if len(opts) > 1 or any(record.owner_octets != 1 for record in opts):
         raise MalformedError("more than one OPT record, or one that is not the root's")
     checking_disabled, wants_ad = bool(header[1] & _CD), bool(header[1] & _AD)
@@ -243,7 +243,7 @@ class _Record(NamedTuple):
     end: int
 
 
-def _records(octets: bytes, count: int) -> Iterator[_Record]:
+def records(octets: bytes, count: int) -> Iterator[_Record]:
     """The records that fill `octets` exactly; raises MalformedError."""
     end = 0
     for _ in range(count):

@@ -40,9 +40,9 @@ def udp(name: str, listen: int, to: int, *, host: str = LOOPBACK, **more: object
     return section(f"udp.{name}", listen=f"{LOOPBACK}:{listen}", to=f"{host}:{to}", **more)
 
 
-def dns(listen: int, *upstreams: str) -> str:
+def dns(listen: int, *upstreams: str, **more: object) -> str:
     """The resolver."""
-    return section("dns", listen=f"{LOOPBACK}:{listen}", upstreams=upstreams)
+    return section("dns", listen=f"{LOOPBACK}:{listen}", upstreams=upstreams, **more)
 
 
 class Daemon:

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from fakes.certificates import Certificate
 from integration.servers.process import LOOPBACK, Process, free_port, program
 
 BIG_TXT = [f"{number:03d}" * 80 for number in range(12)]
@@ -26,7 +27,7 @@ ZONES = {"example.": EXAMPLE}
 
 CONFIG = """\
 server:
-interface: {host}
+interface: {host}@{port}
 port: {port}
 access-control: 127.0.0.0/8 allow
 do-daemonize: no
@@ -49,22 +50,38 @@ zonefile: "{path}"
 for-upstream: no
 """
 
+ENCRYPTED = """\
+server:
+interface: {host}@{tls_port}
+interface: {host}@{https_port}
+tls-port: {tls_port}
+https-port: {https_port}
+tls-service-pem: "{certificate.chain}"
+tls-service-key: "{certificate.key}"
+http-endpoint: "/dns-query"
+"""
+
 
 class Unbound:
-    """`unbound` on one port for UDP and TCP, running from entry to exit."""
+    """`unbound` on one port for UDP and TCP, running from entry to exit.
+
+    With a certificate it has a port for DNS over TLS, and one for DNS over HTTPS.
+    """
 
     programs = ("unbound",)
 
-    def __init__(self, folder: Path, zones: Mapping[str, str] = ZONES) -> None:
+    def __init__(
+        self, folder: Path, zones: Mapping[str, str] = ZONES, *, certificate: Certificate | None = None
+    ) -> None:
         """`zones` are master files by their origin."""
-        self.port = free_port()
+        self.port, self.tls_port, self.https_port = free_port(), free_port(), free_port()
         self._folder = folder
         self._zones = zones
+        self._certificate = certificate
 
     def __enter__(self) -> Self:
         path = self._folder / "unbound.conf"
-        zones = "".join(map(self._auth_zone, self._zones))
-        path.write_text(CONFIG.format(host=LOOPBACK, port=self.port, folder=self._folder) + zones)
+        path.write_text(self._config() + "".join(map(self._auth_zone, self._zones)))
         self._process = Process([program("unbound") or "unbound", "-d", "-c", str(path)], self._folder)
         self._process.wait_for_port(self.port)
         return self
@@ -79,6 +96,21 @@ class Unbound:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._process.stop()
+
+    def _config(self) -> str:
+        config = CONFIG.format(host=LOOPBACK, port=self.port, folder=self._folder)
+        if self._certificate is None:
+            return config
+        ports = {"tls_port": self.tls_port, "https_port": self.https_port}
+        return config + ENCRYPTED.format(host=LOOPBACK, certificate=self._certificate, **ports)
+
+    @property
+    def tls_address(self) -> str:
+        return f"{LOOPBACK}:{self.tls_port}"
+
+    @property
+    def https_address(self) -> str:
+        return f"{LOOPBACK}:{self.https_port}"
 
     @property
     def address(self) -> str:

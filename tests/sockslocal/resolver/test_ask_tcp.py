@@ -7,9 +7,11 @@ import pytest
 from fakes.dns_tunnel import REFUSAL, FakeTunnel, addresses, response, silence, until
 from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
-from sockslocal.resolver import ask_tcp, channel, wire
-from sockslocal.resolver.ask_tcp import MAX_OUTSTANDING, StreamTransport
+from sockslocal.resolver import channel, stream, wire
+from sockslocal.resolver.ask_tcp import MAX_OUTSTANDING, TcpConnection, tcp_transport
 from sockslocal.resolver.errors import LostError
+from sockslocal.resolver.stream import PlainDial, PlainStream
+from sockslocal.resolver.transport import StreamTransport
 
 pytestmark = pytest.mark.usefixtures("quick_loop")
 
@@ -18,12 +20,18 @@ QUESTION = b"\3www\7example\0\0\1\0\1"
 MESSAGE = wire.encode_query(QUESTION, dnssec_ok=False, checking_disabled=False, edns=True)
 
 
-def asking(transport: StreamTransport) -> asyncio.Task[bytes]:
+def asking(transport: StreamTransport[bytes]) -> asyncio.Task[bytes]:
     """Someone who waits for the answer."""
     return asyncio.create_task(transport.ask(MESSAGE, QUESTION))
 
 
-async def closed(tunnel: FakeTunnel, transport: StreamTransport) -> None:
+def is_ended(transport: StreamTransport[bytes]) -> bool:
+    """Whether its connection is over."""
+    current = transport._connections.current
+    return current is not None and current.ended is not None
+
+
+async def closed(tunnel: FakeTunnel, transport: StreamTransport[bytes]) -> None:
     """End both."""
     await transport.close()
     await tunnel.close()
@@ -32,7 +40,7 @@ async def closed(tunnel: FakeTunnel, transport: StreamTransport) -> None:
 async def test_a_query_is_answered() -> None:
     """Under an id of this connection, in the letter case of the client."""
     tunnel = FakeTunnel()
-    transport = StreamTransport(tunnel, SERVER)
+    transport = tcp_transport(PlainDial(tunnel, SERVER))
     answer = await transport.ask(MESSAGE, QUESTION)
     assert wire.answers(answer, QUESTION, exact=True)
     assert tunnel.targets == [SERVER]
@@ -48,7 +56,7 @@ async def test_one_connection_carries_all_queries_and_answers_come_in_any_order(
         return []
 
     tunnel = FakeTunnel(hold)
-    transport = StreamTransport(tunnel, SERVER)
+    transport = tcp_transport(PlainDial(tunnel, SERVER))
     tasks = [asking(transport) for _ in range(100)]
     await until(lambda: len(held) == 100)
     assert len({message[:2] for message in held}) == 100
@@ -62,11 +70,11 @@ async def test_one_connection_carries_all_queries_and_answers_come_in_any_order(
 async def test_length_and_message_leave_in_one_write() -> None:
     """Some servers read no further than the first segment (checklist 57)."""
     tunnel = FakeTunnel()
-    transport = StreamTransport(tunnel, SERVER)
+    transport = tcp_transport(PlainDial(tunnel, SERVER))
     reader, writer = await tunnel.open_stream(SERVER)
     writes: list[bytes] = []
     writer.write = writes.append  # type: ignore[method-assign,assignment]
-    connection = ask_tcp._Connection(reader, writer)
+    connection = TcpConnection(PlainStream(reader, writer), 10.0)
     task = asyncio.create_task(connection.ask(MESSAGE, QUESTION))
     await until(lambda: bool(writes))
     assert writes[0][:2] == (len(writes[0]) - 2).to_bytes(2, "big")
@@ -78,7 +86,7 @@ async def test_length_and_message_leave_in_one_write() -> None:
 async def test_a_connection_closed_with_queries_outstanding_is_replaced_once() -> None:
     """They are asked again on a new one (checklist 61), and fail when that closes as well."""
     tunnel = FakeTunnel(silence)
-    transport = StreamTransport(tunnel, SERVER)
+    transport = tcp_transport(PlainDial(tunnel, SERVER))
     task = asking(transport)
     for streams_made in (1, 2):
         await until(lambda: len(tunnel.asked) == streams_made)  # noqa: B023 (at once)
@@ -92,27 +100,25 @@ async def test_a_connection_closed_with_queries_outstanding_is_replaced_once() -
 async def test_a_connection_closed_while_idle_is_replaced_by_the_next_query() -> None:
     """Servers do that after a few seconds."""
     tunnel = FakeTunnel()
-    transport = StreamTransport(tunnel, SERVER)
+    transport = tcp_transport(PlainDial(tunnel, SERVER))
     for _ in range(3):
         await transport.ask(MESSAGE, QUESTION)
         tunnel.streams[-1].close()
-        await until(lambda: transport._connection is not None and transport._connection.ended is not None)
+        await until(lambda: is_ended(transport))
     assert len(tunnel.streams) == 3
     await closed(tunnel, transport)
 
 
-async def test_an_idle_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_idle_connection_is_closed() -> None:
     """By us, before the server has to (RFC 7766 §6.2.3); never while someone waits."""
-    monkeypatch.setattr(ask_tcp, "IDLE_S", 0.05)
-
     tunnel = FakeTunnel()
-    transport = StreamTransport(tunnel, SERVER)
+    transport = tcp_transport(PlainDial(tunnel, SERVER), 0.05)
     await transport.ask(MESSAGE, QUESTION)
     await until(tunnel.streams[0].is_closing)
     tunnel.script = silence
     task = asking(transport)
     await until(lambda: len(tunnel.asked) == 2)
-    connection = transport._connection
+    connection = transport._connections.current
     assert connection is not None
     connection._close_if_idle()
     assert connection.ended is None
@@ -127,7 +133,7 @@ async def test_a_silent_connection_is_given_up(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(channel, "FAIR_S", 0.0)
 
     tunnel = FakeTunnel(silence)
-    transport = StreamTransport(tunnel, SERVER)
+    transport = tcp_transport(PlainDial(tunnel, SERVER))
     with suppress(TimeoutError):
         await asyncio.wait_for(transport.ask(MESSAGE, QUESTION), 0.05)
     tunnel.script = addresses
@@ -138,7 +144,7 @@ async def test_a_silent_connection_is_given_up(monkeypatch: pytest.MonkeyPatch) 
 
 async def test_an_attempt_to_connect_that_hangs_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """After an outage the second attempt works where the first one still waits."""
-    monkeypatch.setattr(ask_tcp, "CONNECT_S", (0.01, 5.0))
+    monkeypatch.setattr(stream, "CONNECT_S", (0.01, 5.0))
 
     class Hanging(FakeTunnel):
         async def open_stream(self, target):  # type: ignore[no-untyped-def]
@@ -148,20 +154,20 @@ async def test_an_attempt_to_connect_that_hangs_is_made_anew(monkeypatch: pytest
             return await super().open_stream(target)
 
     tunnel = Hanging()
-    transport = StreamTransport(tunnel, SERVER)
+    transport = tcp_transport(PlainDial(tunnel, SERVER))
     await transport.ask(MESSAGE, QUESTION)
     await closed(tunnel, transport)
 
 
 async def test_attempts_to_connect_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """With TimeoutError after the last."""
-    monkeypatch.setattr(ask_tcp, "CONNECT_S", (0.01, 0.01))
+    monkeypatch.setattr(stream, "CONNECT_S", (0.01, 0.01))
 
     class Hanging(FakeTunnel):
         async def open_stream(self, target):  # type: ignore[no-untyped-def]
             await asyncio.Event().wait()
 
-    transport = StreamTransport(Hanging(), SERVER)
+    transport = tcp_transport(PlainDial(Hanging(), SERVER))
     with pytest.raises(TimeoutError):
         await transport.ask(MESSAGE, QUESTION)
 
@@ -170,7 +176,7 @@ async def test_all_who_wait_for_a_connection_learn_why_there_is_none() -> None:
     """One attempt for all of them, an exception for each; the next query makes a new one."""
     tunnel = FakeTunnel()
     tunnel.refusal = REFUSAL
-    transport = StreamTransport(tunnel, SERVER)
+    transport = tcp_transport(PlainDial(tunnel, SERVER))
     outcomes = await asyncio.gather(*(asking(transport) for _ in range(5)), return_exceptions=True)
     assert all(isinstance(outcome, ServerError) for outcome in outcomes)
     assert len(set(map(id, outcomes))) == 5
@@ -189,7 +195,7 @@ async def test_closing_ends_an_attempt_to_connect() -> None:
             await asyncio.Event().wait()
 
     tunnel = Hanging()
-    transport = StreamTransport(tunnel, SERVER)
+    transport = tcp_transport(PlainDial(tunnel, SERVER))
     task = asking(transport)
     await until(lambda: bool(tunnel.targets))
     await transport.close()
@@ -200,7 +206,7 @@ async def test_closing_ends_an_attempt_to_connect() -> None:
 async def test_closing_ends_a_connection_that_was_just_made() -> None:
     """Its task has ended then, and cannot be cancelled any more."""
     tunnel = FakeTunnel()
-    transport = StreamTransport(tunnel, SERVER)
+    transport = tcp_transport(PlainDial(tunnel, SERVER))
     task = asking(transport)
     await until(lambda: transport._connecting is not None)
     connecting = transport._connecting
@@ -228,7 +234,7 @@ async def test_closing_can_be_cancelled() -> None:
                 await release.wait()
 
     tunnel = Stubborn()
-    transport = StreamTransport(tunnel, SERVER)
+    transport = tcp_transport(PlainDial(tunnel, SERVER))
     task = asking(transport)
     await until(lambda: bool(tunnel.targets))
     closing = asyncio.create_task(transport.close())
@@ -249,7 +255,7 @@ async def test_messages_that_match_nothing_are_counted_and_end_nobodys_wait() ->
         return [true.replace(b"www", b"xxx"), b"\0\7", true]
 
     tunnel = FakeTunnel(script)
-    transport = StreamTransport(tunnel, SERVER)
+    transport = tcp_transport(PlainDial(tunnel, SERVER))
     answer = await transport.ask(MESSAGE, QUESTION)
     assert wire.answers(answer, QUESTION, exact=True)
     assert transport.mismatches == 2
@@ -259,7 +265,7 @@ async def test_messages_that_match_nothing_are_counted_and_end_nobodys_wait() ->
 async def test_an_error_without_the_question_is_an_answer() -> None:
     """Old servers send no more than a header; nobody else can write into this connection."""
     tunnel = FakeTunnel(lambda asked, path: [b"\0\0\x81\1\0\0\0\0\0\0\0\0"])
-    transport = StreamTransport(tunnel, SERVER)
+    transport = tcp_transport(PlainDial(tunnel, SERVER))
     assert wire.is_bare_error(await transport.ask(MESSAGE, QUESTION))
     await closed(tunnel, transport)
 
@@ -267,7 +273,7 @@ async def test_an_error_without_the_question_is_an_answer() -> None:
 async def test_outstanding_queries_are_bounded() -> None:
     """Those beyond wait until others are answered."""
     tunnel = FakeTunnel(silence)
-    transport = StreamTransport(tunnel, SERVER)
+    transport = tcp_transport(PlainDial(tunnel, SERVER))
     tasks = [asking(transport) for _ in range(MAX_OUTSTANDING + 10)]
     await until(lambda: len(tunnel.asked) == MAX_OUTSTANDING)
     for _ in range(20):

@@ -1,4 +1,4 @@
-"""What `_Flow` and `_Connection` share; the tests of `ask_udp` and `ask_tcp` have the rest."""
+"""What flows and connections share; the tests of `ask_udp` and `ask_tcp` have the rest."""
 
 import asyncio
 import secrets
@@ -7,13 +7,13 @@ import pytest
 
 from fakes.dns_tunnel import until
 from sockslocal.resolver import channel
-from sockslocal.resolver.channel import Channel
+from sockslocal.resolver.channel import MessageChannel
 from sockslocal.resolver.errors import LostError
 
 QUESTION = b"\3www\7example\0\0\1\0\1"
 
 
-class Wire(Channel):
+class Wire(MessageChannel):
     """A channel to nowhere: the test writes the answers, which are an id and a question."""
 
     def __init__(self) -> None:

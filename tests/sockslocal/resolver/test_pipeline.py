@@ -198,7 +198,8 @@ class Upstreams:
 async def test_no_upstream_is_servfail_with_the_reason(*, transient: bool, code: int) -> None:
     """22 where they are silent, 23 where the network is to blame (RFC 8914 §4.23, §4.24)."""
     statistics = Statistics()
-    error = NoUpstreamError(problem("dns-no-upstream", reason="silence"), transient=transient)
+    silence = problem("dns-no-upstream", reason="silence", remedy="ask others")
+    error = NoUpstreamError(silence, transient=transient)
     found = await ask(Upstreams(error), statistics)(asked(), Rest(SERVFAIL))
     assert found.answer.rcode == wire.SERVFAIL
     assert found.answer.error == (code, "none of the upstreams answered: silence")

@@ -72,6 +72,7 @@ async def test_a_popular_name_never_expires_for_its_clients(*, prefetched: bool)
             clock.now = second
             await ask(made, query())
         await until(lambda: made.details().upstreams[0].answered == 1 + prefetched)
+        await until(lambda: not made._prefetch._tasks)
         clock.now = 1364
         assert (await ask(made, query())).answer[0].ttl == (209 if prefetched else 300)
         assert made.details().prefetched == prefetched

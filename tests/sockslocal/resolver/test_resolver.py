@@ -265,9 +265,9 @@ async def test_an_upstream_that_sends_nonsense_is_passed_over() -> None:
 
     def script(asked: dns.message.Message, path: str) -> list[bytes]:
         octets = addresses(asked)[0]
-        return [octets[:-1] if path == "udp" else octets]
+        return [octets[:-1] if path == "tcp" else octets]
 
-    async with resolver(FakeTunnel(script), "udp", "tcp") as made:
+    async with resolver(FakeTunnel(script), "tcp", "udp") as made:
         assert (await ask(made, query())).rcode() == dns.rcode.NOERROR
         first, second = made.details().upstreams
         assert (first.failed, first.resting, second.answered) == (1, True, 1)

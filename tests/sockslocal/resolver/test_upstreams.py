@@ -12,6 +12,8 @@ from sockslocal.config.model import Upstream as UpstreamConfig
 from sockslocal.resolver import upstreams, wire
 from sockslocal.resolver.digester import Digester
 from sockslocal.resolver.errors import NoUpstreamError, OverloadedError
+from sockslocal.resolver.health import HEDGE_S, MAX_OVERTAKEN, REMEASURE_S
+from sockslocal.resolver.upstream import Upstream
 from sockslocal.resolver.upstreams import Upstreams
 from sockslocal.resolver.wire import parse_query
 
@@ -64,21 +66,94 @@ def refusing(message: dns.message.Message, _path: str) -> list[bytes]:
     return [response(message, rcode="REFUSED")]
 
 
-async def test_the_first_is_asked_while_it_answers() -> None:
-    """The second never hears of it: not every upstream need know every name."""
-    async with asking(addresses) as (servers, tunnel):
-        for _ in range(3):
-            assert (await servers.ask(QUERY)).upstream == NAMES[0]
-        assert tunnel.behind[SECOND].targets == []
+def answered(upstream: Upstream, seconds: float) -> None:
+    """It was asked just now, and took so long."""
+    now = asyncio.get_running_loop().time()
+    upstream.health.note_query(now - seconds)
+    upstream.health.note_answer(now - seconds, now)
 
 
-async def test_the_next_is_asked_when_one_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After its share of the time; and then first, while the silent one rests."""
-    monkeypatch.setattr(upstreams, "TOTAL_S", 0.4)
-
-    async with asking(silence) as (servers, tunnel):
+async def test_each_is_asked_once_and_then_the_fastest() -> None:
+    """Nobody knows before how fast they are."""
+    async with asking(addresses, addresses, addresses) as (servers, _):
+        assert [(await servers.ask(QUERY)).upstream for _ in range(3)] == NAMES
+        for upstream, seconds in zip(servers.all, (0.3, 0.1, 0.2), strict=True):
+            upstream.health.latency_s = seconds
         for _ in range(3):
             assert (await servers.ask(QUERY)).upstream == NAMES[1]
+
+
+async def test_a_slow_one_is_tried_now_and_then(quick_loop: QuickLoop) -> None:
+    """It may have become the fastest."""
+    async with asking(addresses) as (servers, _):
+        answered(servers.all[0], 0.1)
+        answered(servers.all[1], 0.2)
+        quick_loop.advance(REMEASURE_S / 2)
+        assert (await servers.ask(QUERY)).upstream == NAMES[0]
+        quick_loop.advance(REMEASURE_S / 2)
+        assert [(await servers.ask(QUERY)).upstream for _ in range(2)] == [NAMES[1], NAMES[0]]
+
+
+async def test_another_is_asked_when_one_takes_long() -> None:
+    """The first of both that answers counts, and the slow one is known to be slow (a hedge)."""
+    async with asking(silence) as (servers, tunnel):
+        first, second = servers.all
+        answered(first, 0.01)
+        answered(second, 0.02)
+        started = asyncio.get_running_loop().time()
+        assert (await servers.ask(QUERY)).upstream == NAMES[1]
+        assert asyncio.get_running_loop().time() - started == pytest.approx(HEDGE_S)
+        assert (first.health.failed, first.health.resting) == (0, False)
+        assert first.health.latency_s == pytest.approx(0.01 * 7 / 8 + HEDGE_S / 8)
+        assert (await servers.ask(QUERY)).upstream == NAMES[1]
+        assert len(tunnel.behind[FIRST].asked) == 1
+
+
+async def test_a_slow_one_has_twice_its_usual_time() -> None:
+    """Before another is asked too."""
+    async with asking(silence) as (servers, _):
+        first, second = servers.all
+        answered(first, 1.0)
+        answered(second, 1.1)
+        started = asyncio.get_running_loop().time()
+        await servers.ask(QUERY)
+        assert asyncio.get_running_loop().time() - started == pytest.approx(2.0)
+
+
+async def test_who_is_always_overtaken_rests() -> None:
+    """As it may well be dead."""
+    async with asking(silence) as (servers, _):
+        first, second = servers.all
+        second.health.latency_s = 100.0
+        for _ in range(MAX_OVERTAKEN):
+            first.health.latency_s = 0.0
+            second.health.note_query(asyncio.get_running_loop().time())
+            assert (await servers.ask(QUERY)).upstream == NAMES[1]
+        assert (first.health.failed, first.health.resting) == (1, True)
+
+
+async def test_plain_udp_is_asked_last() -> None:
+    """Where there is a choice: the others' answers are harder to forge (RFC 5452 §9)."""
+    tunnel = FakeTunnel()
+    configs = (UpstreamConfig("udp", FIRST), UpstreamConfig("tcp", SECOND))
+    servers = Upstreams(configs, tunnel)
+    servers.all[1].health.latency_s = 1.0
+    assert [(await servers.ask(QUERY)).upstream for _ in range(3)] == [NAMES[1]] * 3
+    tunnel.script = lambda asked, path: silence(asked, path) if path == "tcp" else addresses(asked)
+    started = asyncio.get_running_loop().time()
+    assert (await servers.ask(QUERY)).path == "udp"
+    assert asyncio.get_running_loop().time() - started == pytest.approx(upstreams.TOTAL_S / 2)
+    await servers.close()
+    await tunnel.close()
+
+
+async def test_the_next_is_asked_when_one_is_silent() -> None:
+    """Even where it rests itself, after a share of the time."""
+    async with asking(silence) as (servers, tunnel):
+        now = asyncio.get_running_loop().time()
+        servers.all[1].health.note_failure(now, now, "silence")
+        servers.all[1].health._rest_until = now + 100
+        assert (await servers.ask(QUERY)).upstream == NAMES[1]
         assert len(tunnel.behind[FIRST].asked) == 1
 
 
@@ -140,25 +215,23 @@ async def test_our_own_overload_is_no_problem_of_the_upstreams(monkeypatch: pyte
         assert servers.problem is None
 
 
-async def test_a_rested_upstream_is_tried_with_one_query(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_rested_upstream_is_tried_with_one_query() -> None:
     """The others do not wait for the outcome."""
-    monkeypatch.setattr(upstreams, "TOTAL_S", 0.4)
-
     async with asking(silence) as (servers, tunnel):
-        await servers.ask(QUERY)
-        servers.all[0].health._rest_until = 0.0
+        first, second = servers.all
+        answered(first, 0.01)
+        answered(second, 0.02)
+        first.health.note_failure(0.0, 0.0, "silence")
+        first.health.resting = True
         answers = await asyncio.gather(*(servers.ask(QUERY) for _ in range(10)))
         assert {answer.upstream for answer in answers} == {NAMES[1]}
-        assert len(tunnel.behind[FIRST].asked) == 2
+        assert len(tunnel.behind[FIRST].asked) == 1
 
 
-async def test_each_has_its_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The third as well, after two that are silent; all of what is left is the last one's."""
-    monkeypatch.setattr(upstreams, "TOTAL_S", 0.6)
-
+async def test_all_have_their_turn() -> None:
+    """The third as well, after two that are silent."""
     async with asking(silence, silence, addresses) as (servers, _):
         assert (await servers.ask(QUERY)).upstream == NAMES[2]
-        assert [upstream.health.resting for upstream in servers.all] == [True, True, False]
 
 
 async def test_who_has_no_time_left_is_not_asked(

@@ -187,7 +187,7 @@ async def test_the_clients_subnet_stays_here() -> None:
     """No option of a client's query goes any further, and none comes back (checklist 54)."""
 
     def script(asked: dns.message.Message, _path: str) -> list[bytes]:
-        assert asked.options == ()
+        assert not any(isinstance(option, dns.edns.ECSOption) for option in asked.options)
         message = dns.message.from_wire(addresses(asked)[0])
         message.use_edns(0, options=[dns.edns.ECSOption("203.0.113.0", 24, 24)])
         return [message.to_wire()]

@@ -50,7 +50,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     denies_name: bool = False
     """Whether the question's own name does not exist, whatever the type (RFC 2308 §5)."""
     error: tuple[int, str] | None = None
-    """Code and text of an extended error (RFC 8914) where the failure is ours."""
+    """Code and text of an extended error (RFC 8914): why it is a failure of ours, or past its end."""
     transient: bool = False
     """Whether a failure is ours alone and tells nothing of the name, so that it is not kept (RFC 9520 §2)."""
     upstream: str = ""
@@ -60,6 +60,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def definitive(self) -> bool:
         return self.rcode in DEFINITIVE
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether `stale` made it."""
+        return self.error is not None and self.error[0] in (STALE, STALE_NXDOMAIN)
 
     def header(self, variant: int, *, truncated: bool = False) -> bytes:
         """Octets 2 to 11 of a reply to a query of that `Profile.variant`.

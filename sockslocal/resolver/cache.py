@@ -162,9 +162,9 @@ class Cache:
         """Keep `answer`, which came at `now`, for its lifetime: in place of any other to `query`."""
         key, name_key = query.key, query.name_key
         self._failures.pop(key, None)
-        self._remove(key)
+        self.remove(key)
         if answer.definitive and not answer.denies_name:
-            self._remove(name_key)
+            self.remove(name_key)
         if answer.lifetime <= 0:
             return
         expires = now + answer.lifetime
@@ -226,6 +226,7 @@ class Cache:
         entry = self._entries.pop(key, None)
         if entry is not None:
             self.bytes -= entry.cost
+            self._revived.discard(key)
 
     def flush(self) -> int:
         """Forget everything; gives how many answers that were."""
@@ -255,23 +256,16 @@ class Cache:
             self._due(query)
 
     def _insert(self, key: bytes, answer: Answer, stored: int, expires: int) -> None:
-        self._remove(key)
+        self.remove(key)
         bodies = 2 * len(answer.body)  # as it came, and as it is in this second
         cost = len(key) + bodies + TTL_OVERHEAD * len(answer.ttls) + ENTRY_OVERHEAD
-        revived = answer.error is not None
-        last_tenth = NEVER if revived else expires - answer.lifetime // 10
+        last_tenth = NEVER if answer.is_stale else expires - answer.lifetime // 10
         self._entries[key] = Entry(answer, stored, expires, last_tenth, cost, answer.body)
-        if revived:
+        if answer.is_stale:
             self._revived.add(key)
         self.bytes += cost
         while self.bytes > self._max_bytes:
             self._evict()
-
-    def _remove(self, key: bytes) -> None:
-        entry = self._entries.pop(key, None)
-        if entry is not None:
-            self.bytes -= entry.cost
-            self._revived.discard(key)
 
     def _evict(self) -> None:
         key, entry = self._entries.popitem(last=False)

@@ -115,6 +115,7 @@ def test_what_is_stale_has_one_ttl_and_says_so(rcode: int, code: int) -> None:
     assert not reply.flags & dns.flags.AD
     assert [error.code for error in reply.extended_errors()] == [code]
     assert (reply.rcode(), old.lifetime) == (rcode, 300)
+    assert [answer.is_stale for answer in (old, vouched, failure(rcode, 15, "ours"))] == [True, False, False]
 
 
 @pytest.mark.parametrize(("room", "told"), [(80, 1), (10, 0)])

@@ -549,3 +549,15 @@ def test_single_answers_can_be_forgotten() -> None:
     cache.remove(b"never there")
     assert cache.keys() == [second]
     assert cache.bytes == before // 2
+
+
+def test_a_revived_answer_can_be_forgotten() -> None:
+    """And is not missed afterwards."""
+    query = message()
+    cache = ended(query, 300)
+    cache.revive(parse_query(query), 1300)
+    assert cache.keys() == [parse_query(query).key]
+    for _ in range(2):
+        cache.remove(parse_query(query).key)
+    assert (cache.keys(), cache.bytes) == ([], 0)
+    cache.forgive()

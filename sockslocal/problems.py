@@ -270,6 +270,15 @@ REGISTRY: dict[str, Kind] = {
         "{path} of [dns] cannot be read: {reason}",
         "{remedy}",
     ),
+    "system-dns-refused": Kind(
+        "System DNS not changed", "the system's DNS stays as it is: {reason}", "{remedy}"
+    ),
+    "system-dns-denied": Kind(
+        "No permission for the system's DNS",
+        "only root may change the system's DNS, and {reason}",
+        "run it as root: {remedy}",
+        _P,
+    ),
     # the daemon and its control socket
     "not-running": Kind(
         "Not running", "no sockslocal is running for this user", "sockslocal start", ExitCode.NOT_RUNNING

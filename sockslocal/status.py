@@ -80,7 +80,7 @@ class Udp(msgspec.Struct, frozen=True):
 
 
 class Dns(msgspec.Struct, frozen=True):
-    """The resolver."""
+    """The resolver; `system` is what has the whole system ask it, such as systemd-resolved, else empty."""
 
     listen: str
     server: str
@@ -89,6 +89,7 @@ class Dns(msgspec.Struct, frozen=True):
     cache_hits: int = 0
     failed: int = 0
     problem: Problem | None = None
+    system: str = ""
 
 
 class Status(msgspec.Struct, frozen=True):

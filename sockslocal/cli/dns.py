@@ -4,6 +4,7 @@ import sys
 from argparse import Namespace
 from typing import Any
 
+from sockslocal.cli import system_dns
 from sockslocal.cli.context import Context
 from sockslocal.cli.render import table
 from sockslocal.cli.screen import count, size
@@ -43,11 +44,14 @@ def flush(_arguments: Namespace, context: Context) -> int:
 
 def status(arguments: Namespace, context: Context) -> int:
     """The upstreams, the cache, and the names that failed most."""
-    details = Client(context.paths).call("dns.status")
+    system = system_dns.shown()
+    with system_dns.told_when_dead():
+        details = Client(context.paths).call("dns.status")
     if arguments.json:
-        print_json(details)
+        print_json({**details, "system": system})
         return ExitCode.DONE
     lines = [
+        *([line(f"system: {system}")] if system else []),
         line(f"{count(details['queries'], 'query', 'queries')}, {details['failed']} failed"),
         line(f"{100 * details['hit_rate']:.0f} % were answered from the cache"),
         line(

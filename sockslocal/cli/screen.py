@@ -191,6 +191,8 @@ def _dns(dns: Dns, marks: Marks) -> _Row:
         numbers += f", {100 * dns.cache_hits // dns.queries} % from the cache"
     if dns.failed:
         numbers += f", {dns.failed} failed"
+    if dns.system:
+        numbers += f", the system asks it by {dns.system}"
     return _Row((_mark(dns.state, marks), Span(dns.listen)), numbers, dns.problem)
 
 

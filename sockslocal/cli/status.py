@@ -14,6 +14,7 @@ from sockslocal.cli.context import Context
 from sockslocal.cli.propose import config_of, same, spelled
 from sockslocal.cli.render import short_path, width_of_terminal
 from sockslocal.cli.screen import ASCII, UNICODE, View, screen
+from sockslocal.cli.system_dns import told_when_dead
 from sockslocal.cli.terminal import Line, has_colour, has_unicode, is_screen, line, print_json, text_of, write
 from sockslocal.control.client import Client
 from sockslocal.problems import ExitCode
@@ -28,6 +29,12 @@ def show(arguments: Namespace, context: Context) -> int:
     """What is, once or as it changes."""
     client = Client(context.paths)
     draw = partial(_lines, context.paths.config)
+    with told_when_dead():
+        _show(arguments, client, draw)
+    return ExitCode.DONE
+
+
+def _show(arguments: Namespace, client: Client, draw: Callable[[Status], list[Line]]) -> None:
     if arguments.watch:
         with contextlib.suppress(KeyboardInterrupt):  # the way to leave
             _watch(client, draw, as_json=arguments.json)
@@ -35,7 +42,6 @@ def show(arguments: Namespace, context: Context) -> int:
         print_json(client.call("status"))  # as it came: a newer daemon may say more
     else:
         write(sys.stdout, draw(client.status()))
-    return ExitCode.DONE
 
 
 def _lines(config: Path, status: Status) -> list[Line]:

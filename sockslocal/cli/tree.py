@@ -276,7 +276,7 @@ def _login(root: Branch) -> None:
 
 
 def _dns(root: Branch) -> None:
-    branch = root.branch("dns", "ask the resolver, empty its cache, or see how it does")
+    branch = root.branch("dns", "ask the resolver, see how it does, or have the system ask it")
     query = branch.command(
         "query",
         "dns:query",
@@ -288,6 +288,32 @@ def _dns(root: Branch) -> None:
     _json(query)
     branch.command("flush", "dns:flush", "forget all cached answers")
     _json(branch.command("status", "dns:status", "how the upstreams and the cache are doing"))
+    _system_dns(branch)
+
+
+def _system_dns(branch: Branch) -> None:
+    use = branch.command(
+        "use-system",
+        "system_dns:use_system",
+        "have the whole system ask the resolver, until it ends; needs root, and asks for it",
+        "  sockslocal dns use-system                 by systemd-resolved or NetworkManager\n"
+        "  sockslocal dns use-system --resolv-conf   where neither is there",
+    )
+    use.add_argument(
+        "--resolv-conf",
+        action="store_true",
+        help="replace /etc/resolv.conf, if nothing else helps",
+    )
+    use.add_argument(
+        "--fail-closed",
+        action="store_true",
+        help="when sockslocal ends, look no names up rather than by the servers of before",
+    )
+    branch.command(
+        "restore",
+        "system_dns:restore",
+        "have the system look names up as before; also when nothing else works any more",
+    )
 
 
 def _config(root: Branch) -> None:

@@ -13,6 +13,8 @@ from sockslocal.net.engine import Engine
 from sockslocal.net.route import Route
 from sockslocal.problems import Problem
 from sockslocal.resolver import Resolver
+from sockslocal.system_dns.state import method_at
+from sockslocal.system_dns.system import System
 
 CLOSE_GRACE_S = 1.0
 """For queries that wait when the resolver is switched off."""
@@ -84,6 +86,11 @@ class DnsService:
             listen = ", ".join(str(endpoint) for endpoint in self._config.listen)
             return status.Dns(listen=listen, server=self._route.name, state=state, problem=problem)
         shown = self._resolver.status()
+        ports = {endpoint.port for endpoint in self._config.listen}
         return msgspec.structs.replace(
-            shown, server=self._route.name, state=state, problem=problem or shown.problem
+            shown,
+            server=self._route.name,
+            state=state,
+            problem=problem or shown.problem,
+            system=method_at(ports, System()),
         )

@@ -28,7 +28,7 @@ Switch = Callable[[], tuple[Journal, Report]]
 def told(error: RefusedError | OSError) -> Report:
     """What went wrong, as it is told to whoever called."""
     if isinstance(error, RefusedError):
-        return {"error": error.reason}
+        return {"error": error.reason, "remedy": error.remedy}
     if isinstance(error, TimeoutError):
         return {"error": "another one has been changing the system's DNS all the time"}
     where = f": {error.filename}" if isinstance(error.filename, str) else ""

@@ -1,9 +1,11 @@
 """How it is with the system's DNS, for everybody to read."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from sockslocal.system_dns import backends, keeper
-from sockslocal.system_dns.journal import Journal, JournalError
+from sockslocal.system_dns.journal import PATHS, Journal, JournalError
+from sockslocal.system_dns.resolv_conf import MARKER
 from sockslocal.system_dns.store import Store
 from sockslocal.system_dns.system import System
 from sockslocal.system_dns.transaction import Transaction
@@ -30,6 +32,22 @@ def look(system: System) -> State:
         return State(journal, fault="it was interrupted while it was changed")
     fault = Transaction(system, backends.of(system)).fault(journal)
     return State(journal, keeper.is_kept(store.path), fault)
+
+
+def is_untouched(system: System) -> bool:
+    """Whether there is nothing to restore, as far as anybody can see."""
+    if look(system) != State():
+        return False
+    return not any(system.read(path).startswith(MARKER) for path in PATHS)
+
+
+def method_at(ports: Collection[int], system: System) -> str:
+    """By what the system asks one of `ports`, by the journal's word; empty where it does not."""
+    try:
+        journal = Store(system.root).read()
+    except (OSError, JournalError):
+        return ""
+    return journal.method if journal is not None and journal.port in ports else ""
 
 
 def text(state: State) -> str:

@@ -28,11 +28,12 @@ _ASKED_BELOW = "example.com"
 
 
 class RefusedError(Exception):
-    """What keeps the system from being switched; `reason` is a clause for people. Nothing has changed."""
+    """What keeps the system from being switched, in a clause, and what mends it. Nothing has changed."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, remedy: str = "sockslocal dns status") -> None:
         super().__init__(reason)
         self.reason = reason
+        self.remedy = remedy
 
 
 class Applied(NamedTuple):
@@ -66,7 +67,8 @@ class Transaction:
             backend = self._choose(last_resort=last_resort)
             if not backend.takes_port(port):
                 raise RefusedError(
-                    f'{backend.method} can ask port 53 only: put listen = "127.0.0.1:53" into [dns]'
+                    f"{backend.method} can ask port 53 only, and not {port}",
+                    'put listen = "127.0.0.1:53" into [dns]',
                 )
             survey = self._survey(backend, port)
             journal = Journal(
@@ -113,8 +115,8 @@ class Transaction:
                 return backend
         if known and not last_resort:
             raise RefusedError(
-                "neither systemd-resolved nor NetworkManager looks after /etc/resolv.conf; "
-                "to have it replaced: sockslocal dns use-system --resolv-conf"
+                "neither systemd-resolved nor NetworkManager looks after /etc/resolv.conf",
+                "to have it replaced: sockslocal dns use-system --resolv-conf",
             )
         return last
 

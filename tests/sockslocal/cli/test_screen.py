@@ -172,6 +172,14 @@ def test_a_resolver_that_is_off_or_new() -> None:
         assert any(line.endswith(f"127.0.0.1:5399  {text}") for line in shown(status(dns=dns)))
 
 
+def test_a_resolver_that_the_whole_system_asks() -> None:
+    """It is told at the end of its line."""
+    dns = Dns("127.0.0.1:53", "s", "listening", system="systemd-resolved")
+    assert any(
+        line.endswith("0 queries, the system asks it by systemd-resolved") for line in shown(status(dns=dns))
+    )
+
+
 def test_problems_of_the_whole_and_of_parts_are_counted_once() -> None:
     """The same problem in two places is one problem."""
     bad = problem("config-invalid", text="line 3 is wrong", remedy="edit it")

@@ -38,7 +38,8 @@ def test_the_commands_of_the_interface_are_there() -> None:
         *("demo", "run", "start", "stop", "restart", "status", "on", "off", "login", "logout", "logs"),
         *("forward add", "forward set", "forward remove", "forward list"),
         *("server add", "server remove", "server list", "server test"),
-        *("dns query", "dns flush", "dns status", "config path", "config check", "completion"),
+        *("dns query", "dns flush", "dns status", "dns use-system", "dns restore"),
+        *("config path", "config check", "completion"),
     }
 
 

@@ -10,6 +10,7 @@ from sockslocal.config.model import DnsConfig, Upstream
 from sockslocal.errors import ControlError
 from sockslocal.net.engine import Engine
 from sockslocal.net.route import Route
+from sockslocal.supervisor import dns
 from sockslocal.supervisor.dns import DnsService
 
 CONFIG = DnsConfig(
@@ -80,6 +81,18 @@ def test_its_own_problem_is_shown() -> None:
         assert service.snapshot("off", None).problem is None
         service.open()
         assert service.snapshot("listening", None).problem is None
+        service.close()
+
+    run(test)
+
+
+def test_what_has_the_system_ask_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the journal's word on the port that it listens on."""
+    monkeypatch.setattr(dns, "method_at", lambda ports, _: f"a test at {sorted(ports)}")
+
+    async def test(service: DnsService, endings: set[asyncio.Task[None]]) -> None:
+        service.open()
+        assert service.snapshot("listening", None).system == "a test at [0]"
         service.close()
 
     run(test)

@@ -57,7 +57,7 @@ def test_apply_status_and_restore(machine: Machine, call: Helper) -> None:
 def test_plain_files_are_asked_for_by_a_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As the only way to have resolv.conf replaced."""
     call = Helper(plain(tmp_path / "other"), capsys)
-    assert "--resolv-conf" in call("apply", "53", "fail-closed")[1]["error"]
+    assert "--resolv-conf" in call("apply", "53", "fail-closed")[1]["remedy"]
     assert call("apply", "53", "resolv-conf", "fail-closed")[0] == 0
 
 
@@ -98,7 +98,8 @@ def test_a_port_that_nobody_answers_at_is_refused(machine: Machine, call: Helper
     """Before anything changes."""
     machine.deaf = {"127.0.0.1:5399"}
     before = machine.picture()
-    assert call("apply", "5399") == (1, {"error": "nobody answers at 127.0.0.1:5399"})
+    code, told = call("apply", "5399")
+    assert (code, told["error"]) == (1, "nobody answers at 127.0.0.1:5399")
     assert machine.picture() == before
     assert not Store(machine.root).path.exists()
 
@@ -116,7 +117,7 @@ def test_the_names_of_all_go_to_the_callers_own_resolver(
     machine.owners = {listener}
     code, told = call("apply", "5399", "fail-closed")
     assert (code == 0) is may
-    assert may or told == {"error": "another user listens on 127.0.0.1:5399"}
+    assert may or told["error"] == "another user listens on 127.0.0.1:5399"
 
 
 def test_what_the_system_refuses_is_told_with_its_file(machine: Machine, call: Helper) -> None:

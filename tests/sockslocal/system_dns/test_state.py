@@ -1,7 +1,7 @@
 import dataclasses
 from pathlib import Path
 
-from fakes.system_dns import Machine, plain
+from fakes.system_dns import BY_HAND, Machine, plain
 from sockslocal.system_dns import backends, state
 from sockslocal.system_dns.journal import RESOLV_CONF, Journal
 from sockslocal.system_dns.store import Store
@@ -49,3 +49,27 @@ def test_what_is_not_as_the_journal_says_is_told_with_its_remedy(tmp_path: Path)
     assert text_of(machine).startswith("it was interrupted")
     store.path.write_bytes(b"{}")
     assert text_of(machine).startswith(f"not known: {store.path} cannot be read")
+
+
+def test_whether_there_is_anything_to_restore(tmp_path: Path) -> None:
+    """A journal, or, without one, a file of ours."""
+    machine = plain(tmp_path)
+    assert state.is_untouched(machine.system)
+    switched(machine)
+    assert not state.is_untouched(machine.system)
+    Store(machine.root).remove()
+    assert not state.is_untouched(machine.system)
+    (machine.root / RESOLV_CONF).unlink()
+    machine.write(RESOLV_CONF, BY_HAND)
+    assert state.is_untouched(machine.system)
+
+
+def test_by_what_a_port_is_asked(tmp_path: Path) -> None:
+    """Only the port that the journal names; nothing where there is none that can be read."""
+    machine = plain(tmp_path)
+    assert state.method_at({53}, machine.system) == ""
+    switched(machine)
+    assert state.method_at({5399, 53}, machine.system) == "resolv.conf"
+    assert state.method_at({5399}, machine.system) == ""
+    Store(machine.root).path.write_bytes(b"")
+    assert state.method_at({53}, machine.system) == ""

@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from fakes.engine import run as run_engine
 from fakes.engine import until
 from sockslocal.address import Endpoint
-from sockslocal.config.model import DnsConfig, Upstream
+from sockslocal.config.model import Block, DnsConfig, DnsPolicy, DnsRule, Upstream
 from sockslocal.errors import ControlError
 from sockslocal.net.engine import Engine
 from sockslocal.net.route import Route
@@ -94,5 +95,26 @@ def test_what_has_the_system_ask_it_is_shown(monkeypatch: pytest.MonkeyPatch) ->
         service.open()
         assert service.snapshot("listening", None).system == "a test at [0]"
         service.close()
+
+    run(test)
+
+
+def test_another_policy_needs_no_other_resolver() -> None:
+    """Its listeners stay; whatever else is new makes it necessary."""
+
+    async def test(service: DnsService, endings: set[asyncio.Task[None]]) -> None:
+        blocking = DnsPolicy(rules=(DnsRule("ads.example", Block()),))
+        assert service.update(dataclasses.replace(CONFIG, policy=blocking))
+        service.open()
+        first = service.resolver
+        assert (await first.query("ads.example", "A")).rcode == "NXDOMAIN"
+        null = dataclasses.replace(CONFIG, policy=dataclasses.replace(blocking, blocked="null"))
+        assert service.update(null)
+        assert service.resolver is first
+        assert (await first.query("ads.example", "A")).answer == ("ads.example. 60 IN A 0.0.0.0",)
+        assert not service.update(dataclasses.replace(null, enabled=False))
+        assert not service.update(None)
+        service.close()
+        assert len(endings) == 1
 
     run(test)

@@ -510,6 +510,23 @@ def test_the_resolver_is_switched_like_a_forward(run: Run, server: FakeServer) -
     run(test)
 
 
+def test_other_rules_keep_the_resolver(run: Run, server: FakeServer) -> None:
+    """Its listeners and what waits for an answer have nothing to do with them."""
+    port = free_port()
+    blocking = section("dns.rules", **{'"ads.example"': "block"})
+
+    async def test(made: Made) -> None:
+        made.apply(office(server), dns(port))
+        resolver = made.supervisor.resolver
+        assert made.reload(office(server), dns(port, filter_aaaa=True), blocking) == ["dns"]
+        assert made.supervisor.resolver is resolver
+        assert (await resolver.query("x.ads.example", "A")).rcode == "NXDOMAIN"
+        assert made.reload(office(server), dns(port)) == ["dns"]
+        assert made.supervisor.resolver is resolver
+
+    run(test)
+
+
 def test_switches_outlive_the_process(run: Run, server: FakeServer, echo: Endpoint) -> None:
     """What was switched off is off in the next one; `enabled` in the file has to agree for it to be on."""
     ports = free_port(), free_port()

@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import socket
 import threading
@@ -312,6 +313,25 @@ async def test_a_refused_request_is_not_the_servers_failure(
     assert str(TARGET) in error.problem.text
     assert error.server_answers
     assert error.rejected is None
+
+
+async def test_a_server_that_does_not_close_after_a_refusal(engine: Engine) -> None:
+    """Its connection is closed here (RFC 1928 §6 leaves it 10 seconds; some never do)."""
+    ended = threading.Event()
+
+    def refuse(sock: socket.socket) -> None:
+        exactly(sock, 3)
+        sock.sendall(b"\5\0")
+        exactly(sock, len(CONNECT))
+        sock.sendall(b"\5\5\0\1" + bytes(6))
+        with contextlib.suppress(ConnectionResetError):
+            assert until_end(sock) == b""
+        ended.set()
+
+    with raw_server(refuse) as address:
+        error = await failure(engine, way_to(address))
+        assert error.problem.code == "target-refused"
+        await until(ended.is_set, "the connection has ended")
 
 
 @pytest.mark.parametrize("method", [0, 1, 3, 0x80, 0xFF])

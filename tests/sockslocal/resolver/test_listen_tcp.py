@@ -7,12 +7,12 @@ import dns.message
 import dns.rcode
 import pytest
 
-from fakes.dns_client import PATIENCE_S, connected, resolver
+from fakes.dns_client import PATIENCE_S, ask, connected, resolver
 from fakes.dns_tunnel import FakeTunnel, addresses, query, response, silence, until
 from fakes.engine import POLLERS
 from sockslocal.net.poller import Poller
 from sockslocal.resolver import listen_tcp
-from sockslocal.resolver.listen_tcp import MAX_OUTSTANDING
+from sockslocal.resolver.listen_tcp import MAX_OUTSTANDING, StreamConnection
 
 
 @pytest.mark.parametrize("poller", POLLERS)
@@ -129,6 +129,53 @@ async def test_an_idle_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> 
             (flow,) = tunnel.flows
             flow.deliver(flow.sent[0][:2] + addresses(tunnel.asked[0][1])[0][2:])
             assert (await client.receive()).id == 7
+
+
+async def test_idle_connections_end_sooner_where_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As soon as more than half of them are taken (checklist 60)."""
+    monkeypatch.setattr(listen_tcp, "MAX_CONNECTIONS", 2)
+    async with resolver(FakeTunnel()) as made, connected(made):
+        (server,) = made._streams
+        await until(lambda: len(server.connections) == 1)
+        assert server.idle_s == listen_tcp.IDLE_S
+        async with connected(made):
+            await until(lambda: len(server.connections) == 2)
+            assert server.idle_s == listen_tcp.BUSY_IDLE_S < listen_tcp.IDLE_S
+
+
+class Recorder(asyncio.Transport):
+    """A transport that remembers each write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[bytes] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.writes.append(bytes(data))
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return False
+
+
+async def test_length_and_reply_leave_in_one_write() -> None:
+    """And all that is answered at once: some clients read no further than a segment (checklist 57)."""
+    async with resolver(FakeTunnel()) as made:
+        await ask(made, query())
+        client, transport = StreamConnection(made._streams[0]), Recorder()
+        client.connection_made(transport)
+        hit = query().to_wire(prepend_length=True)
+        client.data_received(hit + hit)
+        client.data_received(query("other.example").to_wire(prepend_length=True))
+        await until(lambda: len(transport.writes) == 2)
+        client.connection_lost(None)
+    for octets, count in zip(transport.writes, (2, 1), strict=True):
+        at = 0
+        for _ in range(count):
+            at += 2 + int.from_bytes(octets[at : at + 2], "big")
+        assert at == len(octets)
 
 
 async def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

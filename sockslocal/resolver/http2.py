@@ -31,6 +31,10 @@ _SETTINGS = {
     h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: MAX_HEADERS,
 }
 
+FRAME_HEADER = 9
+MAX_FRAME = 16_384
+"""Octets of a frame's header, and those that may follow it (RFC 9113 §4.1, §6.5.2)."""
+
 KEPT = ("content-type", "age")
 """The headers of a response that are looked at."""
 
@@ -43,6 +47,32 @@ class Response(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes
+
+
+class FrameLengths:
+    """Looks at the length of each frame before the library keeps it, as it would keep 16 MB."""
+
+    def __init__(self) -> None:
+        self._header = b""
+        self._left = 0
+
+    def check(self, data: bytes) -> None:
+        """Raises LostError for a frame longer than we said that it may be (RFC 9113 §4.2)."""
+        at = 0
+        while at < len(data):
+            if self._left:
+                skipped = min(self._left, len(data) - at)
+                self._left -= skipped
+                at += skipped
+                continue
+            missing = FRAME_HEADER - len(self._header)
+            self._header += data[at : at + missing]
+            at += missing
+            if len(self._header) == FRAME_HEADER:
+                self._left = int.from_bytes(self._header[:3], "big")
+                self._header = b""
+            if self._left > MAX_FRAME:
+                raise LostError("no HTTP/2: a frame is too long")
 
 
 class _Incoming:
@@ -65,6 +95,7 @@ class Http2Connection(Connection[Response]):
         self._http = h2.connection.H2Connection(config)
         self._http.local_settings = h2.settings.Settings(client=True, initial_values=_SETTINGS)
         self._headers = headers
+        self._lengths = FrameLengths()
         self._incoming: dict[int, _Incoming] = {}
         self._unsent: dict[int, bytes] = {}
         """Bodies for which the server has no room yet (RFC 9113 §5.2)."""
@@ -109,6 +140,7 @@ class Http2Connection(Connection[Response]):
             self._stream.write(data)
 
     def _received(self, data: bytes) -> None:
+        self._lengths.check(data)
         try:
             for event in self._http.receive_data(data):
                 self._take(event)

@@ -62,14 +62,28 @@ class PolicyFiles:
             return
         self._paths = (policy.hosts, policy.block_lists)
         self._unread = {}
-        if self._watching is not None:
-            self._watching.cancel()
-        self._watching = asyncio.create_task(self._watch(*self._paths), name="dns: hosts and block lists")
+        before = self._watching
+        if before is not None:
+            before.cancel()
+        self._watching = asyncio.create_task(
+            self._watch_instead(before, *self._paths), name="dns: hosts and block lists"
+        )
 
     async def close(self) -> None:
         """Look no more."""
         if self._watching is not None:
             await cancelled((self._watching,))
+
+    async def _watch_instead(
+        self, before: asyncio.Task[None] | None, hosts: tuple[Path, ...], lists: tuple[Path, ...]
+    ) -> None:
+        """Watch once nobody else does."""
+        if before is not None:
+            await cancelled((before,))
+        try:
+            await self._watch(hosts, lists)
+        except Exception:  # noqa: BLE001  what is known goes on to be good, and the log says what happened
+            _log.exception("! hosts files and block lists are watched no more")
 
     async def _watch(self, hosts: tuple[Path, ...], lists: tuple[Path, ...]) -> None:
         """Read what has changed, for as long as there is anything to read."""

@@ -1,13 +1,17 @@
 import asyncio
 import contextlib
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import dns.message
 import dns.rcode
+import pytest
 
+import sockslocal.resolver
 from fakes.dns_client import ask, resolver
 from fakes.dns_tunnel import FakeTunnel, addresses, query, truncated
 from sockslocal.address import Endpoint
@@ -113,3 +117,13 @@ async def test_a_direct_server_that_is_not_there_is_servfail() -> None:
         problem = made.status().problem
         assert problem is not None
         assert str(gone) in problem.text
+
+
+@pytest.mark.parametrize("path", sorted(Path(sockslocal.resolver.__file__).parent.glob("*.py")))
+def test_no_other_module_of_the_resolver_opens_anything(path: Path) -> None:
+    """But listeners, whose sockets the net layer makes."""
+    opens = re.search(
+        r"socket\.socket\(|open_connection|create_datagram_endpoint|create_connection|getaddrinfo",
+        path.read_text(),
+    )
+    assert (opens is not None) == (path.name == "direct.py")

@@ -27,6 +27,8 @@ from fakes.dns_tunnel import addresses
 from fakes.socks5_wire import Address
 from sockslocal.address import Endpoint
 
+MEDIA_TYPE = "application/dns-message"
+
 
 class Act(Enum):
     """What is done with a query in place of an answer."""
@@ -139,7 +141,7 @@ class HttpsDns(_Server):
         super().__init__(certificate)
         self.protocol = protocol
         self.status = 200
-        self.headers = {"content-type": "application/dns-message"}
+        self.headers = {"content-type": MEDIA_TYPE}
         self.body: bytes | None = None
         """Sent in place of an answer."""
         self.settings: dict[h2.settings.SettingCodes | int, int] = {}

@@ -1,18 +1,26 @@
 """Every kind of upstream before Dante and unbound; and what is told of one that is not as it should be."""
 
 import json
+from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
 from fakes.certificates import NAME, Authority
+from fakes.encrypted_dns import MEDIA_TYPE, Act, HttpsDns, TlsDns
+from fakes.loop_thread import LoopThread
 from integration.conftest import skip_without
 from integration.daemon import Daemon, dns
 from integration.local import dig
 from integration.servers.process import LOOPBACK, free_port
 from integration.servers.socks import PASSWORD, SocksServer
 from integration.servers.unbound import BIG_TXT, Unbound
+from sockslocal.problems import Problem
+
+S = TypeVar("S", TlsDns, HttpsDns)
 
 SCHEMES = ["udp", "tcp", "tls", "https"]
 
@@ -31,6 +39,17 @@ def unbound(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> I
         yield server
 
 
+@contextmanager
+def serving(server: S) -> Iterator[S]:
+    """A fake, in a thread of its own."""
+    with LoopThread() as thread:
+        thread.call(server.__aenter__())
+        try:
+            yield server
+        finally:
+            thread.call(server.__aexit__(None, None, None))
+
+
 def upstream(unbound: Unbound, scheme: str) -> str:
     """How it is written."""
     return {
@@ -39,6 +58,17 @@ def upstream(unbound: Unbound, scheme: str) -> str:
         "tls": f"tls://{unbound.tls_address}#{NAME}",
         "https": f"https://{unbound.https_address}/dns-query",
     }[scheme]
+
+
+def start(daemon: Daemon, dante: SocksServer, authority: Authority, *upstreams: str) -> int:
+    """The resolver with these upstreams, and its port."""
+    port = free_port()
+    daemon.configure(
+        daemon.server(dante.address, username=dante.username, password=PASSWORD),
+        dns(port, *upstreams, ca=str(authority.ca)),
+    )
+    daemon.start()
+    return port
 
 
 def query(daemon: Daemon, name: str) -> dict[str, Any]:
@@ -52,12 +82,7 @@ def test_answers_are_those_of_the_server(
     dante: SocksServer, unbound: Unbound, daemon: Daemon, authority: Authority, scheme: str
 ) -> None:
     """Addresses, aliases, what is large, what does not exist; and the path by which they came is shown."""
-    port = free_port()
-    daemon.configure(
-        daemon.server(dante.address, username=dante.username, password=PASSWORD),
-        dns(port, upstream(unbound, scheme), ca=str(authority.ca)),
-    )
-    daemon.start()
+    port = start(daemon, dante, authority, upstream(unbound, scheme))
     assert dig(port, "www.example").records == ["192.0.2.80"]
     assert dig(port, "alias.example", "AAAA").records == ["www.example.", "2001:db8::80"]
     assert dig(port, "absent.example").code == "NXDOMAIN"
@@ -65,3 +90,99 @@ def test_answers_are_those_of_the_server(
     (record,) = dig(port, "big.example", "TXT", "+tcp").records
     assert record.replace('"', "").split() == BIG_TXT
     assert query(daemon, "ns.example")["path"] == scheme
+
+
+def problem(daemon: Daemon) -> Problem:
+    """What `status` says of the resolver."""
+    status = daemon.status().dns
+    assert status is not None
+    assert status.problem is not None
+    return status.problem
+
+
+@pytest.mark.parametrize(
+    ("names", "days", "reason", "remedy"),
+    [
+        (["other.test"], 2, f"its certificate is not for {NAME}", "to the name that the certificate is for"),
+        ([NAME], -1, "its certificate has expired", "have the certificate renewed"),
+    ],
+)
+def test_a_certificate_that_is_wrong(
+    dante: SocksServer,
+    daemon: Daemon,
+    authority: Authority,
+    *,
+    names: list[str],
+    days: int,
+    reason: str,
+    remedy: str,
+) -> None:
+    """SERVFAIL, one sentence in the status, and nothing is asked without TLS (checklist 63)."""
+    with serving(TlsDns(authority.issue(*names, days=days))) as server:
+        port = start(daemon, dante, authority, f"tls://{server.endpoint}#{NAME}")
+        assert dig(port, "www.example").code == "SERVFAIL"
+        found = problem(daemon)
+        assert (found.code, reason in found.text, remedy in found.remedy) == ("dns-no-upstream", True, True)
+        assert server.asked == []
+
+
+def test_an_authority_that_nobody_knows(
+    dante: SocksServer, unbound: Unbound, daemon: Daemon, tmp_path: Path
+) -> None:
+    """Another one vouches for the server."""
+    port = start(daemon, dante, Authority(tmp_path), upstream(unbound, "tls"), upstream(unbound, "https"))
+    assert dig(port, "www.example").code == "SERVFAIL"
+    assert problem(daemon).text.count("vouches for its certificate") == 2
+
+
+def test_no_tls_where_it_should_be(
+    dante: SocksServer, unbound: Unbound, daemon: Daemon, authority: Authority
+) -> None:
+    """A server that speaks plain DNS is not asked that way."""
+    port = start(daemon, dante, authority, f"tls://{unbound.address}#{NAME}")
+    assert dig(port, "www.example").code == "SERVFAIL"
+    assert "it says nothing to a TLS handshake" in problem(daemon).text
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"status": 500}, "it answers with HTTP status 500"),
+        ({"headers": {"content-type": "text/html"}}, "it answers with text/html, which is not"),
+        ({"acts": deque([Act.GOAWAY] * 4)}, "it ended the connection"),
+        ({"acts": deque([Act.SILENCE] * 4)}, "no answer in time"),
+    ],
+    ids=["error", "web page", "goaway", "silence"],
+)
+def test_https_that_is_no_dns(
+    dante: SocksServer, daemon: Daemon, authority: Authority, change: dict[str, object], reason: str
+) -> None:
+    """Each is told, and when it is over the next question is answered."""
+    with serving(HttpsDns(authority.issue(NAME, LOOPBACK))) as server:
+        vars(server).update(change)
+        port = start(daemon, dante, authority, f"https://{server.endpoint}/dns-query")
+        assert dig(port, "www.example").code == "SERVFAIL"
+        assert reason in problem(daemon).text
+        server.status, server.headers = 200, {"content-type": MEDIA_TYPE}
+        server.acts.clear()
+        assert dig(port, "other.example").records == ["192.0.2.1"]
+        status = daemon.status().dns
+        assert status is not None
+        assert status.problem is None
+
+
+def test_a_slow_upstream_is_raced(
+    dante: SocksServer, unbound: Unbound, daemon: Daemon, authority: Authority
+) -> None:
+    """Another is asked when the first takes long; `dns status` has the latency of each."""
+    with serving(HttpsDns(authority.issue(NAME, LOOPBACK))) as server:
+        server.acts.extend([Act.SILENCE] * 100)
+        slow = f"https://{server.endpoint}/dns-query"
+        port = start(daemon, dante, authority, slow, upstream(unbound, "tls"))
+        assert dig(port, "www.example").records == ["192.0.2.80"]
+        assert dig(port, "ns.example").records == ["192.0.2.53"]
+        details = json.loads(daemon.cli("dns", "status", "--json").stdout)
+        first, second = details["upstreams"]
+        assert (first["answered"], second["answered"]) == (0, 2)
+        assert first["latency_ms"] > second["latency_ms"]
+        assert len(server.asked) == 1

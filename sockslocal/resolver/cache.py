@@ -14,6 +14,7 @@ Past its end an answer stays while there is room, and may be served once more wh
 
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
@@ -84,6 +85,13 @@ class Entry(msgspec.Struct, gc=False):
         """The header's octets 2 to 11 for a query of that variant."""
         header = self.headers[variant] = self.answer.header(variant)
         return header
+
+
+class Stale(NamedTuple):
+    """An answer past its end, with TTLs of `STALE_TTL`; `again` where it was revived before."""
+
+    answer: Answer
+    again: bool
 
 
 class _Failure(msgspec.Struct, gc=False):
@@ -172,10 +180,13 @@ class Cache:
         if answer.denies_name:
             self._insert(name_key, answer, now, expires)
 
-    def stale(self, query: Query, now: int) -> Answer | None:
-        """What answered `query` until a while ago, with TTLs of `STALE_TTL`."""
+    def stale(self, query: Query, now: int) -> Stale | None:
+        """What answered `query` until a while ago."""
         found = self._ended(query, now)
-        return None if found is None else stale(found[1].answer, STALE_TTL)
+        if found is None:
+            return None
+        answer = found[1].answer
+        return Stale(stale(answer, STALE_TTL), again=answer.is_stale)
 
     def revive(self, query: Query, now: int) -> None:
         """Have what is `stale` serve for another `STALE_TTL` seconds, unless it has been refreshed."""
@@ -190,6 +201,8 @@ class Cache:
         for key in self._revived:
             entry = self._entries[key]
             entry.expires = entry.stored
+            entry.answer = msgspec.structs.replace(entry.answer, error=None)
+        self._revived.clear()
 
     def kept(self) -> list[tuple[bytes, Answer, int]]:
         """Each answer with its key, and the time of its end; those that matter most come last."""

@@ -1,10 +1,9 @@
-"""Asking again for what is popular, shortly before its TTL ends."""
+"""Asking again for what somebody may want soon, while nobody waits for it."""
 
 import asyncio
 import logging
 
 from sockslocal.resolver.pipeline import Rest
-from sockslocal.resolver.statistics import Statistics
 from sockslocal.resolver.tasks import cancelled
 from sockslocal.resolver.wire import Query
 
@@ -17,18 +16,18 @@ _log = logging.getLogger(__name__)
 class Prefetch:
     """Asks by `fetch`, which keeps what comes of it in the cache."""
 
-    def __init__(self, fetch: Rest, statistics: Statistics) -> None:
+    def __init__(self, fetch: Rest) -> None:
         self._fetch = fetch
-        self._statistics = statistics
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def begin(self, query: Query) -> None:
-        """Ask for what `query` asks for, unless too much is being asked for already."""
-        if len(self._tasks) < MAX_AT_ONCE:
-            self._statistics.prefetched += 1
-            task = asyncio.create_task(self._run(query), name="dns prefetch")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+    def begin(self, query: Query) -> bool:
+        """Ask for what `query` asks for; False where too much is being asked for already."""
+        if len(self._tasks) >= MAX_AT_ONCE:
+            return False
+        task = asyncio.create_task(self._run(query), name="dns prefetch")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return True
 
     async def close(self) -> None:
         """Stop asking."""

@@ -77,18 +77,18 @@ class Resolver:
             store(self._cache, self._now),
             ask(self._policy, self._statistics),
         )
+        self._prefetch = Prefetch(composed(asking))
         self._pipeline = Pipeline(
             (
                 refuse,
                 self._policy,
                 recall(self._cache, self._now),
                 require_recursion,
-                serve_stale(self._cache, self._now, self._statistics),
+                serve_stale(self._cache, self._now, self._statistics, self._prefetch.begin),
                 recall_failure(self._cache, self._now),
                 *asking,
             )
         )
-        self._prefetch = Prefetch(composed(asking), self._statistics)
         self._keeper = (
             Keeper(
                 answers, self._cache, self._now, digester=upstreams.digester, wanted=self._policy.is_silent_on
@@ -203,7 +203,7 @@ class Resolver:
         )
 
     def _prefetch_later(self, query: Query) -> None:
-        self._prefetch.begin(query)
+        self._statistics.prefetched += self._prefetch.begin(query)
 
     def _now(self) -> int:
         return int(self._clock())

@@ -1,6 +1,8 @@
 """Answers past their TTL, where no upstream gives a fresh one in time (RFC 8767)."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from sockslocal.resolver.cache import Cache
 from sockslocal.resolver.pipeline import Found, Rest, Seconds, Step
@@ -11,25 +13,32 @@ CLIENT_S = 1.8
 """Seconds a client waits for a fresh answer before it gets a stale one (RFC 8767 §5)."""
 
 
-def serve_stale(cache: Cache, now: Seconds, statistics: Statistics) -> Step:
+def serve_stale(cache: Cache, now: Seconds, statistics: Statistics, refresh: Callable[[Query], bool]) -> Step:
     """Give what the cache had, if the rest fails or takes long; for a while it is not asked again then.
 
+    After that nobody waits for what has failed before: `refresh` asks for it meanwhile, unless it is busy.
     The rest has to go on when nobody waits any more, as `Coalesce` does: what comes late is fresh too.
     """
 
     async def step(query: Query, rest: Rest) -> Found:
-        answer = cache.stale(query, now())
-        if answer is None:
+        stale = cache.stale(query, now())
+        if stale is None:
             return await rest(query)
-        try:
-            async with asyncio.timeout(CLIENT_S):
-                found = await rest(query)
-            if found.answer.definitive:
+        if not (stale.again and refresh(query)):
+            found = await _in_time(rest(query))
+            if found is not None and found.answer.definitive:
                 return found
-        except TimeoutError:
-            pass
         cache.revive(query, now())
         statistics.stale += 1
-        return Found(answer, cached=True)
+        return Found(stale.answer, cached=True)
 
     return step
+
+
+async def _in_time(rest: Coroutine[Any, Any, Found]) -> Found | None:
+    """What the rest finds while a client may be kept waiting."""
+    try:
+        async with asyncio.timeout(CLIENT_S):
+            return await rest
+    except TimeoutError:
+        return None

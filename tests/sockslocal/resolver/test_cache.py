@@ -395,7 +395,7 @@ def test_nobody_vouches_for_what_is_stale() -> None:
     cache = ended(query, 300)
     stale = cache.stale(parse_query(query), 1300)
     assert stale is not None
-    reply = dns.message.from_wire(stale.reply(parse_query(query), stream=False))
+    reply = dns.message.from_wire(stale.answer.reply(parse_query(query), stream=False))
     assert not reply.flags & dns.flags.AD
     assert [error.code for error in reply.extended_errors()] == [3]
 
@@ -407,8 +407,8 @@ def test_a_stale_denial_is_one_for_every_type() -> None:
     cache.store(parse_query(query), denial(query), 1000)
     stale = cache.stale(parse_query(other), 1100)
     assert stale is not None
-    assert stale.error is not None
-    assert (stale.rcode, stale.error[0]) == (wire.NXDOMAIN, 19)
+    assert stale.answer.error is not None
+    assert (stale.answer.rcode, stale.answer.error[0]) == (wire.NXDOMAIN, 19)
     cache.revive(parse_query(other), 1100)
     found = cache.find(parse_query(other), 1129)
     assert found is not None
@@ -454,7 +454,13 @@ def test_when_the_upstreams_are_back_they_are_asked() -> None:
     cache.forgive()
     assert cache.hit(query, 1301, stream=False) is None
     assert cache.failed(BROKEN, 1301) is None
-    assert cache.stale(parse_query(query), 1301) is not None
+    stale = cache.stale(parse_query(query), 1301)
+    assert stale is not None
+    assert not stale.again
+    cache.revive(parse_query(query), 1301)
+    stale = cache.stale(parse_query(query), 1331)
+    assert stale is not None
+    assert stale.again
     cache.flush()
     cache.forgive()
 

@@ -7,7 +7,6 @@ from fakes.dns_tunnel import FakeTunnel, query, until
 from sockslocal.resolver.answer import Answer
 from sockslocal.resolver.pipeline import Found
 from sockslocal.resolver.prefetch import MAX_AT_ONCE, Prefetch
-from sockslocal.resolver.statistics import Statistics
 from sockslocal.resolver.wire import Query, parse_query
 
 QUERY = parse_query(query().to_wire())
@@ -28,23 +27,21 @@ class Upstreams:
 
 async def test_no_more_than_a_few_are_asked_for_at_once() -> None:
     """What is too much is not asked for; there is room again when the others are answered."""
-    upstreams, statistics = Upstreams(), Statistics()
-    prefetch = Prefetch(upstreams, statistics)
-    for _ in range(MAX_AT_ONCE + 5):
-        prefetch.begin(QUERY)
+    upstreams = Upstreams()
+    prefetch = Prefetch(upstreams)
+    assert [prefetch.begin(QUERY) for _ in range(MAX_AT_ONCE + 1)] == [True] * MAX_AT_ONCE + [False]
     await until(lambda: upstreams.asked == MAX_AT_ONCE)
     upstreams.open.set()
     await until(lambda: not prefetch._tasks)
-    prefetch.begin(QUERY)
+    assert prefetch.begin(QUERY)
     await until(lambda: upstreams.asked == MAX_AT_ONCE + 1)
-    assert statistics.prefetched == MAX_AT_ONCE + 1
     await prefetch.close()
 
 
 async def test_closing_ends_what_is_being_asked() -> None:
     """Nothing is left running."""
     upstreams = Upstreams()
-    prefetch = Prefetch(upstreams, Statistics())
+    prefetch = Prefetch(upstreams)
     prefetch.begin(QUERY)
     await until(lambda: upstreams.asked == 1)
     await prefetch.close()
@@ -57,7 +54,7 @@ async def test_a_bug_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     async def bug(_query: Query) -> Found:
         raise KeyError("bug")
 
-    prefetch = Prefetch(bug, Statistics())
+    prefetch = Prefetch(bug)
     prefetch.begin(QUERY)
     await until(lambda: not prefetch._tasks)
     assert "a query failed" in caplog.text

@@ -32,6 +32,8 @@ class World:
         self.now = 1300
         self.outcome = outcome
         self.asked = 0
+        self.idle = False
+        self.refreshed: list[wire.Query] = []
         self.open = asyncio.Event()
         self.open.set()
         self.statistics = Statistics()
@@ -41,7 +43,7 @@ class World:
         self.find = composed(
             (
                 recall(self.cache, lambda: self.now),
-                serve_stale(self.cache, lambda: self.now, self.statistics),
+                serve_stale(self.cache, lambda: self.now, self.statistics, self._refresh),
                 recall_failure(self.cache, lambda: self.now),
                 self.coalesce,
                 store(self.cache, lambda: self.now),
@@ -53,6 +55,10 @@ class World:
         self.asked += 1
         await self.open.wait()
         return Found(self.outcome)
+
+    def _refresh(self, query: wire.Query) -> bool:
+        self.refreshed.append(query)
+        return self.idle
 
     async def data(self) -> tuple[int, bytes]:
         """The code and the last octets of the answer: its address, where it has one."""
@@ -94,6 +100,22 @@ async def test_a_failed_refresh_is_no_failure_of_the_name(outcome: Answer) -> No
     world.outcome = FRESH
     assert await world.data() == NEW
     assert world.asked == 2
+
+
+async def test_nobody_waits_for_what_has_failed_before() -> None:
+    """It is refreshed beside, where that can be; when the upstreams are back they are asked first again."""
+    world = World(SERVFAIL)
+    world.idle = True
+    assert await world.data() == OLD
+    assert (world.asked, world.refreshed) == (1, [])
+    for times in (1, 2):
+        world.now += STALE_TTL
+        for _ in range(3):
+            assert await world.data() == OLD
+        assert (world.asked, len(world.refreshed)) == (1, times)
+    world.outcome = FRESH
+    world.cache.forgive()
+    assert await world.data() == NEW
 
 
 async def test_a_slow_refresh_is_not_waited_for_and_still_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from sockslocal.cli import system_dns
 from sockslocal.cli.context import Context
 from sockslocal.cli.render import table
 from sockslocal.cli.screen import count, size
-from sockslocal.cli.terminal import line, print_json, say, write
+from sockslocal.cli.terminal import Line, line, print_json, say, write
 from sockslocal.control.client import Client
 from sockslocal.problems import ExitCode
 
@@ -58,6 +58,7 @@ def status(arguments: Namespace, context: Context) -> int:
             f"cache: {count(details['cache_entries'], 'answer', 'answers')}, {size(details['cache_bytes'])}"
         ),
         line(f"served past their end: {details['stale']}, asked for before it: {details['prefetched']}"),
+        *_blocked(details),
         (),
         *table(("UPSTREAM", "ANSWERED", "FAILED", "LATENCY", "LAST ERROR"), _upstreams(details)),
     ]
@@ -66,6 +67,14 @@ def status(arguments: Namespace, context: Context) -> int:
         lines += [(), *table(("NAMES THAT FAILED", "TIMES"), failures)]
     write(sys.stdout, lines)
     return ExitCode.DONE
+
+
+def _blocked(details: dict[str, Any]) -> list[Line]:
+    """Nothing where nothing is blocked."""
+    if not details["blocked"] and not details["listed"]:
+        return []
+    names = count(details["listed"], "name", "names")
+    return [line(f"blocked: {count(details['blocked'], 'query', 'queries')}; {names} in block lists")]
 
 
 def _upstreams(details: dict[str, Any]) -> list[tuple[str, ...]]:

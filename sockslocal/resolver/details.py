@@ -41,7 +41,7 @@ class NameFailures(msgspec.Struct, frozen=True):
 
 
 class Details(msgspec.Struct, frozen=True):
-    """What `sockslocal dns status` shows; `hit_rate` is 0 to 1."""
+    """What `sockslocal dns status` shows; `hit_rate` is 0 to 1, `listed` counts the names in block lists."""
 
     queries: int
     cache_hits: int
@@ -52,6 +52,8 @@ class Details(msgspec.Struct, frozen=True):
     stale: int
     """Times that an answer past its TTL was served for another 30 s, as nobody gave a fresh one."""
     prefetched: int
+    blocked: int
+    listed: int
     upstreams: tuple[UpstreamDetails, ...]
     top_failures: tuple[NameFailures, ...]
 

@@ -46,6 +46,8 @@ class Policy:
         self._contents = Contents()
         self._rules = Rules(policy)
         self._generation = 0
+        self.blocked = 0
+        """Queries for blocked names."""
         self._groups: dict[RuleAction, Upstreams] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.files = PolicyFiles(self._renew)
@@ -62,6 +64,11 @@ class Policy:
         self._generation += 1
         self._choose()
         self.files.watch(policy)
+
+    @property
+    def listed(self) -> int:
+        """The names in block lists."""
+        return len(self._contents.blocks)
 
     @property
     def all(self) -> tuple[Upstream, ...]:
@@ -86,7 +93,10 @@ class Policy:
     async def __call__(self, query: Query, rest: Rest) -> Found:
         """The step: answer what is answered here."""
         answer = self._answer(query)
-        return await rest(query) if answer is None else Found(answer)
+        if answer is None:
+            return await rest(query)
+        self.blocked += answer.error is not None
+        return Found(answer)
 
     async def ask(self, query: Query) -> Answer:
         """The answer of whoever is to be asked; raises NoUpstreamError.

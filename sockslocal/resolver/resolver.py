@@ -196,6 +196,8 @@ class Resolver:
             cache_bytes=self._cache.bytes,
             stale=counted.stale,
             prefetched=counted.prefetched,
+            blocked=self._policy.blocked,
+            listed=self._policy.listed,
             upstreams=tuple(UpstreamDetails.of(upstream) for upstream in self._policy.all),
             top_failures=tuple(
                 NameFailures(text.name(name), count) for name, count in counted.top_failures(TOP_FAILURES)

@@ -25,6 +25,8 @@ DETAILS = {
     "cache_bytes": 2100,
     "stale": 3,
     "prefetched": 12,
+    "blocked": 0,
+    "listed": 0,
     "upstreams": [
         {
             "name": "udp://9.9.9.9:53",
@@ -136,3 +138,12 @@ def test_without_a_resolver_the_remedy_is_told(cli: CommandLine, paths: Paths) -
         done = cli("dns", "flush")
     assert done.code == 1
     assert "error: the resolver" in done.err
+
+
+def test_what_is_blocked_is_counted(cli: CommandLine, paths: Paths) -> None:
+    """Where anything is."""
+    blocking = DETAILS | {"blocked": 1, "listed": 1_000_000}
+    with fake_daemon(paths, {"dns.status": answering(blocking)}):
+        assert "\nblocked: 1 query; 1000000 names in block lists\n" in cli("dns", "status").out
+    with fake_daemon(paths, {"dns.status": answering(DETAILS)}):
+        assert "blocked" not in cli("dns", "status").out

@@ -103,6 +103,7 @@ async def test_blocked_and_fixed_names_do_not_leave() -> None:
             assert (await ask(made, query("x.ads.example", rdtype))).rcode() == dns.rcode.NXDOMAIN
             assert (await ask(made, query("dev.example", rdtype))).rcode() == dns.rcode.NOERROR
         assert tunnel.asked == []
+        assert (made.details().blocked, made.details().listed) == (4, 0)
         result = await made.query("dev.example", "A")
         assert (result.answer, result.upstream, result.path) == (
             ("dev.example. 60 IN A 127.0.0.1",),
@@ -237,6 +238,7 @@ async def test_files_are_read_and_read_again(tmp_path: Path, monkeypatch: pytest
         made._policy.files.watch(DnsPolicy(hosts=(hosts,), block_lists=(blocks,)))
         await told(made, "x.ads.example", dns.rcode.NXDOMAIN)
         assert (await ask(made, query("nas.lan"))).answer[0][0].to_text() == "192.0.2.7"
+        assert made.details().listed == 1
         pointer = await ask(made, query("7.2.0.192.in-addr.arpa", "PTR"))
         assert pointer.answer[0][0].to_text() == "nas.lan."
         before = len(tunnel.asked)

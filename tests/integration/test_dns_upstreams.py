@@ -1,11 +1,13 @@
 """Every kind of upstream before Dante and unbound; and what is told of one that is not as it should be."""
 
+import asyncio
 import json
-from collections import deque
+import socket
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import pytest
 
@@ -19,10 +21,33 @@ from integration.servers.process import LOOPBACK, free_port
 from integration.servers.socks import PASSWORD, SocksServer
 from integration.servers.unbound import BIG_TXT, Unbound
 from sockslocal.problems import Problem
-
-S = TypeVar("S", TlsDns, HttpsDns)
+from sockslocal.resolver.ask_udp import RENEW_QUERIES
 
 SCHEMES = ["udp", "tcp", "tls", "https"]
+
+
+class Denier:
+    """A name server by UDP that knows no name, and notes from which ports it was asked."""
+
+    def __init__(self) -> None:
+        self.ports: list[int] = []
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self.sock.bind((LOOPBACK, 0))
+
+    async def __aenter__(self) -> Self:
+        self.sock.setblocking(False)
+        asyncio.get_running_loop().add_reader(self.sock, self._answer)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        asyncio.get_running_loop().remove_reader(self.sock)
+        self.sock.close()
+
+    def _answer(self) -> None:
+        message, source = self.sock.recvfrom(4096)
+        self.ports.append(source[1])
+        self.sock.sendto(message[:2] + b"\x81\x83" + message[4:], source)
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +62,9 @@ def unbound(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> I
     skip_without(*Unbound.programs, "dig")
     with Unbound(tmp_path_factory.mktemp("unbound"), certificate=authority.issue(NAME, LOOPBACK)) as server:
         yield server
+
+
+S = TypeVar("S", TlsDns, HttpsDns, Denier)
 
 
 @contextmanager
@@ -186,3 +214,26 @@ def test_a_slow_upstream_is_raced(
         assert (first["answered"], second["answered"]) == (0, 2)
         assert first["latency_ms"] > second["latency_ms"]
         assert len(server.asked) == 1
+
+
+def ask_many(port: int, count: int) -> None:
+    """As many names, fifty at a time."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(5)
+        client.connect((LOOPBACK, port))
+        for first in range(0, count, 50):
+            for number in range(first, first + 50):
+                name = b"\x06n%05d\x07example\0" % number
+                client.send(number.to_bytes(2, "big") + b"\1\0\0\1\0\0\0\0\0\0" + name + b"\0\1\0\1")
+            for _ in range(50):
+                assert client.recv(4096)[3] & 15 == 3
+
+
+def test_the_source_port_changes(dante: SocksServer, daemon: Daemon, authority: Authority) -> None:
+    """Each flow has an association of its own, and after a while another takes its place (checklist 68)."""
+    with serving(Denier()) as server:
+        address = f"udp://{LOOPBACK}:{server.sock.getsockname()[1]}"
+        ask_many(start(daemon, dante, authority, address), 2 * RENEW_QUERIES)
+        counted = Counter(server.ports)
+        assert len(counted) >= 2
+        assert max(counted.values()) <= 2 * RENEW_QUERIES

@@ -2,6 +2,9 @@ import asyncio
 from collections import Counter
 from contextlib import suppress
 
+import dns.edns
+import dns.message
+import dns.rcode
 import pytest
 
 from fakes.dns_tunnel import REFUSAL, FakeTunnel, addresses, query, response, silence, until
@@ -10,7 +13,7 @@ from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
 from sockslocal.resolver import ask_udp, channel, wire
 from sockslocal.resolver.ask_udp import MAX_MISMATCHES, DatagramTransport
-from sockslocal.resolver.errors import ForgeryError, LostError
+from sockslocal.resolver.errors import ForgeryError, LostError, UnusableError
 
 pytestmark = pytest.mark.usefixtures("quick_loop")
 
@@ -265,3 +268,104 @@ async def test_an_answer_to_another_question_under_the_same_id_is_refused() -> N
     assert wire.answers(answer, QUESTION, exact=False)
     assert transport.mismatches == 1
     transport.close()
+
+
+async def test_another_flow_takes_over_after_a_while(
+    quick_loop: QuickLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a port is of no use to who has found it; what still waits on the old one is answered there."""
+    monkeypatch.setattr(ask_udp, "RENEW_QUERIES", 3)
+    tunnel = FakeTunnel()
+    transport = DatagramTransport(tunnel, SERVER)
+    for _ in range(12):
+        await transport.ask(MESSAGE, QUESTION)
+    assert 2 <= len(tunnel.flows) <= 4
+    assert [flow.closed for flow in tunnel.flows] == [True] * (len(tunnel.flows) - 1) + [False]
+    tunnel.script = silence
+    waiting = asking(transport)
+    await until(lambda: len(tunnel.asked) == 13)
+    quick_loop.advance(2 * ask_udp.RENEW_S)
+    tunnel.script = addresses
+    old = tunnel.flows[-1]
+    await transport.ask(MESSAGE, QUESTION)
+    assert tunnel.flows[-1] is not old
+    assert not old.closed
+    old.deliver(old.sent[-1][:2] + b"\x81" + old.sent[-1][3:])
+    assert (await waiting)[:2] == old.sent[-1][:2]
+    assert old.closed
+    transport.close()
+
+
+async def test_each_flow_has_a_cookie_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And repeats the one that the server gave it (RFC 7873 §5.1, RFC 9018 §3)."""
+    monkeypatch.setattr(ask_udp, "RENEW_QUERIES", 3)
+
+    def script(asked: dns.message.Message, _path: str) -> list[bytes]:
+        return [baked(asked, b"a server's own")]
+
+    tunnel = FakeTunnel(script)
+    transport = DatagramTransport(tunnel, SERVER)
+    for _ in range(12):
+        await transport.ask(MESSAGE, QUESTION)
+    cookies = [cookie_of(asked) for _, asked in tunnel.asked]
+    clients = [cookie.client for cookie in cookies]
+    assert len(set(clients)) == len(tunnel.flows) > 1
+    assert [cookie.server == b"" for cookie in cookies] == [
+        client not in clients[:index] for index, client in enumerate(clients)
+    ]
+    transport.close()
+
+
+async def test_an_answer_without_our_cookie_is_not_believed() -> None:
+    """Whatever else of it was guessed (checklist 67)."""
+    tunnel = FakeTunnel(lambda asked, _: [baked(asked, b"a server's own")])
+    transport = DatagramTransport(tunnel, SERVER)
+    await transport.ask(MESSAGE, QUESTION)
+    tunnel.script = silence
+    task = asking(transport)
+    await until(lambda: len(tunnel.asked) == 2)
+    flow, sent = tunnel.flows[0], tunnel.flows[0].sent[-1]
+    asked = dns.message.from_wire(sent)
+    flow.deliver(addresses(asked)[0])
+    asked.use_edns(0, options=[dns.edns.CookieOption(b"87654321", b"a server's own")])
+    flow.deliver(baked(asked, b"a server's own"))
+    await until(lambda: transport.mismatches == 2)
+    assert not task.done()
+    true = baked(dns.message.from_wire(sent), b"a server's own")
+    flow.deliver(true)
+    assert await task == true
+    transport.close()
+
+
+@pytest.mark.parametrize("always", [False, True])
+async def test_a_bad_cookie_is_put_right_once(*, always: bool) -> None:
+    """With the one that comes with it (RFC 7873 §5.3); who is never content is asked otherwise."""
+
+    def script(asked: dns.message.Message, _path: str) -> list[bytes]:
+        content = cookie_of(asked).server == b"a new one" and not always
+        return [baked(asked, b"a new one", rcode=0 if content else 23)]
+
+    tunnel = FakeTunnel(script)
+    transport = DatagramTransport(tunnel, SERVER)
+    if always:
+        with pytest.raises(UnusableError):
+            await transport.ask(MESSAGE, QUESTION)
+    else:
+        assert wire.rcode(await transport.ask(MESSAGE, QUESTION)) == wire.NOERROR
+    assert len(tunnel.asked) == 2
+    transport.close()
+
+
+def cookie_of(asked: dns.message.Message) -> dns.edns.CookieOption:
+    """The one in a query of ours."""
+    (option,) = asked.options
+    assert isinstance(option, dns.edns.CookieOption)
+    return option
+
+
+def baked(asked: dns.message.Message, server: bytes, *, rcode: int = 0) -> bytes:
+    """The answer of a server that knows cookies."""
+    message = dns.message.from_wire(addresses(asked)[0])
+    message.use_edns(0, options=[dns.edns.CookieOption(cookie_of(asked).client, server)])
+    message.set_rcode(dns.rcode.Rcode(rcode))
+    return message.to_wire()

@@ -56,6 +56,29 @@ def test_stale_and_back(unbound: Unbound, daemon: Daemon) -> None:
         wait_until(lambda: ttl(port) == 1, seconds=RETURN_S + 1, what="a fresh answer")
 
 
+def test_answers_outlive_the_daemon(unbound: Unbound, daemon: Daemon) -> None:
+    """With keep they are there after a restart, though the server is not; after a flush they are not."""
+    skip_without("dig")
+    with FakeServer() as server:
+        port = free_port()
+        daemon.configure(
+            daemon.server(f"{LOOPBACK}:{server.port}"),
+            dns(port, f"tcp://{unbound.address}", keep=True, stale="0s"),
+        )
+        daemon.start()
+        assert dig(port, "www.example").records == ["192.0.2.80"]
+        daemon.process.stop()
+        assert daemon.paths.answers.stat().st_mode & 0o777 == 0o600
+        server.stop()
+        daemon.start()
+        wait_until(
+            lambda: dig(port, "www.example").records == ["192.0.2.80"], seconds=5.0, what="the kept answer"
+        )
+        assert daemon.cli("dns", "flush").returncode == 0
+        assert not daemon.paths.answers.exists()
+        assert dig(port, "www.example").code == "SERVFAIL"
+
+
 def ttl(port: int) -> int:
     """Seconds that the record of short.example is said to have left."""
     options = ("+noall", "+answer", "+noedns")

@@ -34,6 +34,8 @@ STALE = "sockslocal/resolver/test_stale.py::"
 UPSTREAM = "sockslocal/resolver/test_upstream.py::"
 ASK_UDP = "sockslocal/resolver/test_ask_udp.py::"
 ASK_TCP = "sockslocal/resolver/test_ask_tcp.py::"
+TLS = "sockslocal/resolver/test_ask_tls.py::"
+HTTPS = "sockslocal/resolver/test_ask_https.py::"
 RFC8906 = "integration/test_rfc8906.py::"
 UPSTREAMS = "integration/test_dns_upstreams.py::"
 
@@ -326,20 +328,28 @@ ITEMS = {
     ),
     63: Item(
         "TLS checks the name, and its failure never downgrades.",
-        ("sockslocal/net/test_securing.py::test_another_name",),
+        (TLS + "test_a_server_that_is_not_who_it_should_be", UPSTREAMS + "test_a_certificate_that_is_wrong"),
     ),
     64: Item(
         "HTTPS: id 0, the client's own restored, only what is 2xx and a DNS message.",
-        (UPSTREAMS + "test_answers_are_those_of_the_server",),
+        (
+            HTTPS + "test_a_query_is_a_post_and_no_more",
+            HTTPS + "test_what_is_no_dns_is_told",
+            UPSTREAMS + "test_answers_are_those_of_the_server",
+        ),
     ),
     65: Item(
         "The age of an HTTPS answer is taken off its TTLs.",
-        ("sockslocal/resolver/test_age.py::test_an_age_is_taken_off_every_ttl",),
+        (
+            HTTPS + "test_age_is_taken_off_the_ttls",
+            "sockslocal/resolver/test_age.py::test_an_age_is_taken_off_every_ttl",
+        ),
     ),
     66: Item(
         "Queries are padded to 128 octets where they are encrypted, and only there.",
         (
             "sockslocal/resolver/test_options.py::test_a_padded_query_is_a_multiple_of_128",
+            TLS + "test_a_query_is_answered_and_padded",
             UPSTREAM + "test_do_and_cd_are_passed_on_and_nothing_else_of_the_clients_edns",
         ),
         reason="responses are padded by whoever serves encrypted ones, which nothing here does",

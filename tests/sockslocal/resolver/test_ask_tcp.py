@@ -3,12 +3,14 @@ from contextlib import suppress
 
 import dns.message
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fakes.dns_tunnel import REFUSAL, FakeTunnel, addresses, response, silence, until
 from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
 from sockslocal.resolver import channel, stream, wire
-from sockslocal.resolver.ask_tcp import MAX_OUTSTANDING, TcpConnection, tcp_transport
+from sockslocal.resolver.ask_tcp import MAX_OUTSTANDING, Framer, TcpConnection, tcp_transport
 from sockslocal.resolver.errors import LostError
 from sockslocal.resolver.stream import PlainDial, PlainStream
 from sockslocal.resolver.transport import StreamTransport
@@ -286,3 +288,12 @@ async def test_outstanding_queries_are_bounded() -> None:
     await asyncio.gather(*tasks[-10:])
     await closed(tunnel, transport)
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@given(st.lists(st.binary(max_size=300), max_size=20), st.integers(1, 700))
+def test_messages_in_any_pieces(messages: list[bytes], size: int) -> None:
+    """Lengths too may be cut in two (checklist 57)."""
+    octets = b"".join(len(message).to_bytes(2, "big") + message for message in messages)
+    framer = Framer()
+    found = [message for at in range(0, len(octets), size) for message in framer.take(octets[at : at + size])]
+    assert found == messages

@@ -1,11 +1,18 @@
 """What `http2` has for itself; the tests of `ask_https` have the rest, before a server."""
 
+import asyncio
+
+import h2.config
+import h2.connection
+import h2.events
 import pytest
+from h2.settings import SettingCodes
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakes.dns_tunnel import until
 from sockslocal.resolver.errors import LostError
-from sockslocal.resolver.http2 import FRAME_HEADER, MAX_FRAME, FrameLengths
+from sockslocal.resolver.http2 import FRAME_HEADER, MAX_FRAME, FrameLengths, Http2Connection, Response
 
 
 def frame(length: int) -> bytes:
@@ -24,3 +31,98 @@ def test_frames_in_any_pieces(lengths: list[int], size: int) -> None:
     frames.check(header[:-1])
     with pytest.raises(LostError, match="a frame is too long"):
         frames.check(header[-1:])
+
+
+class Pipe:
+    """A stream whose other end is the test."""
+
+    def __init__(self) -> None:
+        self.sent = b""
+        self.incoming: asyncio.Queue[bytes] = asyncio.Queue()
+        self.closed = False
+
+    async def read(self) -> bytes:
+        return await self.incoming.get()
+
+    def write(self, data: bytes) -> None:
+        self.sent += data
+
+    def close(self) -> None:
+        self.closed = True
+
+
+HEADERS = ((":method", "POST"), (":scheme", "https"), (":authority", "a"), (":path", "/"))
+
+
+async def test_a_body_is_sent_when_there_is_room() -> None:
+    """Whole, and then the stream ends (RFC 9113 §6.9)."""
+    pipe = Pipe()
+    connection = Http2Connection(pipe, 60.0, HEADERS)
+    server = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+    server.initiate_connection()
+    server.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 5})
+    pipe.incoming.put_nowait(server.data_to_send())
+    await until(pipe.incoming.empty)
+    task = asyncio.create_task(connection.ask(b"question", b""))
+    await until(lambda: bool(connection._unsent))
+    server.receive_data(pipe.sent)
+    server.increment_flow_control_window(3, 1)
+    pipe.sent = b""
+    pipe.incoming.put_nowait(server.data_to_send())
+    await until(lambda: not connection._unsent)
+    data, ended, *_ = server.receive_data(pipe.sent)
+    assert isinstance(data, h2.events.DataReceived)
+    assert data.data == b"question"
+    assert isinstance(ended, h2.events.StreamEnded)
+    server.send_headers(1, [(":status", "200"), ("age", "7"), ("x", "y")])
+    server.send_data(1, b"ans")
+    server.send_data(1, b"wer", end_stream=True)
+    pipe.incoming.put_nowait(server.data_to_send())
+    assert await task == Response(200, {"age": "7"}, b"answer")
+    connection.end(LostError("closed"))
+    assert pipe.closed
+
+
+async def test_a_connection_that_is_used_up_takes_no_more() -> None:
+    """When all numbers of streams have been (RFC 9113 §5.1.1)."""
+    pipe = Pipe()
+    connection = Http2Connection(pipe, 60.0, HEADERS)
+    connection._http.highest_outbound_stream_id = 2**31 - 1
+    with pytest.raises(LostError):
+        await connection.ask(b"question", b"")
+    assert not connection.usable
+    assert pipe.closed
+
+
+async def test_a_server_that_takes_fewer_streams_than_it_said() -> None:
+    """The query is asked again, as after a refusal."""
+    pipe = Pipe()
+    connection = Http2Connection(pipe, 60.0, HEADERS)
+    server = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+    server.initiate_connection()
+    server.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: 0})
+    pipe.incoming.put_nowait(server.data_to_send())
+    await until(pipe.incoming.empty)
+    with pytest.raises(LostError):
+        await connection.ask(b"question", b"")
+    connection.end(LostError("closed"))
+
+
+async def test_who_is_flooded_does_not_answer_without_end() -> None:
+    """A server that makes us talk and does not listen loses the connection."""
+
+    class Deaf(Pipe):
+        def write(self, data: bytes) -> None:
+            super().write(data)
+            if len(self.sent) > 1_000:
+                raise ConnectionAbortedError("it does not read what it is sent")
+
+    pipe = Deaf()
+    connection = Http2Connection(pipe, 60.0, HEADERS)
+    server = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+    server.initiate_connection()
+    for _ in range(100):
+        server.ping(bytes(8))
+    pipe.incoming.put_nowait(server.data_to_send())
+    await until(lambda: connection.ended is not None)
+    assert str(connection.ended) == "it does not read what it is sent"

@@ -23,7 +23,7 @@ if __name__ == "__main__":  # last, so that nothing beside it takes the place of
 from sockslocal.system_dns import backends, questions, state
 from sockslocal.system_dns.journal import Journal, is_port
 from sockslocal.system_dns.keeping import Report, switch_and_keep, told
-from sockslocal.system_dns.system import System
+from sockslocal.system_dns.system import ROOT, System
 from sockslocal.system_dns.transaction import RefusedError, Transaction
 
 _USAGE = "apply PORT [fail-closed] [resolv-conf] | restore | status"
@@ -59,7 +59,7 @@ def _dispatch(arguments: list[str], system: System) -> Report:
     options = _options(arguments)
     if options is None and arguments != ["restore"]:
         return {"error": f"usage: {_USAGE}", "code": _WRONG}
-    if system.root == Path(Path.cwd().anchor) and not _is_root():
+    if system.root == ROOT and not _is_root():
         return {"error": "this needs root", "code": _NOT_ROOT}
     if options is None:
         done = transaction.restore()

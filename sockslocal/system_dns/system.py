@@ -5,7 +5,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +14,9 @@ from sockslocal.system_dns.listeners import owners
 
 COMMAND_S = 3.0
 """For any command; restarting systemd-resolved takes a tenth of it."""
+
+ROOT = Path("/").absolute()
+"""The machine's own; on Windows with the drive."""
 
 ANSWER_S = 1.0
 """For any answer of a DNS server on this machine."""
@@ -78,7 +81,7 @@ def listeners(port: int) -> set[int]:
 class System:
     """The machine, or what a test has in its place."""
 
-    root: Path = field(default_factory=lambda: Path(Path.cwd().anchor))
+    root: Path = ROOT
     run: Run = run
     ask: Callable[[str, int, bytes], bytes] = ask
     listeners: Callable[[int], set[int]] = listeners

@@ -128,8 +128,9 @@ class Transaction:
         try:
             old = self.store.read()
         except JournalError:
-            return backend.survey(port)  # nothing can be known of the last one
+            old = None
         if old is None:
+            self._salvage()  # what is ours would be taken for what was before
             return backend.survey(port)
         if (old.method, old.port, old.step) == (backend.method, port, "applied") and not self.fault(old):
             return Survey(old.servers, old.search, old.changes)

@@ -1,6 +1,25 @@
-"""A program that answers DNS messages over TCP with NOTIMP, on a port of 127.0.0.1 that it prints first."""
+"""A program that answers DNS messages on a port of 127.0.0.1, which it prints first.
+
+    python -m fakes.dns_program [PORT]
+
+Every name has the address 192.0.2.55 and no other; what is no query is NOTIMP.
+"""
 
 import socketserver
+import sys
+import threading
+
+_A = b"\0\1\0\1"
+_RECORD = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + bytes((192, 0, 2, 55))
+
+
+def answer(message: bytes) -> bytes:
+    """What is answered to `message`."""
+    if message[2] & 0x78:
+        return message[:2] + b"\x90\x04" + bytes(8)
+    question = message[12 : message.index(b"\0", 12) + 5]
+    records = _RECORD if question.endswith(_A) else b""
+    return message[:2] + b"\x81\x80\0\1\0" + bytes((bool(records), 0, 0, 0, 0)) + question + records
 
 
 class Answer(socketserver.BaseRequestHandler):
@@ -8,8 +27,16 @@ class Answer(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         while head := self.request.recv(2):
-            message = self.request.recv(int.from_bytes(head, "big"))
-            self.request.sendall(head + message[:2] + b"\x90\x04" + message[4:])
+            reply = answer(self.request.recv(int.from_bytes(head, "big")))
+            self.request.sendall(len(reply).to_bytes(2, "big") + reply)
+
+
+class AnswerDatagram(socketserver.BaseRequestHandler):
+    """One datagram."""
+
+    def handle(self) -> None:
+        message, sock = self.request
+        sock.sendto(answer(message), self.client_address)
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -19,7 +46,16 @@ class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
 
+def main(port: int) -> None:
+    """Until it is killed."""
+    with (
+        Server(("127.0.0.1", port), Answer) as streams,
+        socketserver.UDPServer(streams.server_address, AnswerDatagram) as datagrams,
+    ):
+        threading.Thread(target=datagrams.serve_forever, daemon=True).start()
+        print(streams.server_address[1], flush=True)
+        streams.serve_forever()
+
+
 if __name__ == "__main__":
-    with Server(("127.0.0.1", 0), Answer) as server:
-        print(server.server_address[1], flush=True)
-        server.serve_forever()
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 0)

@@ -89,3 +89,12 @@ def test_links_stay_below_the_root(tmp_path: Path) -> None:
     (tmp_path / "etc/circle").symlink_to("circle")
     read = [machine.read(f"etc/{name}") for name in ("absolute", "relative", "circle", "nothing")]
     assert read == [b"a", b"a", b"", b""]
+
+
+def test_a_folder_that_is_gone_is_no_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon may have been started in one."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    assert System().root == Path("/")

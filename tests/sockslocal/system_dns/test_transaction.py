@@ -201,6 +201,15 @@ def test_a_salvaged_resolv_conf_says_what_was_said_before(tmp_path: Path) -> Non
     assert (machine.root / RESOLV_CONF).read_bytes() == wanted
 
 
+def test_ours_is_never_taken_for_what_was_before(machine: Machine) -> None:
+    """Somebody lost the journal, and applies again: `restore` leads to the servers of before."""
+    servers = applied_on(machine).journal.servers
+    Store(machine.root).remove()
+    assert applied_on(machine).journal.servers == servers
+    transaction_on(machine).restore()
+    assert not machine.is_ours
+
+
 def test_a_broken_journal_does_not_keep_from_applying(tmp_path: Path) -> None:
     """It is written anew."""
     machine = with_resolved(tmp_path)

@@ -14,6 +14,8 @@ import pytest
 from fakes.certificates import NAME, Authority
 from fakes.encrypted_dns import MEDIA_TYPE, Act, HttpsDns, TlsDns
 from fakes.loop_thread import LoopThread
+from fakes.socks5_server import FakeServer
+from fakes.waiting import wait_until
 from integration.conftest import skip_without
 from integration.daemon import Daemon, dns
 from integration.local import dig
@@ -22,6 +24,9 @@ from integration.servers.socks import PASSWORD, SocksServer
 from integration.servers.unbound import BIG_TXT, Unbound
 from sockslocal.problems import Problem
 from sockslocal.resolver.ask_udp import RENEW_QUERIES
+
+RETURN_S = 2.0
+"""Seconds after which names are answered again."""
 
 SCHEMES = ["udp", "tcp", "tls", "https"]
 
@@ -237,3 +242,23 @@ def test_the_source_port_changes(dante: SocksServer, daemon: Daemon, authority: 
         counted = Counter(server.ports)
         assert len(counted) >= 2
         assert max(counted.values()) <= 2 * RENEW_QUERIES
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("scheme", ["tls", "https"])
+def test_servfail_and_back(unbound: Unbound, daemon: Daemon, authority: Authority, scheme: str) -> None:
+    """Without the SOCKS5 server there is an answer at once that says so, and a good one when it is back."""
+    with FakeServer() as server:
+        port = free_port()
+        daemon.configure(
+            daemon.server(f"{LOOPBACK}:{server.port}"),
+            dns(port, upstream(unbound, scheme), ca=str(authority.ca), stale="0s"),
+        )
+        daemon.start()
+        assert dig(port, "www.example").records == ["192.0.2.80"]
+        server.stop()
+        assert dig(port, "ns.example").code == "SERVFAIL"
+        server.start()
+        wait_until(
+            lambda: dig(port, "alias.example").code == "NOERROR", seconds=RETURN_S, what="good answers again"
+        )

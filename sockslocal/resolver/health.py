@@ -9,7 +9,7 @@ MAX_REST_S = 60.0
 """A failing upstream is asked last for 1 s, then for twice as long each time, up to a minute."""
 
 MAX_OVERTAKEN = 3
-"""Queries in a row that others answered before it; then it counts as failing."""
+"""Queries in a row that others answered before it; then it counts as failing. After a rest one is enough."""
 
 REMEASURE_S = 300.0
 """Seconds after which it is to be asked again, though others are faster: it may have become so."""
@@ -79,7 +79,7 @@ class Health:
         """One that was asked later has answered: it takes at least as long as this."""
         self._took(max(now - asked, self.latency_s or 0.0))
         self._overtaken += 1
-        if self._overtaken >= MAX_OVERTAKEN:
+        if self._overtaken >= MAX_OVERTAKEN or self.resting:
             self._overtaken = 0
             self.note_failure(asked, now, "others answer long before it")
 

@@ -111,3 +111,15 @@ def test_who_is_overtaken_again_and_again_rests() -> None:
     assert (health.failed, health.resting) == (0, False)
     health.note_overtaken(3.0, 4.0)
     assert (health.failed, health.resting) == (1, True)
+
+
+def test_a_probe_that_is_overtaken_has_failed() -> None:
+    """The rest goes on, so that others do not wait for it too."""
+    health = Health()
+    health.note_failure(0.0, 0.5, "silence")
+    health.note_query(2.0)
+    health.note_overtaken(2.0, 2.4)
+    health.note_nothing()
+    assert health.failed == 2
+    assert not health.is_due(4.3)
+    assert health.is_due(4.5)

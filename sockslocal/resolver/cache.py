@@ -188,12 +188,12 @@ class Cache:
         answer = found[1].answer
         return Stale(stale(answer, STALE_TTL), again=answer.is_stale)
 
-    def revive(self, query: Query, now: int) -> None:
-        """Have what is `stale` serve for another `STALE_TTL` seconds, unless it has been refreshed."""
+    def revive(self, query: Query, now: int, seconds: int = STALE_TTL) -> None:
+        """Have what is `stale` serve for so many `seconds` more, unless it has been refreshed."""
         found = self._ended(query, now)
         if found is not None:
             key, entry = found
-            self._insert(key, stale(entry.answer, STALE_TTL), entry.stored, now + STALE_TTL)
+            self._insert(key, stale(entry.answer, STALE_TTL), entry.stored, now + seconds)
 
     def forgive(self) -> None:
         """The upstreams can be asked again: no failure holds any more, and what was revived has ended."""

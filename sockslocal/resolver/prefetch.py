@@ -7,7 +7,7 @@ from sockslocal.resolver.pipeline import Rest
 from sockslocal.resolver.tasks import cancelled
 from sockslocal.resolver.wire import Query
 
-MAX_AT_ONCE = 16
+MAX_AT_ONCE = 32
 """Questions that are asked again at a time; the next hit of a further one proposes it once more."""
 
 _log = logging.getLogger(__name__)

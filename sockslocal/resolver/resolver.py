@@ -30,7 +30,7 @@ from sockslocal.resolver.pipeline import (
 )
 from sockslocal.resolver.policy import Policy
 from sockslocal.resolver.prefetch import Prefetch
-from sockslocal.resolver.stale import serve_stale
+from sockslocal.resolver.stale import Recovery, serve_stale
 from sockslocal.resolver.statistics import Statistics
 from sockslocal.resolver.tunnel import Tunnel
 from sockslocal.resolver.upstreams import Upstreams
@@ -74,6 +74,7 @@ class Resolver:
         self._coalesce = Coalesce()
         asking = (
             self._coalesce,
+            Recovery(self._cache),
             store(self._cache, self._now),
             ask(self._policy, self._statistics),
         )

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from sockslocal.resolver.cache import Cache
+from sockslocal.resolver.cache import STALE_TTL, Cache
 from sockslocal.resolver.pipeline import Found, Rest, Seconds, Step
 from sockslocal.resolver.statistics import Statistics
 from sockslocal.resolver.wire import Query
@@ -13,10 +13,35 @@ CLIENT_S = 1.8
 """Seconds a client waits for a fresh answer before it gets a stale one (RFC 8767 §5)."""
 
 
+BUSY_S = 2
+"""Seconds until what could not even be tried is."""
+
+OUTAGE = 8
+"""Questions in a row that nobody answers: then it is not about the names."""
+
+
+class Recovery:
+    """Has all be asked for again as soon as the upstreams answer after an outage."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self._unanswered = 0
+
+    async def __call__(self, query: Query, rest: Rest) -> Found:
+        found = await rest(query)
+        if found.answer.definitive:
+            if self._unanswered >= OUTAGE:
+                self._cache.forgive()
+            self._unanswered = 0
+        elif not found.answer.upstream:
+            self._unanswered += 1
+        return found
+
+
 def serve_stale(cache: Cache, now: Seconds, statistics: Statistics, refresh: Callable[[Query], bool]) -> Step:
     """Give what the cache had, if the rest fails or takes long; for a while it is not asked again then.
 
-    After that nobody waits for what has failed before: `refresh` asks for it meanwhile, unless it is busy.
+    After that nobody waits for what failed before: `refresh` asks for it meanwhile, or soon if it is busy.
     The rest has to go on when nobody waits any more, as `Coalesce` does: what comes late is fresh too.
     """
 
@@ -24,11 +49,14 @@ def serve_stale(cache: Cache, now: Seconds, statistics: Statistics, refresh: Cal
         stale = cache.stale(query, now())
         if stale is None:
             return await rest(query)
-        if not (stale.again and refresh(query)):
+        tried = True
+        if stale.again:
+            tried = refresh(query)
+        else:
             found = await _in_time(rest(query))
             if found is not None and found.answer.definitive:
                 return found
-        cache.revive(query, now())
+        cache.revive(query, now(), STALE_TTL if tried else BUSY_S)
         statistics.stale += 1
         return Found(stale.answer, cached=True)
 

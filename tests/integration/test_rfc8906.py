@@ -174,3 +174,18 @@ def test_queries_in_a_row_on_one_connection(port: int) -> None:
     command = [which("dig"), "-r", f"@{LOOPBACK}", "-p", str(port), "+tries=1", "+time=8", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     assert done.stdout.count("status: NOERROR") == 3, done.stdout
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["+tcp", "+keepopen"], ["+dnssec", "+padding"], ["+bufsize=4096"], ["+nsid"]]
+)
+def test_kdig_is_content(port: int, words: list[str]) -> None:
+    """Another client, with another idea of what is a right answer."""
+    skip_without("kdig")
+    names = ["www.example", "A", "absent.example", "A", "big.example", "TXT"]
+    command = [which("kdig"), f"@{LOOPBACK}", "-p", str(port), "+retry=0", *words, *names]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    statuses = [line.partition("status: ")[2].partition(";")[0] for line in done.stdout.splitlines()]
+    assert [status for status in statuses if status] == [NOERROR, "NXDOMAIN", NOERROR], done.stdout
+    warnings = [line for line in (done.stdout + done.stderr).splitlines() if "WARNING" in line]
+    assert all("truncated reply" in warning for warning in warnings), warnings

@@ -8,7 +8,7 @@ from sockslocal.resolver.answer import Answer, failure
 from sockslocal.resolver.cache import STALE_TTL, Cache
 from sockslocal.resolver.digest import digest
 from sockslocal.resolver.pipeline import Coalesce, Found, Rest, composed, recall, recall_failure, store
-from sockslocal.resolver.stale import serve_stale
+from sockslocal.resolver.stale import Recovery, serve_stale
 from sockslocal.resolver.statistics import Statistics
 from sockslocal.resolver.wire import parse_query
 
@@ -96,7 +96,7 @@ async def test_a_failed_refresh_is_no_failure_of_the_name(outcome: Answer) -> No
     world.now += STALE_TTL - 1
     assert await world.data() == OLD
     assert world.asked == 1
-    world.now += 10
+    world.cache.forgive()
     world.outcome = FRESH
     assert await world.data() == NEW
     assert world.asked == 2
@@ -116,6 +116,34 @@ async def test_nobody_waits_for_what_has_failed_before() -> None:
     world.outcome = FRESH
     world.cache.forgive()
     assert await world.data() == NEW
+
+
+async def test_what_could_not_be_tried_is_tried_soon() -> None:
+    """Where too much is refreshed already, it is served for two seconds only; nobody waits."""
+    world = World(SERVFAIL)
+    for seconds in (0, STALE_TTL, stale.BUSY_S, stale.BUSY_S):
+        world.now += seconds
+        assert await world.data() == OLD
+    assert (world.asked, len(world.refreshed)) == (1, 3)
+
+
+async def test_after_an_outage_all_is_asked_for_again() -> None:
+    """As soon as anything is answered; a failure that an upstream tells is none, nor are a few an outage."""
+    world = World(FRESH)
+    recovery = Recovery(world.cache)
+    told = Answer(rcode=wire.SERVFAIL, upstream="udp://192.0.2.1:53")
+    outcomes = [SERVFAIL] * (stale.OUTAGE - 1) + [told, FRESH, SERVFAIL, FRESH] + [SERVFAIL] * stale.OUTAGE
+
+    async def rest(_query: wire.Query) -> Found:
+        return Found(outcomes.pop(0))
+
+    world.cache.revive(QUERY, world.now)
+    while outcomes:
+        await recovery(QUERY, rest)
+    assert world.cache.find(QUERY, world.now) is not None
+    outcomes.append(FRESH)
+    assert (await recovery(QUERY, rest)).answer is FRESH
+    assert world.cache.find(QUERY, world.now) is None
 
 
 async def test_a_slow_refresh_is_not_waited_for_and_still_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,6 +90,10 @@ def test_names_of_rules_are_those_of_the_wire() -> None:
             Complaint(7, 'the rule "corp.example" says "blok", which is none of the ways', _WAYS),
         ),
         (
+            '"corp.example" = "to nobody"',
+            Complaint(7, 'the rule "corp.example" says "to nobody", which is none of the ways', _WAYS),
+        ),
+        (
             '"corp.example" = 1',
             Complaint(7, 'the rule "corp.example" is neither a text in quotes nor a list of them', _WAYS),
         ),

@@ -117,6 +117,8 @@ async def test_a_direct_server_that_is_not_there_is_servfail() -> None:
         problem = made.status().problem
         assert problem is not None
         assert str(gone) in problem.text
+        made.forget_problem()
+        assert made.status().problem is None
 
 
 @pytest.mark.parametrize("path", sorted(Path(sockslocal.resolver.__file__).parent.glob("*.py")))

@@ -15,7 +15,11 @@ from fakes.dns_client import ask, resolver
 from fakes.dns_tunnel import FakeTunnel, addresses, query, response, until
 from sockslocal.address import Endpoint
 from sockslocal.config.model import Ask, Block, DnsPolicy, DnsRule, Fixed, RuleAction, Upstream
+from sockslocal.resolver import policy as policy_module
 from sockslocal.resolver import policy_files
+from sockslocal.resolver.block_list import BlockList, hashed
+from sockslocal.resolver.names import first_name, to_wire
+from sockslocal.resolver.policy_files import Contents
 from sockslocal.resolver.resolver import Resolver
 from sockslocal.resolver.wire import parse_query
 
@@ -262,3 +266,22 @@ async def test_of_answers_kept_on_disk_only_those_come_back_that_nothing_is_said
         ):
             asked = parse_query(query(name, rdtype).to_wire())
             assert made._policy.is_silent_on(asked) is silent
+
+
+async def test_a_list_that_comes_while_another_is_gone_by_is_the_one_that_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is kept is looked through a little at a time, and from the start again when the files change."""
+    monkeypatch.setattr(policy_module, "SLICE", 1)
+    tunnel = FakeTunnel()
+    async with under(DnsPolicy(), tunnel) as made:
+        names = [f"n{number}.example" for number in range(5)]
+        for name in names:
+            await ask(made, query(name))
+        policy = made._policy
+        policy._renew(Contents(blocks=BlockList([hashed(to_wire(names[0]))])))
+        await asyncio.sleep(0)
+        policy._renew(Contents(blocks=BlockList([hashed(to_wire(names[4]))])))
+        await until(lambda: not policy._tasks)
+        left = set(map(first_name, made._cache.keys()))
+        assert left == {to_wire(name) for name in names[1:4]}

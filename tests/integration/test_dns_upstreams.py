@@ -83,16 +83,6 @@ def serving(server: S) -> Iterator[S]:
             thread.call(server.__aexit__(None, None, None))
 
 
-def upstream(unbound: Unbound, scheme: str) -> str:
-    """How it is written."""
-    return {
-        "udp": f"udp://{unbound.address}",
-        "tcp": f"tcp://{unbound.address}",
-        "tls": f"tls://{unbound.tls_address}#{NAME}",
-        "https": f"https://{unbound.https_address}/dns-query",
-    }[scheme]
-
-
 def start(daemon: Daemon, dante: SocksServer, authority: Authority, *upstreams: str) -> int:
     """The resolver with these upstreams, and its port."""
     port = free_port()
@@ -115,7 +105,7 @@ def test_answers_are_those_of_the_server(
     dante: SocksServer, unbound: Unbound, daemon: Daemon, authority: Authority, scheme: str
 ) -> None:
     """Addresses, aliases, what is large, what does not exist; and the path by which they came is shown."""
-    port = start(daemon, dante, authority, upstream(unbound, scheme))
+    port = start(daemon, dante, authority, unbound.upstream(scheme))
     assert dig(port, "www.example").records == ["192.0.2.80"]
     assert dig(port, "alias.example", "AAAA").records == ["www.example.", "2001:db8::80"]
     assert dig(port, "absent.example").code == "NXDOMAIN"
@@ -163,7 +153,7 @@ def test_an_authority_that_nobody_knows(
     dante: SocksServer, unbound: Unbound, daemon: Daemon, tmp_path: Path
 ) -> None:
     """Another one vouches for the server."""
-    port = start(daemon, dante, Authority(tmp_path), upstream(unbound, "tls"), upstream(unbound, "https"))
+    port = start(daemon, dante, Authority(tmp_path), unbound.upstream("tls"), unbound.upstream("https"))
     assert dig(port, "www.example").code == "SERVFAIL"
     assert problem(daemon).text.count("vouches for its certificate") == 2
 
@@ -211,7 +201,7 @@ def test_a_slow_upstream_is_raced(
     with serving(HttpsDns(authority.issue(NAME, LOOPBACK))) as server:
         server.acts.extend([Act.SILENCE] * 100)
         slow = f"https://{server.endpoint}/dns-query"
-        port = start(daemon, dante, authority, slow, upstream(unbound, "tls"))
+        port = start(daemon, dante, authority, slow, unbound.upstream("tls"))
         assert dig(port, "www.example").records == ["192.0.2.80"]
         assert dig(port, "ns.example").records == ["192.0.2.53"]
         details = json.loads(daemon.cli("dns", "status", "--json").stdout)
@@ -252,7 +242,7 @@ def test_servfail_and_back(unbound: Unbound, daemon: Daemon, authority: Authorit
         port = free_port()
         daemon.configure(
             daemon.server(f"{LOOPBACK}:{server.port}"),
-            dns(port, upstream(unbound, scheme), ca=str(authority.ca), stale="0s"),
+            dns(port, unbound.upstream(scheme), ca=str(authority.ca), stale="0s"),
         )
         daemon.start()
         assert dig(port, "www.example").records == ["192.0.2.80"]

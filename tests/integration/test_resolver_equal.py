@@ -6,11 +6,12 @@ from collections.abc import Iterator
 import dns.message
 import pytest
 
+from fakes.certificates import NAME, Authority
 from integration.conftest import skip_without
 from integration.daemon import dns as dns_section
 from integration.daemon import temporary_daemon
 from integration.dns_questions import ask_all, summary, ttls
-from integration.servers.process import free_port
+from integration.servers.process import LOOPBACK, free_port
 from integration.servers.socks import PASSWORD, SocksServer
 from integration.servers.unbound import Unbound
 from integration.servers.zones import ORIGIN, SIGNED, Question, many_zone, questions, signed_zone
@@ -18,15 +19,20 @@ from integration.servers.zones import ORIGIN, SIGNED, Question, many_zone, quest
 NAMES = int(os.environ.get("SOCKSLOCAL_TEST_NAMES", "200"))
 """Of each zone; of each name there are four questions."""
 
-UPSTREAMS = ("udp", "tcp")
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Who vouches for the name server."""
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unbound]:
+def many(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Unbound]:
     """A name server with many names, half of them signed."""
     skip_without(*Unbound.programs)
     zones = {ORIGIN: many_zone(NAMES), SIGNED: signed_zone(NAMES)}
-    with Unbound(tmp_path_factory.mktemp("many"), zones=zones) as server:
+    certificate = authority.issue(NAME, LOOPBACK)
+    with Unbound(tmp_path_factory.mktemp("many"), zones, certificate=certificate) as server:
         yield server
 
 
@@ -45,24 +51,28 @@ def direct(many: Unbound, asked: list[Question]) -> Answers:
     return {dnssec: ask_all(many.port, asked, dnssec=dnssec) for dnssec in (False, True)}
 
 
-@pytest.mark.parametrize("scheme", UPSTREAMS)
-def test_no_answer_differs(
-    scheme: str, dante: SocksServer, many: Unbound, asked: list[Question], direct: Answers
-) -> None:
-    """In code, flags and records of all sections; no TTL is above the one that was given."""
+@pytest.fixture(params=("udp", "tcp", "tls", "https"))
+def port(
+    request: pytest.FixtureRequest, dante: SocksServer, many: Unbound, authority: Authority
+) -> Iterator[int]:
+    """Where a resolver listens that asks the name server in one of the ways."""
     with temporary_daemon() as daemon:
         port = free_port()
         daemon.configure(
             daemon.server(dante.address, username=dante.username, password=PASSWORD),
-            dns_section(port, many.upstream(scheme)),
+            dns_section(port, many.upstream(request.param), ca=str(authority.ca)),
         )
         daemon.start()
-        for dnssec, expected in direct.items():
-            for question, right, answer in zip(
-                asked, expected, ask_all(port, asked, dnssec=dnssec), strict=True
-            ):
-                assert summary(answer) == summary(right), question
-                assert all(ttl <= ttls(right)[owner] for owner, ttl in ttls(answer).items()), question
+        yield port
+
+
+@pytest.mark.parametrize("dnssec", [False, True])
+def test_no_answer_differs(port: int, asked: list[Question], direct: Answers, *, dnssec: bool) -> None:
+    """In code, flags and records of all sections; no TTL is above the one that was given."""
+    answers = ask_all(port, asked, dnssec=dnssec)
+    for question, right, answer in zip(asked, direct[dnssec], answers, strict=True):
+        assert summary(answer) == summary(right), question
+        assert all(ttl <= ttls(right)[owner] for owner, ttl in ttls(answer).items()), question
 
 
 def test_the_questions_are_of_all_kinds(direct: Answers) -> None:

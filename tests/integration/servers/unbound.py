@@ -5,7 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from fakes.certificates import Certificate
+from fakes.certificates import NAME, Certificate
 from integration.servers.process import LOOPBACK, Process, free_port, program
 
 BIG_TXT = [f"{number:03d}" * 80 for number in range(12)]
@@ -105,17 +105,14 @@ class Unbound:
         return config + ENCRYPTED.format(host=LOOPBACK, certificate=self._certificate, **ports)
 
     @property
-    def tls_address(self) -> str:
-        return f"{LOOPBACK}:{self.tls_port}"
-
-    @property
-    def https_address(self) -> str:
-        return f"{LOOPBACK}:{self.https_port}"
-
-    @property
     def address(self) -> str:
         return f"{LOOPBACK}:{self.port}"
 
     def upstream(self, scheme: str) -> str:
-        """How the resolver is to ask it."""
-        return f"{scheme}://{self.address}"
+        """How the resolver is to ask it; the certificate has to be for NAME and the address."""
+        return {
+            "udp": f"udp://{self.address}",
+            "tcp": f"tcp://{self.address}",
+            "tls": f"tls://{LOOPBACK}:{self.tls_port}#{NAME}",
+            "https": f"https://{LOOPBACK}:{self.https_port}/dns-query",
+        }[scheme]

@@ -8,6 +8,7 @@ from sockslocal.cli import system_dns
 from sockslocal.cli.context import Context
 from sockslocal.cli.render import table
 from sockslocal.cli.screen import count, size
+from sockslocal.cli.stranded import told_when_dead
 from sockslocal.cli.terminal import Line, line, print_json, say, write
 from sockslocal.control.client import Client
 from sockslocal.problems import ExitCode
@@ -45,7 +46,7 @@ def flush(_arguments: Namespace, context: Context) -> int:
 def status(arguments: Namespace, context: Context) -> int:
     """The upstreams, the cache, and the names that failed most."""
     system = system_dns.shown()
-    with system_dns.told_when_dead():
+    with told_when_dead():
         details = Client(context.paths).call("dns.status")
     if arguments.json:
         print_json({**details, "system": system})

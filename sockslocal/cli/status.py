@@ -14,7 +14,7 @@ from sockslocal.cli.context import Context
 from sockslocal.cli.propose import config_of, same, spelled
 from sockslocal.cli.render import short_path, width_of_terminal
 from sockslocal.cli.screen import ASCII, UNICODE, View, screen
-from sockslocal.cli.system_dns import told_when_dead
+from sockslocal.cli.stranded import told_when_dead
 from sockslocal.cli.terminal import Line, has_colour, has_unicode, is_screen, line, print_json, text_of, write
 from sockslocal.control.client import Client
 from sockslocal.problems import ExitCode

@@ -3,10 +3,8 @@
 `restore` needs neither a daemon nor a configuration: it is for when nothing works.
 """
 
-import contextlib
 import secrets
 from argparse import Namespace
-from collections.abc import Iterator
 
 from sockslocal.address import parse_endpoint
 from sockslocal.cli import privileged
@@ -64,15 +62,9 @@ def shown() -> str:
     return state.text(state.look(_system()))
 
 
-@contextlib.contextmanager
-def told_when_dead() -> Iterator[None]:
-    """Within, an error that there is no daemon comes with a warning where the system still asks it."""
-    try:
-        yield
-    except SockslocalError as error:
-        if error.problem.code == "not-running" and state.look(_system()).journal is not None:
-            say("the system still asks it for names; to have that as before: sockslocal dns restore", "warn")
-        raise
+def is_asked() -> bool:
+    """Whether the system still asks the resolver, or half does."""
+    return state.look(_system()).journal is not None
 
 
 def _port(dns: Dns) -> int:

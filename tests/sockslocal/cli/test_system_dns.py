@@ -171,16 +171,3 @@ def test_a_warning_is_told(cli: CommandLine, paths: Paths, machine: Machine, cal
     machine.domains = "Link 3 (tun0): ~.\n"
     with daemon(paths):
         assert cli("dns", "use-system").err.startswith("warning: tun0 claims all names too")
-
-
-def test_a_dead_daemon_that_the_system_asks_is_told_of(
-    cli: CommandLine, paths: Paths, machine: Machine, calls: Calls
-) -> None:
-    """With the way out; nothing is said where the system has nothing to do with it."""
-    assert "dns restore" not in cli("status").err
-    with daemon(paths):
-        cli("dns", "use-system")
-    for command in (("status",), ("dns", "status")):
-        done = cli(*command)
-        assert done.code == 3
-        assert done.err.startswith("the system still asks it for names; ")

@@ -242,6 +242,7 @@ def test_the_status_has_the_keys_that_users_rely_on(
             "cache_hits": 0,
             "failed": 0,
             "problem": None,
+            "system": "",
         }
         connection[1].close()
 

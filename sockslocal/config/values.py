@@ -145,7 +145,7 @@ def probe(value: Value) -> Endpoint | None:
         server = parse_endpoint(value.text, default_port=DNS_PORT)
     except AddressError as error:
         raise value.error(f"{value.called}: {error}", remedy) from None
-    if kind := _unreachable(server.host):
+    if kind := unreachable(server.host):
         raise value.error(f"{value.called}: {quote(value.text)} is {kind}", remedy)
     return server
 

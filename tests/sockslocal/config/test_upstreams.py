@@ -68,6 +68,7 @@ def test_whom_to_trust() -> None:
         ("udp://", '"" is neither an IP address nor a host name'),
         ("udp://9.9.9.9:0", '"9.9.9.9:0" has port "0"; a port is a number from 1 to 65535'),
         ("udp://224.0.0.251", '"udp://224.0.0.251" is a multicast address'),
+        ("udp://255.255.255.255", '"udp://255.255.255.255" is a broadcast address'),
         ("udp://9.9.9.9/", '"9.9.9.9/" is neither an IP address nor a host name'),
         ("udp://9.9.9.9#name", '"9.9.9.9#name" is neither an IP address nor a host name'),
         ("udp://ana@9.9.9.9", '"•••@9.9.9.9" is neither an IP address nor a host name'),

@@ -5,6 +5,7 @@ carrying datagrams is not known, an association is on trial: what it sends is ke
 rung (rungs.py) where nothing comes back.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -30,6 +31,11 @@ LIFETIME_S = 3600.0
 
 FULL_S = 0.25
 """For how long nobody looks again for room where there was none."""
+
+
+MAX_TALKERS = 256
+TALKED_S = 30.0
+"""Remotes that answered until an association died are remembered for so many seconds."""
 
 
 class Host(Protocol):
@@ -63,6 +69,8 @@ class Broker:
         self._most = max(1, min(limits.associations, terms.engine.budget.limit // 8))
         self._flows: FlowTable[Flow] = FlowTable(limits.flows)
         self._associations: dict[Association, None] = {}
+        self._talkers: OrderedDict[Endpoint, float] = OrderedDict()
+        """When those who had answered on an association were lost with it."""
         self._full_until: dict[Endpoint | None, float] = {}
         """Remotes for which no association has room; None: there are too many associations."""
         self._sweeping = False
@@ -242,7 +250,10 @@ class Broker:
         elif not probed and self._ask(association):
             return
         elif self._is_dead(association, probed=probed):
+            self._remember_talkers(association)
             association.end(None)
+        elif probed and health.answers_probes and self._has_talkers(association):
+            self._give_up(association)
         else:
             if probed and health.answers_probes:  # nothing has come here, but the rung is known to carry
                 health.answers_probes = False
@@ -254,6 +265,19 @@ class Broker:
         if association.heard:
             return self._health.answers_probes or association.liveness.is_tired
         return probed and self._health.was_answered_since(association.made_at)
+
+    def _remember_talkers(self, association: Association) -> None:
+        """Who answered on what is dead now: are they silent on the next one too, it is not theirs."""
+        for flow in association.carried:
+            if flow.answered:
+                self._talkers[flow.remote] = self._clock()
+        while len(self._talkers) > MAX_TALKERS:
+            self._talkers.popitem(last=False)
+
+    def _has_talkers(self, association: Association) -> bool:
+        """Whether somebody was sent to on it who answered on the one before."""
+        since = self._clock() - TALKED_S
+        return any(self._talkers.get(flow.remote, since) > since for flow in association.carried)
 
     def brief(self) -> None:
         self._health.was_brief()

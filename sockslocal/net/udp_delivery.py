@@ -115,6 +115,7 @@ class Delivery:
         if flow is None:
             self._drop(len(indices))
         else:
+            flow.answered = True
             flow.receiver.received(batch, indices, len(header))
         # Only now, for what it proves may move the flow, and what it teaches may have to be sent again.
         if self._side.came() and flow is not None:

@@ -67,7 +67,17 @@ class Flow:
     An `exclusive` one shares its association with no other, and hears all that comes on it.
     """
 
-    __slots__ = ("_keeper", "carrier", "earlier", "exclusive", "header", "idle_s", "receiver", "remote")
+    __slots__ = (
+        "_keeper",
+        "answered",
+        "carrier",
+        "earlier",
+        "exclusive",
+        "header",
+        "idle_s",
+        "receiver",
+        "remote",
+    )
 
     def __init__(
         self, keeper: Keeper, remote: Endpoint, receiver: Receiver, idle_s: float, *, exclusive: bool
@@ -80,6 +90,8 @@ class Flow:
         self.receiver = receiver
         self.idle_s = idle_s
         self.exclusive = exclusive
+        self.answered = False
+        """Whether anything came for it."""
         self.header = encode_header(remote)
 
     def send(self, batch: Batch, indices: range) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fakes.flows import FakeReceiver
-from fakes.udp_world import PROBED, World
+from fakes.udp_world import PROBED, FakeTransport, World
 from sockslocal.address import Endpoint
 from sockslocal.config.model import Limits
 from sockslocal.errors import ServerError
@@ -112,6 +112,56 @@ def test_the_probe_dies_while_others_are_answered(proved: World) -> None:
         proved.advance(1.0)
     assert len(second.payloads) == 60
     assert (receiver.losses, receiver.drops, len(proved.openings)) == ([], 0, 2)
+
+
+def replaced(world: World, remote: Endpoint) -> FakeTransport:
+    """The transport of a flow to `remote`, which had answered on one that died."""
+    world.health.answers_probes = True
+    flow, _ = world.open(remote)
+    first = world.granted()
+    flow.send_payload(b"ping")
+    first.answer()
+    flow.send_payload(b"ping")
+    world.advance(2 * PATIENCE_S)
+    assert first.closed
+    again, _ = world.open(remote)
+    again.send_payload(b"ping")
+    return world.granted()
+
+
+def test_a_way_that_carries_no_more(proved: World) -> None:
+    """Who answered, and the probe, are silent on a new association too: the rungs are tried again."""
+    replaced(proved, ONE)
+    proved.advance(2 * PATIENCE_S)
+    assert proved.told == [(None, "udp-silent")]
+    proved.advance(2.0)
+    proved.open(ONE)
+    assert proved.pending[0].side.trial
+
+
+def test_the_probe_dies_with_one_association(proved: World) -> None:
+    """Who answers on the next one shows that the way carries, whatever the probe does."""
+    transport = replaced(proved, ONE)
+    transport.answer()
+    proved.advance(60.0)
+    assert (proved.told, len(proved.openings)) == ([], 2)
+
+
+def test_who_only_sends_is_no_witness(proved: World) -> None:
+    """Another remote, which never answered, is silent on the next association too: that is borne."""
+    replaced(proved, ONE).answer()
+    flow, receiver = proved.open(TWO, idle_s=3600.0)
+    flow.send_payload(b"ping")
+    proved.advance(2 * PATIENCE_S)
+    assert receiver.losses == [None]
+    again, receiver = proved.open(TWO, idle_s=3600.0)
+    transport = proved.granted()
+    for _ in range(60):
+        again.touch()
+        assert again.send_payload(b"ping")
+        proved.advance(1.0)
+    assert len(transport.payloads) == 60
+    assert (receiver.losses, receiver.drops, proved.told) == ([], 0, [])
 
 
 def test_one_that_alone_is_dead_is_replaced(proved: World) -> None:

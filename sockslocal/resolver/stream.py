@@ -11,8 +11,8 @@ from sockslocal.resolver.tunnel import Tunnel
 CONNECT_S = (2.0, 5.0)
 """Seconds for the first and the second attempt: after an outage a new one works where an old one hangs."""
 
-CHUNK = 65_536
-"""Octets read at once."""
+CHUNK = 2_048
+"""Octets read at once: the answers in them, some twenty, have everybody else wait."""
 
 MAX_UNSENT = 262_144
 """Octets that may wait to be sent: an upstream that makes us talk and does not listen means no good."""

@@ -34,6 +34,7 @@ class Connection(Channel[Reply]):
         try:
             while data := await self._stream.read():
                 self._received(data)
+                await asyncio.sleep(0)  # what has come already is read without: everybody else has a turn
         except (OSError, LostError) as found:
             error = LostError(str(found) or "connection closed")
         self.end(error)

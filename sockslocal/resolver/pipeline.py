@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from sockslocal.resolver.answer import Answer, failure
 from sockslocal.resolver.cache import Cache
 from sockslocal.resolver.errors import NoUpstreamError
+from sockslocal.resolver.nursery import Nursery
 from sockslocal.resolver.statistics import Statistics
 from sockslocal.resolver.tasks import cancelled, joined
 from sockslocal.resolver.wire import FORMERR, OPT, REFUSED, SERVFAIL, Query, Refused, parse_query
@@ -165,6 +166,7 @@ class Pipeline:
         self._queue: deque[Coroutine[Any, Any, None]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduled = False
+        self._nursery = Nursery()
 
     def submit(self, message: bytes, respond: Callable[[bytes], None], *, stream: bool) -> bytes | None:
         """The reply if known at once, empty where none is due; else None, and `respond` gets it later."""
@@ -188,10 +190,12 @@ class Pipeline:
 
     def _begin(self) -> None:
         """Begin with a few, and with more when those had their turn."""
-        for _ in range(min(MAX_BEGINNING, len(self._queue))):
+        count = min(MAX_BEGINNING, len(self._queue))
+        for _ in range(count):
             task = self._loop.create_task(self._queue.popleft())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+        self._nursery.grew(count)
         self._scheduled = False
         if self._queue:
             self._schedule()

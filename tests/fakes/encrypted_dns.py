@@ -22,6 +22,7 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
+from fakes.accepting import stop_accepting
 from fakes.certificates import Certificate
 from fakes.dns_tunnel import addresses
 from fakes.socks5_wire import Address
@@ -78,6 +79,7 @@ class _Server:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await stop_accepting(self._server)
         self._server.close()
         for task, writer in tuple(self._handling.items()):
             writer.transport.abort()

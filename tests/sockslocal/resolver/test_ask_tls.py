@@ -7,6 +7,7 @@ import dns.edns
 import dns.message
 import pytest
 
+from fakes.accepting import stop_accepting
 from fakes.certificates import NAME, Authority, Certificate
 from fakes.dns_tunnel import until
 from fakes.encrypted_dns import Act, LoopbackTunnel, TlsDns
@@ -162,6 +163,7 @@ async def test_a_connection_cut_in_the_handshake(authority: Authority) -> None:
     dial = TlsDial(LoopbackTunnel(), Upstream("tls", endpoint, TlsConfig(NAME, authority.ca)))
     with pytest.raises(FaultyError, match="it closed the connection"):
         await dial()
+    await stop_accepting(server)
     server.close()
 
 

@@ -12,6 +12,7 @@ import dns.rcode
 import pytest
 
 import sockslocal.resolver
+from fakes.accepting import stop_accepting
 from fakes.dns_client import ask, resolver
 from fakes.dns_tunnel import FakeTunnel, addresses, query, truncated
 from sockslocal.address import Endpoint
@@ -54,6 +55,7 @@ class LanServer:
             yield self
         finally:
             transport.close()
+            await stop_accepting(stream)
             stream.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

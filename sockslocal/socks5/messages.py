@@ -29,10 +29,12 @@ class Method(IntEnum):
 
 
 class Command(IntEnum):
-    """What a client asks for (RFC 1928 §4), and what two servers offer beyond that: see `udp_over_tcp`."""
+    """What is asked for here (RFC 1928 §4), and what two servers offer beyond that: see `udp_over_tcp`.
+
+    BIND is not among it: a server handshake refuses it as it refuses all that it does not know.
+    """
 
     CONNECT = 0x01
-    BIND = 0x02
     UDP_ASSOCIATE = 0x03
     HEV_UDP = 0x05
     GOST_UDP = 0xF3

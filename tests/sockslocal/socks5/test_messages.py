@@ -24,7 +24,7 @@ FIELDS = [
 def test_the_numbers_are_those_of_the_rfc() -> None:
     """RFC 1928 §3 to §6, and two servers' own commands; they come over the network."""
     assert list(Method) == [0, 1, 2, 0xFF]
-    assert list(Command) == [1, 2, 3, 5, 0xF3]
+    assert list(Command) == [1, 3, 5, 0xF3]
     assert list(AddressType) == [1, 3, 4]
     assert list(Reply) == [0, 1, 2, 3, 4, 5, 6, 7, 8]
 

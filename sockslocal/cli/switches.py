@@ -32,7 +32,7 @@ def _switch(switch: str, names: list[str], context: Context) -> int:
     codes += [report(name, status, config) for name in names]
     if switch == "on" and not status.tunnel.on:
         say("the tunnel is off as a whole: sockslocal on", "warn")
-    elif names and switch == "on":
+    elif switch == "on":
         codes += [tell(_disabled(name, status, config), config) for name in names]
     return max(codes, default=ExitCode.DONE)
 

@@ -37,7 +37,7 @@ def peer_uid(sock: Socket) -> int | None:
 
 
 def owner(sock: Socket) -> Owner:
-    """Whether a program of this very user made the connection `sock`."""
+    """Whose program made the connection `sock`."""
     uid = peer_uid(sock)
     if sys.platform == "win32" or uid is None:
         return Owner.UNKNOWN

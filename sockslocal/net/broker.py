@@ -271,6 +271,7 @@ class Broker:
         for flow in association.carried:
             if flow.answered:
                 self._talkers[flow.remote] = self._clock()
+                self._talkers.move_to_end(flow.remote)
         while len(self._talkers) > MAX_TALKERS:
             self._talkers.popitem(last=False)
 

@@ -1,11 +1,10 @@
-import itertools
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from fakes.flows import FakeReceiver
-from fakes.udp_world import PROBED, FakeTransport, World
+from fakes.udp_world import World
 from sockslocal.address import Endpoint
 from sockslocal.config.model import Limits
 from sockslocal.errors import ServerError
@@ -19,161 +18,6 @@ PATIENCE_S = 1.0
 TRIAL_S = PATIENCE_S * TRIAL_PATIENCE
 
 MakeWorld = Callable[..., World]
-
-
-def test_a_dead_association_is_found_by_a_probe(proved: World) -> None:
-    """Where probes are answered; its flows are lost without an error, as new ones will do."""
-    proved.health.answers_probes = True
-    flow, receiver = proved.open(ONE)
-    transport = proved.granted()
-    flow.send_payload(b"1")
-    transport.answer()
-    flow.send_payload(b"2")
-    proved.advance(PATIENCE_S)
-    assert len(transport.probes) == 1
-    proved.advance(PATIENCE_S)
-    assert transport.closed
-    assert receiver.losses == [None]
-    proved.open(ONE)
-    assert len(proved.pending) == 1
-
-
-def test_a_remote_that_has_nothing_to_say_is_let_be(proved: World) -> None:
-    """The probe is answered; the next one comes ever later, and none once nothing is sent."""
-    flow, receiver = proved.open(ONE, idle_s=3600.0)
-    transport = proved.granted()
-    asked: list[float] = []
-    for _ in range(600):
-        flow.touch()
-        flow.send_payload(b"ping")
-        proved.advance(0.1)
-        if len(transport.probes) > len(asked):
-            asked.append(proved.clock.now)
-            transport.answer_probe()
-    pauses = [round(later - earlier) for earlier, later in itertools.pairwise(asked)]
-    assert pauses[:4] == [2, 4, 8, 16]
-    transport.answer()
-    proved.advance(60.0)
-    assert (receiver.losses, len(transport.probes)) == ([], len(asked))
-    assert not proved.deadlines.watched
-
-
-def test_silence_without_an_answer_to_probes(proved: World) -> None:
-    """It is borne for a while, as nobody knows who is silent; then a new association is tried."""
-    flow, receiver = proved.open(ONE, idle_s=3600.0)
-    transport = proved.granted()
-    flow.send_payload(b"ping")
-    transport.answer()
-    seconds = 0
-    while not receiver.losses:
-        flow.send_payload(b"ping")
-        proved.advance(1.0)
-        seconds += 1
-    assert receiver.losses == [None]
-    assert 8 < seconds < 20
-
-
-def test_one_that_never_worked_is_borne_where_probes_are_not_answered(proved: World) -> None:
-    """Such as that of a program that only sends: a new one would be no better."""
-    flow, receiver = proved.open(ONE, idle_s=3600.0)
-    proved.granted()
-    for _ in range(60):
-        flow.touch()
-        flow.send_payload(b"ping")
-        proved.advance(1.0)
-    assert (receiver.losses, len(proved.openings)) == ([], 1)
-
-
-def test_silence_where_the_rung_is_known_costs_no_datagrams(proved: World) -> None:
-    """Nor a probe that nobody answers any more, which is relied upon no longer: who only sends goes on."""
-    proved.health.answers_probes = True
-    flow, receiver = proved.open(ONE, idle_s=3600.0)
-    transport = proved.granted()
-    for _ in range(60):
-        flow.touch()
-        assert flow.send_payload(b"ping")
-        proved.advance(1.0)
-    assert len(transport.payloads) == 60
-    assert (receiver.losses, receiver.drops, proved.told) == ([], 0, [])
-    assert (proved.health.answers_probes, proved.unanswereds) == (False, 1)
-
-
-def test_the_probe_dies_while_others_are_answered(proved: World) -> None:
-    """Who only sends beside them goes on too."""
-    proved.health.probe_answered()
-    proved.advance(1.0)
-    (talker, _), (flow, receiver) = proved.open(TWO, idle_s=3600.0), proved.open(TWO, idle_s=3600.0)
-    first, second = [opening.succeed() for opening in proved.pending]
-    for _ in range(60):
-        for sender in (talker, flow):
-            sender.touch()
-            assert sender.send_payload(b"ping")
-        first.answer()
-        proved.advance(1.0)
-    assert len(second.payloads) == 60
-    assert (receiver.losses, receiver.drops, len(proved.openings)) == ([], 0, 2)
-
-
-def replaced(world: World, remote: Endpoint) -> FakeTransport:
-    """The transport of a flow to `remote`, which had answered on one that died."""
-    world.health.answers_probes = True
-    flow, _ = world.open(remote)
-    first = world.granted()
-    flow.send_payload(b"ping")
-    first.answer()
-    flow.send_payload(b"ping")
-    world.advance(2 * PATIENCE_S)
-    assert first.closed
-    again, _ = world.open(remote)
-    again.send_payload(b"ping")
-    return world.granted()
-
-
-def test_a_way_that_carries_no_more(proved: World) -> None:
-    """Who answered, and the probe, are silent on a new association too: the rungs are tried again."""
-    replaced(proved, ONE)
-    proved.advance(2 * PATIENCE_S)
-    assert proved.told == [(None, "udp-silent")]
-    proved.advance(2.0)
-    proved.open(ONE)
-    assert proved.pending[0].side.trial
-
-
-def test_the_probe_dies_with_one_association(proved: World) -> None:
-    """Who answers on the next one shows that the way carries, whatever the probe does."""
-    transport = replaced(proved, ONE)
-    transport.answer()
-    proved.advance(60.0)
-    assert (proved.told, len(proved.openings)) == ([], 2)
-
-
-def test_who_only_sends_is_no_witness(proved: World) -> None:
-    """Another remote, which never answered, is silent on the next association too: that is borne."""
-    replaced(proved, ONE).answer()
-    flow, receiver = proved.open(TWO, idle_s=3600.0)
-    flow.send_payload(b"ping")
-    proved.advance(2 * PATIENCE_S)
-    assert receiver.losses == [None]
-    again, receiver = proved.open(TWO, idle_s=3600.0)
-    transport = proved.granted()
-    for _ in range(60):
-        again.touch()
-        assert again.send_payload(b"ping")
-        proved.advance(1.0)
-    assert len(transport.payloads) == 60
-    assert (receiver.losses, receiver.drops, proved.told) == ([], 0, [])
-
-
-def test_one_that_alone_is_dead_is_replaced(proved: World) -> None:
-    """Another one's probe was answered meanwhile, so its own is no better a witness against the probe."""
-    _, (flow, receiver) = proved.open(ONE), proved.open(ONE)
-    first, second = [opening.succeed() for opening in proved.pending]
-    flow.send_payload(b"ping")
-    first.side.liveness.ask(PROBED)
-    first.answer_probe()
-    proved.advance(2 * PATIENCE_S)
-    assert (second.closed, receiver.losses) == (True, [None])
-    assert (proved.told, proved.health.answers_probes) == ([], True)
 
 
 @pytest.mark.parametrize("how", ["control", "refused"])

@@ -110,8 +110,9 @@ def _take(stdout: BufferedReader, progress: Callable[[int], None]) -> Lists:
                 progress(names)
             case ListRead() as read:
                 files.append(read)
-            case Hashes(count):
-                return Lists(BlockList(_hashes(stdout, count)), tuple(files))
+            case Hashes(count, exceptions):
+                blocks = BlockList(_hashes(stdout, count), _hashes(stdout, exceptions))
+                return Lists(blocks, tuple(files))
     raise ValueError("it ended early")
 
 

@@ -1,7 +1,8 @@
 """The child that reads block lists, so that a million names cost the daemon neither time nor garbage.
 
 It is given paths on stdin, each ended by a NUL octet, and writes messages to stdout, a line of JSON each: how
-far it is, what came of each file, and at last how many hashes follow, 8 octets each, in ascending order.
+far it is, what came of each file, and at last how many hashes follow, 8 octets each, in ascending order:
+those of blocked names, then those of exceptions.
 """
 
 import os
@@ -15,7 +16,7 @@ from typing import IO
 import msgspec
 
 from sockslocal.files import open_regular
-from sockslocal.resolver.block_list import NotAName, hashed, names_of
+from sockslocal.resolver.block_list import NotAName, NotForDns, hashed, is_exception, names_of
 
 MAX_NAMES = 5_000_000
 """Of all lists together: 40 MB of the daemon's memory."""
@@ -34,24 +35,45 @@ class Progress(msgspec.Struct, frozen=True, tag="progress"):
 
 
 class ListRead(msgspec.Struct, frozen=True, tag="read"):
-    """What came of one file: its names, lines that name nothing, the first of those, and why it ended."""
+    """What came of one file: its names, lines that name nothing, the first of those, and why it ended.
+
+    `browsers` counts rules that only those can follow.
+    """
 
     path: str
     names: int = 0
     wrong: int = 0
     first_wrong: int = 0
     error: str | None = None
+    browsers: int = 0
 
 
 class Hashes(msgspec.Struct, frozen=True, tag="hashes"):
     """So many follow."""
 
     count: int
+    exceptions: int = 0
 
 
 Message = Progress | ListRead | Hashes
 
 _encode = msgspec.json.encode
+
+
+class _Names:
+    """The hashes of all names, in the order of the files."""
+
+    def __init__(self) -> None:
+        self.blocked = array("Q")
+        self.excepted = array("Q")
+
+    def __len__(self) -> int:
+        return len(self.blocked) + len(self.excepted)
+
+    def add(self, line: bytes) -> None:
+        """Those of a line; raises NotAName, NotForDns."""
+        hashes = self.excepted if is_exception(line) else self.blocked
+        hashes.extend(map(hashed, names_of(line)))
 
 
 def main() -> None:
@@ -64,35 +86,43 @@ def main() -> None:
 
 def write_all(paths: list[str], out: IO[bytes]) -> None:
     """Read the lists in `paths`, and write what is in them."""
-    hashes = array("Q")
+    names = _Names()
     for path in paths:
-        _write(out, _read(path, hashes, out))
-    ordered = array("Q", _without_repeats(sorted(hashes)))
-    _write(out, Hashes(len(ordered)))
-    out.write(ordered)
+        _write(out, _read(path, names, out))
+    blocked, excepted = _ordered(names.blocked), _ordered(names.excepted)
+    _write(out, Hashes(len(blocked), len(excepted)))
+    out.write(blocked)
+    out.write(excepted)
     out.flush()
 
 
-def _read(path: str, hashes: "array[int]", out: IO[bytes]) -> ListRead:
+def _read(path: str, names: _Names, out: IO[bytes]) -> ListRead:
     """Append the hashes of the names in the file."""
-    before, wrong, first_wrong = len(hashes), 0, 0
+    before, wrong, first_wrong, browsers = len(names), 0, 0, 0
     error = None
     try:
         with open_regular(Path(path)) as file:
             for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), start=1):
                 try:
-                    hashes.extend(map(hashed, names_of(line)))
+                    names.add(line)
+                except NotForDns:
+                    browsers += 1
                 except NotAName:
                     wrong += 1
                     first_wrong = first_wrong or number
-                if len(hashes) >= MAX_NAMES:
+                if len(names) >= MAX_NAMES:
                     error = f"there are more than {MAX_NAMES:,} names in all lists"
                     break
                 if not number % PROGRESS:
-                    _write(out, Progress(len(hashes)))
+                    _write(out, Progress(len(names)))
     except OSError as failed:
         error = failed.strerror or str(failed)
-    return ListRead(path, len(hashes) - before, wrong, first_wrong, error)
+    return ListRead(path, len(names) - before, wrong, first_wrong, error, browsers)
+
+
+def _ordered(hashes: "array[int]") -> "array[int]":
+    """Each of them once, in ascending order."""
+    return array("Q", _without_repeats(sorted(hashes)))
 
 
 def _without_repeats(ordered: list[int]) -> Iterator[int]:

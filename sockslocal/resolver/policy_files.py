@@ -145,6 +145,8 @@ class PolicyFiles:
             self._note(Path(read.path), read.error)
         else:
             self._unread.pop(read.path, None)
+        if read.browsers:
+            _log.info("= %s: %d rules are for browsers only", quote(read.path), read.browsers)
         if read.wrong:
             _log.warning(
                 "! %s: %d lines are not understood, the first is line %d",

@@ -36,7 +36,7 @@ class Rules:
         self._nowhere = _addresses_of(policy.blocked)
         self._rules = {to_wire(rule.suffix): self._treatment(rule) for rule in policy.rules}
         self._hosts = hosts
-        self._blocks = blocks if blocks is not None and len(blocks) else None
+        self._blocks = blocks
 
     def of(self, name: bytes) -> Treatment | None:
         """What is done with `name`, in lower case; None where nothing is said of it."""
@@ -44,18 +44,19 @@ class Rules:
         if found is not None:
             return found
         all_suffixes = list(suffixes(name))
-        unlisted = len(all_suffixes) - MAX_LABELS
+        listable = all_suffixes[-MAX_LABELS:]
+        blocks = self._blocks if self._blocks and not self._blocks.excepts(listable) else None
+        unlisted = len(all_suffixes) - len(listable)
         for place, suffix in enumerate(all_suffixes):
             found = self._rules.get(suffix) or _SPECIAL.get(suffix)
-            if found is None and place >= unlisted:
-                found = self._listed(suffix, whole=place == 0)
+            if found is None and blocks is not None and place >= unlisted:
+                found = self._listed(blocks, suffix, whole=place == 0)
             if found is not None:
                 return found
         return None
 
-    def _listed(self, suffix: bytes, *, whole: bool) -> Treatment | None:
-        blocks = self._blocks
-        if blocks is not None and (blocks.has_beneath(suffix) or (whole and blocks.has(suffix))):
+    def _listed(self, blocks: BlockList, suffix: bytes, *, whole: bool) -> Treatment | None:
+        if blocks.has_beneath(suffix) or (whole and blocks.has(suffix)):
             return local_answers.Blocked(suffix, LIST, self._nowhere)
         return None
 

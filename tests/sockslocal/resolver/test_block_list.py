@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from sockslocal.resolver.block_list import BlockList, NotAName, hashed, names_of
+from sockslocal.resolver.block_list import BlockList, NotAName, NotForDns, hashed, is_exception, names_of
 from sockslocal.resolver.names import to_wire
 
 
@@ -42,11 +42,41 @@ def test_a_name_is_blocked_alone(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["*.ads.example", ".ads.example", "||ads.example^", "||*.ads.example^", "*.Ads.Example."]
+    "line",
+    [
+        *("*.ads.example", ".ads.example", "||ads.example^", "||*.ads.example^", "*.Ads.Example."),
+        *("||ads.example^|", "||ads.example^$important", "||Ads.example^ # why"),
+    ],
 )
 def test_a_name_is_blocked_with_all_beneath_it(line: str) -> None:
     """Wildcards, and AdBlock's rules for a domain."""
     assert read(line) == [wildcard("ads.example")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["@@||good.example^", " @@||Good.example^|\r\n", "@@||*.good.example^", "@@||good.example^$important"],
+)
+def test_an_exception_is_for_a_name_and_all_beneath_it(line: str) -> None:
+    """AdBlock's rules for a domain, turned round."""
+    assert is_exception(line.encode())
+    assert read(line) == [wildcard("good.example")]
+    assert not is_exception(b"||good.example^")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("||ads.example^$third-party", "@@||ads.example^$document", "||ads.example^$~script,domain=a.b"),
+        *("||ads.example/path^", "@@||ads.example/path", "||ads.example/path$image", "banner$popup"),
+        *("example.com##.ad", "example.com#@#.ad > p", "example.com#?#p:has(a)", "a.b#$#p { color: red }"),
+        "||ads.example^$important,third-party",
+    ],
+)
+def test_rules_for_browsers_are_told_apart(line: str) -> None:
+    """A resolver sees neither the page nor the path: to follow half of a rule would block too much."""
+    with pytest.raises(NotForDns):
+        read(line)
 
 
 def test_a_hosts_line_may_have_several_names() -> None:
@@ -57,15 +87,17 @@ def test_a_hosts_line_may_have_several_names() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        *("<html>", "a b c", "||ads.example^$third-party", "@@||ads.example^", "ads.example/path", "a..b"),
-        *("192.0.2.1", "example.com##.ad", "-a.example", "a" * 64, "a." * 130 + "b", "x." * 16 + "y", "*."),
+        *("<html>", "a b c", "||ads.example", "@@ads.example", "ads.example/path", "a..b", "||ads*.example^"),
+        *("||ads.example^$dnstype=AAAA", "||ads.example^$denyallow=a.b,important", "@@||-a.example^", "||^"),
+        *("192.0.2.1", "-a.example", "a" * 64, "a." * 130 + "b", "x." * 16 + "y", "*."),
         *("0.0.0.0 bad..name", "1.2.3.4 a/b", "ü.example", "*.*.example"),
     ],
 )
 def test_lines_that_name_nothing_are_told_apart(line: str) -> None:
     """They are counted, and the list goes on."""
-    with pytest.raises(NotAName):
+    with pytest.raises(NotAName) as error:
         read(line)
+    assert error.type is NotAName
 
 
 def test_what_is_in_the_list_is_found_and_nothing_else() -> None:
@@ -85,6 +117,16 @@ def test_a_wildcard_is_no_plain_name() -> None:
     assert not blocks.has(to_wire("ads.example"))
 
 
+def test_exceptions_are_kept_apart() -> None:
+    """They block nothing, and except by any suffix of a name."""
+    blocks = BlockList([hashed(wildcard("example"))], [hashed(wildcard("good.example"))])
+    assert len(blocks) == 1
+    assert not blocks.has_beneath(to_wire("good.example"))
+    assert blocks.excepts([to_wire("x.good.example"), to_wire("good.example"), to_wire("example")])
+    assert not blocks.excepts([to_wire("bad.example"), to_wire("example")])
+    assert not BlockList([hashed(wildcard("example"))]).excepts([to_wire("example")])
+
+
 def test_an_empty_list_blocks_nothing() -> None:
     """Nor does it end in an error."""
     assert not BlockList().has(to_wire("a.example"))
@@ -95,7 +137,7 @@ def test_any_octets_are_a_line() -> None:
     """Whatever a file holds, it is names or NotAName."""
     chance = random.Random(4)
     for _ in range(20_000):
-        line = bytes(chance.choice(b"ab.*|^#: 01\xff\0") for _ in range(chance.randrange(20)))
+        line = bytes(chance.choice(b"ab.*|^#@$: 01\xff\0") for _ in range(chance.randrange(20)))
         try:
             for name in names_of(line):
                 assert name.endswith(b"\0")

@@ -39,6 +39,17 @@ async def test_what_the_child_reads_comes_over(tmp_path: Path) -> None:
     ]
 
 
+async def test_an_exception_in_one_list_is_from_all(tmp_path: Path) -> None:
+    """It comes over beside what is blocked."""
+    ads, good = tmp_path / "ads", tmp_path / "good"
+    ads.write_text("||example^\n0.0.0.0 www.good.example\n")
+    good.write_text("@@||good.example^\n")
+    lists = await read_lists([good, ads], nobody)
+    assert len(lists.blocks) == 2
+    assert lists.blocks.excepts([to_wire("good.example")])
+    assert not lists.blocks.excepts([to_wire("example")])
+
+
 async def test_a_name_costs_eight_octets(tmp_path: Path) -> None:
     """A million names are 8 MB, and no garbage is made of them on the way."""
     path = tmp_path / "list"
@@ -74,6 +85,7 @@ async def test_progress_is_told_on_the_way(monkeypatch: pytest.MonkeyPatch) -> N
         """print('{"type":"hashes","count":5}')""",
         """print('{"type":"hashes","count":99999999999}')""",
         """print('{"type":"other"}')""",
+        """print('{"type":"hashes","count":0,"exceptions":1}')""",
     ],
 )
 async def test_a_child_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch, script: str) -> None:

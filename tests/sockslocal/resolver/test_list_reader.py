@@ -22,7 +22,7 @@ def written(octets: bytes) -> tuple[list[Message], "array[int]"]:
         messages.append(msgspec.json.decode(line, type=Message))
     hashes = array("Q")
     hashes.frombytes(octets)
-    assert len(hashes) == messages[-1].count
+    assert len(hashes) == messages[-1].count + messages[-1].exceptions
     return messages, hashes
 
 
@@ -50,6 +50,25 @@ def test_all_formats_in_one_order(tmp_path: Path) -> None:
     assert blocks.has(to_wire("b.example"))
     assert blocks.has_beneath(to_wire("c.example"))
     assert blocks.has_beneath(to_wire("d.example"))
+
+
+def test_exceptions_and_rules_for_browsers(tmp_path: Path) -> None:
+    """Exceptions follow in an order of their own; what only a browser can follow is counted."""
+    ads, good = tmp_path / "ads", tmp_path / "good"
+    ads.write_text("||ads.example^\n||x.example^$third-party\nexample.com##.ad\n||y.example^$dnstype=A\n")
+    good.write_text("@@||good.example^\n@@||b.example^\n@@||good.example^\n")
+    messages, hashes = read(ads, good)
+    assert messages == [
+        ListRead(str(ads), names=1, wrong=1, first_wrong=4, browsers=2),
+        ListRead(str(good), names=3),
+        Hashes(1, 2),
+    ]
+    assert hashes[1] < hashes[2]
+    blocks = BlockList(hashes[:1], hashes[1:])
+    assert blocks.has_beneath(to_wire("ads.example"))
+    assert blocks.excepts([to_wire("good.example")])
+    assert blocks.excepts([to_wire("b.example")])
+    assert not blocks.excepts([to_wire("ads.example")])
 
 
 def test_no_lists_are_no_hashes() -> None:

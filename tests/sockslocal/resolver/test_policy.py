@@ -248,8 +248,9 @@ async def test_files_are_read_and_read_again(tmp_path: Path, monkeypatch: pytest
         before = len(tunnel.asked)
         assert (await ask(made, query("www.example"))).answer
         assert len(tunnel.asked) == before
-        blocks.write_text("||other.example^\n")
+        blocks.write_text("||ads.example^\n@@||x.ads.example^\n")
         await told(made, "x.ads.example", dns.rcode.NOERROR)
+        assert (await ask(made, query("y.ads.example"))).rcode() == dns.rcode.NXDOMAIN
 
 
 async def test_of_answers_kept_on_disk_only_those_come_back_that_nothing_is_said_of() -> None:

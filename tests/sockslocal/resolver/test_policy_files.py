@@ -118,7 +118,7 @@ async def test_broken_lines_are_told_once(tmp_path: Path, caplog: pytest.LogCapt
     """With their number, and the first of a list."""
     caplog.set_level(logging.INFO)
     path, hosts = tmp_path / "list", tmp_path / "hosts"
-    path.write_text("a.example\n<html>\n</html>\n")
+    path.write_text("a.example\n<html>\n</html>\nexample.com##.ad\n")
     hosts.write_text("nonsense here\n192.0.2.1 nas\n")
     async with watched(DnsPolicy(hosts=(hosts,), block_lists=(path,))) as made:
         await until(lambda: made.blocked == 1)
@@ -129,6 +129,7 @@ async def test_broken_lines_are_told_once(tmp_path: Path, caplog: pytest.LogCapt
         f'! "{path}": 2 lines are not understood, the first is line 2',
     ]
     assert "= block lists: 1 names are blocked" in caplog.text
+    assert f'= "{path}": 1 rules are for browsers only' in caplog.text
 
 
 async def test_a_reader_that_fails_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,3 +1,5 @@
+from collections.abc import Iterable
+
 import pytest
 
 from sockslocal.address import Endpoint
@@ -24,17 +26,25 @@ DIRECT = Direct(Endpoint("192.168.1.1", 53))
 HOSTS: dict[bytes, Treatment] = {to_wire("nas.lan"): Addresses((bytes(4),), "hosts")}
 
 
-def blocks(*names: str) -> BlockList:
-    """A list of them; `*.NAME` is for all beneath as well."""
-    return BlockList(sorted(hashed(to_wire(name)) for name in names))
+def hashes(names: Iterable[str]) -> list[int]:
+    """As lists have them."""
+    return sorted(hashed(to_wire(name)) for name in names)
+
+
+def blocks(*names: str, excepted: tuple[str, ...] = ()) -> BlockList:
+    """A list of them; `*.NAME` is for all beneath as well, as all that are `excepted` are."""
+    return BlockList(hashes(names), hashes(f"*.{name}" for name in excepted))
 
 
 def rules(
-    *given: tuple[str, RuleAction], blocked: BlockedAs = "nxdomain", listed: tuple[str, ...] = ()
+    *given: tuple[str, RuleAction],
+    blocked: BlockedAs = "nxdomain",
+    listed: tuple[str, ...] = (),
+    excepted: tuple[str, ...] = (),
 ) -> Rules:
     """Rules for suffixes, with a hosts file and a block list."""
     policy = DnsPolicy(rules=tuple(DnsRule(*rule) for rule in given), blocked=blocked)
-    return Rules(policy, HOSTS, blocks(*listed))
+    return Rules(policy, HOSTS, blocks(*listed, excepted=excepted))
 
 
 def test_the_longest_suffix_wins() -> None:
@@ -90,6 +100,23 @@ def test_a_rule_exempts_from_a_list() -> None:
     found = rules(("track.example", ASK), listed=("*.track.example", "ads.track.example"))
     assert found.of(to_wire("www.track.example")) == AskOthers(ASK)
     assert isinstance(found.of(to_wire("ads.track.example")), Blocked)
+
+
+def test_an_exception_holds_for_all_beneath_it() -> None:
+    """However exactly a list names what is beneath, and whichever list that is."""
+    found = rules(listed=("*.example", "ads.good.example", "*.good.example"), excepted=("good.example",))
+    for name in ("good.example", "ads.good.example", "a.b.good.example"):
+        assert found.of(to_wire(name)) is None
+    assert isinstance(found.of(to_wire("notgood.example")), Blocked)
+    deep = to_wire("a." * 100 + "good.example")
+    assert found.of(deep) is None
+
+
+def test_an_exception_is_from_lists_alone() -> None:
+    """What the user says in rules stays said."""
+    found = rules(("good.example", Block()), ("lan", DIRECT), excepted=("good.example", "lan"))
+    assert isinstance(found.of(to_wire("x.good.example")), Blocked)
+    assert found.of(to_wire("x.lan")) == AskOthers(DIRECT)
 
 
 @pytest.mark.parametrize(("blocked", "addresses"), [("nxdomain", ()), ("null", NOWHERE)])

@@ -64,7 +64,19 @@ def write_atomically(path: Path, content: bytes, *, keep_mode: bool = False) -> 
         with suppress(OSError):
             temporary.unlink()
         raise
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename within it last; where the file system cannot, the file is whole all the same."""
+    if sys.platform == "win32":
+        return
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def unwritable_remedy(error: OSError, path: Path) -> str:
@@ -94,15 +106,3 @@ def _open(path: str, flags: int) -> int:
         if flags & os.O_CREAT:
             flags |= os.O_NOFOLLOW
     return os.open(path, flags, 0o600)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself last; where the file system cannot, the file is whole all the same."""
-    if sys.platform == "win32":
-        return
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -11,6 +11,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from sockslocal.files import sync_folder
 from sockslocal.system_dns.journal import MAX_KEPT, Change, Snapshot, Step
 
 _IN_PLACE = {errno.EBUSY, errno.EXDEV, errno.EROFS, errno.EACCES, errno.EPERM}
@@ -102,7 +103,7 @@ def put(path: Path, wanted: Snapshot) -> None:
     """Have `path` be as `wanted`. Raises OSError."""
     if wanted.kind == "absent":
         path.unlink(missing_ok=True)
-        _sync(path.parent)
+        sync_folder(path.parent)
         return
     temporary = _temporary(path)
     try:
@@ -119,7 +120,7 @@ def put(path: Path, wanted: Snapshot) -> None:
         if error.errno not in _IN_PLACE or wanted.kind != "file" or path.is_symlink() or not path.is_file():
             raise
         _write_in_place(path, wanted.content)
-    _sync(path.parent)
+    sync_folder(path.parent)
 
 
 def _temporary(path: Path) -> Path:
@@ -157,15 +158,3 @@ def _label(path: Path) -> bytes:
         with suppress(OSError):
             return os.getxattr(path, _LABEL, follow_symlinks=False)
     return b""
-
-
-def _sync(folder: Path) -> None:
-    """Make a rename last."""
-    if sys.platform == "win32":
-        return
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

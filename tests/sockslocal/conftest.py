@@ -10,6 +10,10 @@ import pytest
 
 from fakes import loops
 from fakes.engine import FakeClock, assert_nothing_is_left, error_log, make_engine
+from fakes.socks5_server import FakeServer
+from fakes.targets import tcp_echo, udp_echo
+from sockslocal.address import Endpoint
+from sockslocal.net import broker
 from sockslocal.net.datagrams import Batch, best_batch
 from sockslocal.net.engine import Engine
 from sockslocal.net.poller import Poller, best_poller, new_loop
@@ -76,6 +80,33 @@ def errors() -> Iterator[list[str]]:
     """What is logged as an error; a test with an engine takes out those that it expects."""
     with error_log() as found:
         yield found
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    """A SOCKS5 server without login; where tests want another one, their module has its own."""
+    with FakeServer() as running:
+        yield running
+
+
+@pytest.fixture
+def tcp_target() -> Iterator[Endpoint]:
+    """A TCP target that sends everything back."""
+    with tcp_echo() as address:
+        yield Endpoint(*address)
+
+
+@pytest.fixture
+def udp_target() -> Iterator[Endpoint]:
+    """A UDP target that sends everything back, probes too."""
+    with udp_echo() as address:
+        yield Endpoint(*address)
+
+
+@pytest.fixture
+def sweep_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To have tests of flows wait less."""
+    monkeypatch.setattr(broker, "SWEEP_S", 0.01)
 
 
 @pytest.fixture

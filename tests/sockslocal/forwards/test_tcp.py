@@ -6,7 +6,6 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from fakes.engine import turns, until
 from fakes.raw_server import exactly, raw_server, until_end
 from fakes.servers import NOBODY, Servers
 from fakes.socks5_server import Act, FakeServer, Script, Stage
-from fakes.targets import tcp_echo
 from sockslocal.address import Endpoint, ListenAddress, UnixPath
 from sockslocal.config.model import TcpForwardConfig
 from sockslocal.errors import ListenError
@@ -27,20 +25,6 @@ from sockslocal.net.route import Route
 from sockslocal.status import Bytes, Connections
 
 ANY_PORT = Endpoint("127.0.0.1", 0)
-
-
-@pytest.fixture
-def server() -> Iterator[FakeServer]:
-    """A server without login."""
-    with FakeServer() as running:
-        yield running
-
-
-@pytest.fixture
-def echo() -> Iterator[Endpoint]:
-    """A target that sends everything back."""
-    with tcp_echo() as address:
-        yield Endpoint(*address)
 
 
 def forward_to(
@@ -95,11 +79,11 @@ async def ended(forward: TcpForward) -> None:
 
 
 async def test_a_connection_is_carried_to_the_target(
-    engine: Engine, server: FakeServer, echo: Endpoint
+    engine: Engine, server: FakeServer, tcp_target: Endpoint
 ) -> None:
     """And counted: while it lives and afterwards, with the octets of each direction."""
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, tcp_target)
     reader, writer = await asyncio.open_connection(*address_of(forward))
     writer.write(b"ping")
     assert await reader.readexactly(4) == b"ping"
@@ -118,18 +102,18 @@ async def test_a_connection_is_carried_to_the_target(
     )
     forward.close()
     await servers.closed()
-    assert {session.target for session in server.sessions} == {echo}
+    assert {session.target for session in server.sessions} == {tcp_target}
 
 
-async def test_what_is_shown(engine: Engine, server: FakeServer, echo: Endpoint) -> None:
+async def test_what_is_shown(engine: Engine, server: FakeServer, tcp_target: Endpoint) -> None:
     """The configuration's addresses, the server in use, and what the supervisor knows."""
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, tcp_target)
     status = forward.snapshot("listening", None)
     assert (status.kind, status.listen, status.to, status.server) == (
         "tcp",
         "127.0.0.1:0",
-        str(echo),
+        str(tcp_target),
         "office",
     )
     assert (status.state, status.problem) == ("listening", None)
@@ -150,13 +134,13 @@ async def test_what_is_shown(engine: Engine, server: FakeServer, echo: Endpoint)
     ],
 )
 async def test_a_connection_that_fails_is_reset(
-    engine: Engine, server: FakeServer, echo: Endpoint, script: Script, code: str
+    engine: Engine, server: FakeServer, tcp_target: Endpoint, script: Script, code: str
 ) -> None:
     """The local program fails fast; the reason is shown until the next one succeeds."""
     server.script = script
 
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, tcp_target)
     assert await is_reset(forward)
     await ended(forward)
     problem = forward.snapshot("listening", None).problem
@@ -172,7 +156,9 @@ async def test_a_connection_that_fails_is_reset(
     await servers.closed()
 
 
-async def test_success_and_silence_after_a_request_counts_as_failed(engine: Engine, echo: Endpoint) -> None:
+async def test_success_and_silence_after_a_request_counts_as_failed(
+    engine: Engine, tcp_target: Endpoint
+) -> None:
     """A server that reports success before it connects closes later; the program had spoken already."""
 
     def play(sock: socket.socket) -> None:
@@ -186,7 +172,7 @@ async def test_success_and_silence_after_a_request_counts_as_failed(engine: Engi
 
     with raw_server(play) as address:
         servers = Servers(engine, address)
-        forward = forward_to(engine, servers.route, echo)
+        forward = forward_to(engine, servers.route, tcp_target)
         reader, writer = await asyncio.open_connection(*address_of(forward))
         writer.write(b"GET /")
         assert await reader.read(-1) == b""
@@ -195,20 +181,20 @@ async def test_success_and_silence_after_a_request_counts_as_failed(engine: Engi
         problem = forward.snapshot("listening", None).problem
         assert problem is not None
         assert problem.code == "target-closed"
-        assert str(echo) in problem.text
+        assert str(tcp_target) in problem.text
         assert shown(forward)[0] == Connections(open=0, total=1, failed=1)
         forward.close()
         await servers.closed()
 
 
 async def test_a_server_that_is_down(
-    engine: Engine, echo: Endpoint, caplog: pytest.LogCaptureFixture
+    engine: Engine, tcp_target: Endpoint, caplog: pytest.LogCaptureFixture
 ) -> None:
     """All connections are reset; as long as they fail alike the log says so once."""
     caplog.set_level(logging.INFO)
 
     servers = Servers(engine, NOBODY)
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, tcp_target)
     for _ in range(3):
         assert await is_reset(forward)
     await ended(forward)
@@ -218,7 +204,7 @@ async def test_a_server_that_is_down(
     assert caplog.text.count("! forward db: 127.0.0.1:1 cannot be connected to") == 1
     forward.close()
     await servers.closed()
-    nowhere = forward_to(engine, Route({}, ("office",)), echo)
+    nowhere = forward_to(engine, Route({}, ("office",)), tcp_target)
     assert await is_reset(nowhere)
     assert nowhere.problem is not None
     assert nowhere.problem.code == "tunnel-off"
@@ -226,26 +212,26 @@ async def test_a_server_that_is_down(
 
 
 async def test_a_program_that_sends_and_closes_is_served(
-    engine: Engine, server: FakeServer, echo: Endpoint
+    engine: Engine, server: FakeServer, tcp_target: Endpoint
 ) -> None:
     """Its FIN, before the way is open, means no more than that it has said all."""
     server.script = Script(at=Stage.REPLY, act=Act.DRIP, interval=0.01)
 
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, tcp_target)
     assert await exchanged(forward, b"all of it") == b"all of it"
     forward.close()
     await servers.closed()
 
 
 async def test_a_program_that_aborts_is_not_dialled_for(
-    engine: Engine, server: FakeServer, echo: Endpoint
+    engine: Engine, server: FakeServer, tcp_target: Endpoint
 ) -> None:
     """Its RST, before the way is open, ends the dial; that is no failure of the way."""
     server.script = Script(at=Stage.REPLY, act=Act.STALL)
 
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, tcp_target)
     with socket.create_connection(address_of(forward)) as program:
         await until(lambda: server.sessions and server.sessions[0].segments, "under way")
         program.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -288,14 +274,16 @@ async def test_a_port_in_use_opens_none_of_a_range(engine: Engine, server: FakeS
         await servers.closed()
 
 
-async def test_a_unix_socket(engine: Engine, server: FakeServer, echo: Endpoint, tmp_path: Path) -> None:
+async def test_a_unix_socket(
+    engine: Engine, server: FakeServer, tcp_target: Endpoint, tmp_path: Path
+) -> None:
     """A forward may listen there; only its user may connect."""
     if sys.platform == "win32":
         pytest.skip("Python has no Unix sockets on Windows")
     path = tmp_path / "db.sock"
 
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo, listen=(UnixPath(str(path)),), only_me=True)
+    forward = forward_to(engine, servers.route, tcp_target, listen=(UnixPath(str(path)),), only_me=True)
     assert path.stat().st_mode & 0o777 == 0o600
     for _ in range(2):  # what a forward that was closed left behind does not hinder the next
         reader, writer = await asyncio.open_unix_connection(path)
@@ -313,14 +301,14 @@ async def test_a_unix_socket(engine: Engine, server: FakeServer, echo: Endpoint,
 async def test_other_users_are_refused(
     engine: Engine,
     server: FakeServer,
-    echo: Endpoint,
+    tcp_target: Endpoint,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """With `only_me` their connections are reset, counted, and never dialled for; the log says so."""
     caplog.set_level("INFO")
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo, only_me=True)
+    forward = forward_to(engine, servers.route, tcp_target, only_me=True)
     assert await exchanged(forward, b"ping") == b"ping"
     monkeypatch.setattr(owners, "owner", lambda _: owners.Owner.OTHER)
     assert await is_reset(forward)
@@ -333,12 +321,12 @@ async def test_other_users_are_refused(
 
 
 async def test_who_closed_at_once_is_refused_as_nobody(
-    engine: Engine, server: FakeServer, echo: Endpoint, caplog: pytest.LogCaptureFixture
+    engine: Engine, server: FakeServer, tcp_target: Endpoint, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With `only_me` a program that closes before it is looked at counts as failed; it is no other user."""
     caplog.set_level("INFO")
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo, only_me=True)
+    forward = forward_to(engine, servers.route, tcp_target, only_me=True)
     with socket.create_connection(address_of(forward)) as program:
         program.sendall(b"ping")
     await until(lambda: shown(forward)[0] == Connections(total=1, failed=1), "it was refused")
@@ -350,21 +338,23 @@ async def test_who_closed_at_once_is_refused_as_nobody(
 
 
 async def test_only_me_where_users_cannot_be_told_apart(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, echo: Endpoint
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, tcp_target: Endpoint
 ) -> None:
     """Then the forward does not open at all, rather than for everybody."""
     monkeypatch.setattr(owners, "available", lambda: False)
 
     with pytest.raises(ListenError) as caught:
-        forward_to(engine, Route({}, ("office",)), echo, only_me=True)
+        forward_to(engine, Route({}, ("office",)), tcp_target, only_me=True)
     assert caught.value.problem.code == "only-me-unavailable"
     assert caught.value.problem.remedy == "remove only_me from [tcp.db]"
 
 
-async def test_closing_ends_connections_with_rst(engine: Engine, server: FakeServer, echo: Endpoint) -> None:
+async def test_closing_ends_connections_with_rst(
+    engine: Engine, server: FakeServer, tcp_target: Endpoint
+) -> None:
     """Those that are relayed and those under way; and the port can be had again at once."""
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, tcp_target)
     address = address_of(forward)
     relayed = await asyncio.open_connection(*address)
     relayed[1].write(b"ping")
@@ -382,7 +372,7 @@ async def test_closing_ends_connections_with_rst(engine: Engine, server: FakeSer
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(*address)
     server.script = Script()
-    again = forward_to(engine, servers.route, echo, listen=(Endpoint(*address),))
+    again = forward_to(engine, servers.route, tcp_target, listen=(Endpoint(*address),))
     assert await exchanged(again, b"ping") == b"ping"
     again.close()
     forward.close()
@@ -390,7 +380,7 @@ async def test_closing_ends_connections_with_rst(engine: Engine, server: FakeSer
 
 
 async def test_what_cannot_be_watched_is_not_listened_on(
-    engine: Engine, server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, server: FakeServer, tcp_target: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The forward is open as a whole or not at all; nothing of it is left open."""
     servers = Servers(engine, server.address)
@@ -404,18 +394,18 @@ async def test_what_cannot_be_watched_is_not_listened_on(
 
     monkeypatch.setattr(engine.poller, "_watch", full)
     with pytest.raises(ListenError, match="no more sockets can be watched"):
-        forward_to(engine, servers.route, echo, echo, echo, listen=(ANY_PORT,) * 3)
+        forward_to(engine, servers.route, tcp_target, tcp_target, tcp_target, listen=(ANY_PORT,) * 3)
     assert [sock.fileno() for sock in watched] == [-1, -1]
     assert engine.poller.watched == 0
     await servers.closed()
 
 
 async def test_a_connection_that_cannot_be_watched_is_closed(
-    engine: Engine, server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, server: FakeServer, tcp_target: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It counts as failed, for a want of our own; the listener goes on."""
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, tcp_target)
 
     def full(_sock: socket.socket) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -431,10 +421,10 @@ async def test_a_connection_that_cannot_be_watched_is_closed(
     await servers.closed()
 
 
-async def test_a_forward_that_is_closed_has_no_problem(engine: Engine, echo: Endpoint) -> None:
+async def test_a_forward_that_is_closed_has_no_problem(engine: Engine, tcp_target: Endpoint) -> None:
     """What failed while it was open is not shown of one that is off, nor when it is on again."""
     servers = Servers(engine, NOBODY)
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, tcp_target)
     assert await is_reset(forward)
     await ended(forward)
     assert forward.snapshot("listening", None).problem is not None
@@ -443,10 +433,12 @@ async def test_a_forward_that_is_closed_has_no_problem(engine: Engine, echo: End
     await servers.closed()
 
 
-async def test_connections_outlive_the_listener(engine: Engine, server: FakeServer, echo: Endpoint) -> None:
+async def test_connections_outlive_the_listener(
+    engine: Engine, server: FakeServer, tcp_target: Endpoint
+) -> None:
     """Draining: no new ones are accepted, and open ones come to their own end."""
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, tcp_target)
     address = address_of(forward)
     reader, writer = await asyncio.open_connection(*address)
     writer.write(b"ping")
@@ -463,10 +455,10 @@ async def test_connections_outlive_the_listener(engine: Engine, server: FakeServ
     await servers.closed()
 
 
-async def test_a_relay_outlives_its_server(engine: Engine, server: FakeServer, echo: Endpoint) -> None:
+async def test_a_relay_outlives_its_server(engine: Engine, server: FakeServer, tcp_target: Endpoint) -> None:
     """The server's settings may be replaced; what is open goes on."""
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, tcp_target)
     reader, writer = await asyncio.open_connection(*address_of(forward))
     writer.write(b"ping")
     assert await reader.readexactly(4) == b"ping"
@@ -483,14 +475,14 @@ async def test_a_relay_outlives_its_server(engine: Engine, server: FakeServer, e
 
 
 async def test_a_silent_server_fails_by_its_deadline(
-    engine: Engine, server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, server: FakeServer, tcp_target: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The local connection is reset then, and the others are not held up."""
     monkeypatch.setattr(dialer, "STAGE_S", dict.fromkeys(dialer.STAGE_S, 0.2))
     server.scripts.append(Script(at=Stage.METHOD, act=Act.STALL))
 
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, tcp_target)
     silent = asyncio.create_task(is_reset(forward))
     await until(lambda: server.sessions, "the silent one is under way")
     assert await exchanged(forward, b"ping") == b"ping"

@@ -27,25 +27,7 @@ from sockslocal.status import Bytes, Connections, Forward
 
 ANY_PORT = Endpoint("127.0.0.1", 0)
 
-
-@pytest.fixture(autouse=True)
-def _sweep_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To have the tests wait less."""
-    monkeypatch.setattr(broker, "SWEEP_S", 0.01)
-
-
-@pytest.fixture
-def server() -> Iterator[FakeServer]:
-    """A server without login."""
-    with FakeServer() as running:
-        yield running
-
-
-@pytest.fixture
-def echo() -> Iterator[Endpoint]:
-    """A target that sends everything back."""
-    with udp_echo() as address:
-        yield Endpoint(*address)
+pytestmark = pytest.mark.usefixtures("sweep_often")
 
 
 def forward_to(
@@ -133,11 +115,11 @@ def _relay(server: FakeServer) -> Relay:
 @pytest.mark.parametrize("poller", POLLERS)
 @pytest.mark.parametrize("batch", [best_batch, PlainBatch])
 async def test_datagrams_are_carried_to_the_target(
-    engine: Engine, server: FakeServer, echo: Endpoint
+    engine: Engine, server: FakeServer, udp_target: Endpoint
 ) -> None:
     """And back, whole and counted."""
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, udp_target)
     with program(forward) as local:
         for size in (1, 512, 1400, 9000, 60_000):
             await local.echo(bytes(size))
@@ -146,15 +128,17 @@ async def test_datagrams_are_carried_to_the_target(
     octets = 1 + 512 + 1400 + 9000 + 60_000 + 100
     assert (status.kind, status.connections) == ("udp", Connections(open=1, total=1, failed=0))
     assert (status.bytes, status.dropped) == (Bytes(sent=octets, received=octets), 0)
-    assert (status.listen, status.to, status.server) == ("127.0.0.1:0", str(echo), "office")
+    assert (status.listen, status.to, status.server) == ("127.0.0.1:0", str(udp_target), "office")
     forward.close()
     await servers.closed()
 
 
-async def test_each_program_gets_only_its_own(engine: Engine, server: FakeServer, echo: Endpoint) -> None:
+async def test_each_program_gets_only_its_own(
+    engine: Engine, server: FakeServer, udp_target: Endpoint
+) -> None:
     """Two that talk to the same target, in turns and at the same time."""
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, udp_target)
     with program(forward) as one, program(forward) as two:
         await one.echo(b"one")
         await two.echo(b"two")
@@ -186,10 +170,10 @@ async def test_a_range_has_a_target_for_each_port(engine: Engine, server: FakeSe
     await servers.closed()
 
 
-async def test_many_datagrams_at_once(engine: Engine, server: FakeServer, echo: Endpoint) -> None:
+async def test_many_datagrams_at_once(engine: Engine, server: FakeServer, udp_target: Endpoint) -> None:
     """More than a full batch: each goes and comes back. What comes as it is closed is left behind."""
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, udp_target)
     with program(forward) as local:
         await local.echo(b"open")
         local.send(*(bytes([number]) for number in range(2 * SLOTS)))
@@ -202,14 +186,20 @@ async def test_many_datagrams_at_once(engine: Engine, server: FakeServer, echo: 
     await servers.closed()
 
 
-async def test_a_port_in_use(engine: Engine, server: FakeServer, echo: Endpoint) -> None:
+async def test_a_port_in_use(engine: Engine, server: FakeServer, udp_target: Endpoint) -> None:
     """None of a range is opened then."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
 
         servers = Servers(engine, server.address)
         with pytest.raises(ListenError) as caught:
-            forward_to(engine, servers.route, echo, echo, listen=(ANY_PORT, Endpoint(*taken.getsockname())))
+            forward_to(
+                engine,
+                servers.route,
+                udp_target,
+                udp_target,
+                listen=(ANY_PORT, Endpoint(*taken.getsockname())),
+            )
         assert caught.value.problem.code == "port-in-use"
         await servers.closed()
 
@@ -218,11 +208,11 @@ async def test_a_port_in_use(engine: Engine, server: FakeServer, echo: Endpoint)
 
 
 async def test_a_new_association_is_made_for_the_same_program(
-    engine: Engine, server: FakeServer, echo: Endpoint
+    engine: Engine, server: FakeServer, udp_target: Endpoint
 ) -> None:
     """When the control connection ends, the next datagram from the same local socket works again."""
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, udp_target)
     with program(forward) as local:
         for count in range(1, 4):
             await local.echo(b"ping")
@@ -235,13 +225,13 @@ async def test_a_new_association_is_made_for_the_same_program(
 
 
 async def test_a_server_that_closes_associations_is_not_stormed(
-    engine: Engine, server: FakeServer, echo: Endpoint, clock: FakeClock
+    engine: Engine, server: FakeServer, udp_target: Endpoint, clock: FakeClock
 ) -> None:
     """However many datagrams come, it is asked at most once a second; the problem is shown, and cleared."""
     server.script = Script(udp=UdpScript(fault=UdpFault.CONTROL_CLOSED))
 
     servers = Servers(engine, server.address, udp="associate")
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, udp_target)
     with program(forward) as local:
         local.send(b"!")
         await until(lambda: problem_of(forward), "the problem is shown")
@@ -259,10 +249,12 @@ async def test_a_server_that_closes_associations_is_not_stormed(
     await servers.closed()
 
 
-async def test_idle_flows_end(engine: Engine, server: FakeServer, echo: Endpoint, clock: FakeClock) -> None:
+async def test_idle_flows_end(
+    engine: Engine, server: FakeServer, udp_target: Endpoint, clock: FakeClock
+) -> None:
     """After the forward's idle time without a datagram in either direction; the next one makes a new flow."""
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo, idle=5.0)
+    forward = forward_to(engine, servers.route, udp_target, idle=5.0)
     with program(forward) as local:
         await local.echo(b"ping")
         for _ in range(3):
@@ -281,14 +273,14 @@ async def test_idle_flows_end(engine: Engine, server: FakeServer, echo: Endpoint
 
 @pytest.mark.parametrize("direction", ["sent", "received"])
 async def test_one_direction_keeps_a_flow(
-    engine: Engine, server: FakeServer, echo: Endpoint, direction: str, clock: FakeClock
+    engine: Engine, server: FakeServer, udp_target: Endpoint, direction: str, clock: FakeClock
 ) -> None:
     """Some targets never answer, and some are asked only once."""
     if direction == "sent":
         server.script = Script(udp=UdpScript(fault=UdpFault.DROP))
 
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo, idle=5.0)
+    forward = forward_to(engine, servers.route, udp_target, idle=5.0)
     with program(forward) as local:
         local.send(b"ping")
         await until(lambda: server.sessions and server.sessions[0].relay, "there is an association")
@@ -300,7 +292,7 @@ async def test_one_direction_keeps_a_flow(
                 local.send(b"ping")
                 await until(lambda count=count: len(_relay(server).received) == count, "it passed")  # type: ignore[misc]
             else:
-                server.inject(server.sessions[0], encode_header(echo) + b"pong", from_elsewhere=False)
+                server.inject(server.sessions[0], encode_header(udp_target) + b"pong", from_elsewhere=False)
                 await until(lambda count=count: local.collect() == count, "it passed")  # type: ignore[misc]
         assert shown(forward).connections == Connections(open=1, total=1, failed=0)
     forward.close()
@@ -316,11 +308,11 @@ class DeafBatch(PlainBatch):
 
 @pytest.mark.parametrize("batch", [DeafBatch])
 async def test_what_the_program_does_not_take_is_counted(
-    engine: Engine, server: FakeServer, echo: Endpoint
+    engine: Engine, server: FakeServer, udp_target: Endpoint
 ) -> None:
     """Its datagrams are dropped on the last few centimetres."""
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, udp_target)
     with program(forward) as local:
         local.send(b"ping")
         await until(lambda: shown(forward).dropped, "it is dropped")
@@ -331,11 +323,11 @@ async def test_what_the_program_does_not_take_is_counted(
 
 
 async def test_many_local_ports_fill_no_table(
-    engine: Engine, server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, server: FakeServer, udp_target: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A spray from 5,000 ports: the tables stay bounded, and a flow in use is not evicted."""
     servers = Servers(engine, server.address, limits=Limits(associations=20))
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, udp_target)
     with program(forward) as local:
         await local.echo(b"ping")
         for number in range(5_000):
@@ -369,13 +361,13 @@ async def test_many_local_ports_fill_no_table(
     ],
 )
 async def test_what_comes_from_elsewhere_is_dropped_and_counted(
-    engine: Engine, server: FakeServer, echo: Endpoint, script: UdpScript
+    engine: Engine, server: FakeServer, udp_target: Endpoint, script: UdpScript
 ) -> None:
     """The program hears nothing of it."""
     server.script = Script(udp=script)
 
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, udp_target)
     with program(forward) as local:
         server.script = Script()
         await local.echo(b"a server that names the remote")
@@ -399,14 +391,14 @@ async def test_what_comes_from_elsewhere_is_dropped_and_counted(
     ],
 )
 async def test_a_server_without_udp_is_shown(
-    engine: Engine, server: FakeServer, echo: Endpoint, script: Script, code: str
+    engine: Engine, server: FakeServer, udp_target: Endpoint, script: Script, code: str
 ) -> None:
     """In the server's rung and as the forward's problem, with a remedy, instead of hanging."""
     server.script = script
 
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo)
-    other = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, udp_target)
+    other = forward_to(engine, servers.route, udp_target)
     with program(forward) as local:
         local.send(b"ping")
         await until(lambda: shown(forward).connections.failed, "it failed")
@@ -423,13 +415,13 @@ async def test_a_server_without_udp_is_shown(
 
 
 async def test_a_relay_that_is_not_where_the_server_says(
-    engine: Engine, server: FakeServer, echo: Endpoint
+    engine: Engine, server: FakeServer, udp_target: Endpoint
 ) -> None:
     """It is looked for at the server's own address, and nothing is lost meanwhile."""
     server.script = Script(bound_host="127.0.0.3")
 
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, udp_target)
     with program(forward) as local:
         await local.echo(b"ping")
         assert problem_of(forward) is None
@@ -439,11 +431,11 @@ async def test_a_relay_that_is_not_where_the_server_says(
 
 
 async def test_udp_switched_off_is_shown_from_the_start(
-    engine: Engine, server: FakeServer, echo: Endpoint
+    engine: Engine, server: FakeServer, udp_target: Endpoint
 ) -> None:
     """No association is ever tried; datagrams are dropped and counted, and the remedy says what to change."""
     servers = Servers(engine, server.address, udp="off")
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, udp_target)
     problem = shown(forward).problem
     assert problem is not None
     assert problem.remedy == 'set udp = "auto" in [server.office]'
@@ -459,14 +451,18 @@ async def test_udp_switched_off_is_shown_from_the_start(
 
 
 async def test_a_server_that_is_down_and_returns(
-    engine: Engine, server: FakeServer, echo: Endpoint, caplog: pytest.LogCaptureFixture, clock: FakeClock
+    engine: Engine,
+    server: FakeServer,
+    udp_target: Endpoint,
+    caplog: pytest.LogCaptureFixture,
+    clock: FakeClock,
 ) -> None:
     """Its problem is shown, and logged once; when it has returned the same program is served again."""
     caplog.set_level(logging.INFO)
     server.stop()
 
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, udp_target)
     with program(forward) as local:
         for _ in range(5):
             local.send(b"lost")
@@ -483,13 +479,13 @@ async def test_a_server_that_is_down_and_returns(
 
 
 async def test_a_password_that_is_not_there_yet_blackholes_nobody(
-    engine: Engine, server: FakeServer, echo: Endpoint, clock: FakeClock
+    engine: Engine, server: FakeServer, udp_target: Endpoint, clock: FakeClock
 ) -> None:
     """Datagrams are dropped while the keyring is locked; once it is not, those of the same program pass."""
     servers = Servers(engine, server.address)
     login = servers["office"].way.login
     login.settle(CredentialsError.of("needs-unlock", server="office", reason="is locked"))
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, udp_target)
     with program(forward) as local:
         local.send(b"one")
         await until(lambda: problem_of(forward) == "needs-unlock", "the problem is shown")
@@ -503,11 +499,11 @@ async def test_a_password_that_is_not_there_yet_blackholes_nobody(
 
 
 async def test_the_second_server_is_taken_when_the_first_is_down(
-    engine: Engine, server: FakeServer, echo: Endpoint
+    engine: Engine, server: FakeServer, udp_target: Endpoint
 ) -> None:
     """From the next datagram on."""
     servers = Servers(engine, NOBODY, server.address)
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, udp_target)
     with program(forward) as local:
         local.send(b"lost")
         await until(lambda: problem_of(forward) == "server-unreachable", "the first is down")
@@ -522,12 +518,12 @@ async def test_the_second_server_is_taken_when_the_first_is_down(
 
 
 async def test_closing_ends_flows_and_frees_the_port(
-    engine: Engine, server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, server: FakeServer, udp_target: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Off, then on again on the same port, for the same program."""
     monkeypatch.setattr(broker, "LINGER_S", 0.0)
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, udp_target)
     with program(forward) as local, program(forward) as waiting:
         await local.echo(b"ping")
         server.script = Script(at=Stage.REPLY, act=Act.STALL)
@@ -537,7 +533,7 @@ async def test_closing_ends_flows_and_frees_the_port(
         assert shown(forward).connections.open == 0
         await until(lambda: all(session.finished for session in server.sessions), "the server saw the ends")
         server.script = Script()
-        again = forward_to(engine, servers.route, echo, listen=(Endpoint(*local.address),))
+        again = forward_to(engine, servers.route, udp_target, listen=(Endpoint(*local.address),))
         await local.echo(b"pong")
     again.close()
     forward.close()
@@ -545,13 +541,13 @@ async def test_closing_ends_flows_and_frees_the_port(
 
 
 async def test_what_waits_for_an_association_that_fails_is_not_sent(
-    engine: Engine, server: FakeServer, echo: Endpoint
+    engine: Engine, server: FakeServer, udp_target: Endpoint
 ) -> None:
     """It counts as dropped."""
     server.script = Script(at=Stage.REPLY, act=Act.STALL)
 
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, udp_target)
     with program(forward) as local:
         local.send(b"one", b"two", b"three")
         await until(lambda: server.sessions and server.sessions[0].segments, "they wait")
@@ -563,7 +559,7 @@ async def test_what_waits_for_an_association_that_fails_is_not_sent(
 
 
 async def test_what_cannot_be_watched_is_not_listened_on(
-    engine: Engine, server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, server: FakeServer, udp_target: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The forward is open as a whole or not at all; nothing of it is left open."""
     servers = Servers(engine, server.address)
@@ -577,16 +573,16 @@ async def test_what_cannot_be_watched_is_not_listened_on(
 
     monkeypatch.setattr(engine.poller, "_watch", full)
     with pytest.raises(ListenError, match="no more sockets can be watched"):
-        forward_to(engine, servers.route, echo, echo, echo, listen=(ANY_PORT,) * 3)
+        forward_to(engine, servers.route, udp_target, udp_target, udp_target, listen=(ANY_PORT,) * 3)
     assert [sock.fileno() for sock in watched] == [-1, -1]
     assert engine.poller.watched == 0
     await servers.closed()
 
 
-async def test_a_forward_that_is_closed_has_no_problem(engine: Engine, echo: Endpoint) -> None:
+async def test_a_forward_that_is_closed_has_no_problem(engine: Engine, udp_target: Endpoint) -> None:
     """What failed while it was open is not shown of one that is off, nor when it is on again."""
     servers = Servers(engine, NOBODY)
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, udp_target)
     with program(forward) as local:
         local.send(b"ping")
         await until(lambda: problem_of(forward) == "server-unreachable", "it is shown")
@@ -596,12 +592,12 @@ async def test_a_forward_that_is_closed_has_no_problem(engine: Engine, echo: End
 
 
 async def test_flows_move_to_a_server_that_was_replaced(
-    engine: Engine, server: FakeServer, echo: Endpoint
+    engine: Engine, server: FakeServer, udp_target: Endpoint
 ) -> None:
     """The old one ends its associations; the next datagram goes by the new one."""
     with FakeServer() as other:
         servers = Servers(engine, server.address)
-        forward = forward_to(engine, servers.route, echo)
+        forward = forward_to(engine, servers.route, udp_target)
         with program(forward) as local:
             await local.echo(b"ping")
             await servers.closed()
@@ -614,11 +610,11 @@ async def test_flows_move_to_a_server_that_was_replaced(
 
 
 async def test_a_session_without_flow_takes_nothing(
-    engine: Engine, server: FakeServer, echo: Endpoint
+    engine: Engine, server: FakeServer, udp_target: Endpoint
 ) -> None:
     """One whose flow has just been lost counts what it is given as dropped."""
     servers = Servers(engine, server.address)
-    forward = forward_to(engine, servers.route, echo)
+    forward = forward_to(engine, servers.route, udp_target)
     with program(forward) as local:
         await local.echo(b"ping")
         (session,) = forward._listeners[0].sessions.values()

@@ -26,20 +26,6 @@ Make = Callable[..., Made]
 
 
 @pytest.fixture
-def server() -> Iterator[FakeServer]:
-    """A server without login."""
-    with FakeServer() as running:
-        yield running
-
-
-@pytest.fixture
-def echo() -> Iterator[Endpoint]:
-    """A target that sends everything back."""
-    with udp_echo() as address:
-        yield Endpoint(*address)
-
-
-@pytest.fixture
 def make(engine: Engine, server: FakeServer) -> Iterator[Make]:
     """Makes associations with the server, which are closed at the end."""
     with ExitStack() as stack:
@@ -64,27 +50,29 @@ def relay_of(server: FakeServer) -> Relay:
 
 @pytest.mark.parametrize("poller", POLLERS, ids=["best", "loop"])
 @pytest.mark.parametrize("batch", [best_batch, PlainBatch], ids=["best", "plain"])
-async def test_datagrams_pass_both_ways(make: Make, server: FakeServer, echo: Endpoint) -> None:
+async def test_datagrams_pass_both_ways(make: Make, server: FakeServer, udp_target: Endpoint) -> None:
     """Whole, with the target's header there and without it back; all is told to whom it concerns."""
     made = make()
-    flow, receiver = made.carry(echo)
+    flow, receiver = made.carry(udp_target)
     await made.open()
     for payload in (b"ping", bytes(1400), bytes(60_000)):
         await echoed(flow, receiver, payload)
     assert made.owner.told == ["opened", "named", "proved"]
     assert (receiver.openings, receiver.octets_sent, receiver.drops) == (1, 61_404, 0)
-    assert [target for target, _ in relay_of(server).received] == [echo] * 3
+    assert [target for target, _ in relay_of(server).received] == [udp_target] * 3
     made.close()
     assert await made.end() is None
     await until(lambda: server.sessions[0].finished, "the server saw the end")
 
 
 @pytest.mark.parametrize("rung", [Rung.UOT_V2, Rung.GOST])
-async def test_datagrams_pass_by_a_stream(make: Make, server: FakeServer, echo: Endpoint, rung: Rung) -> None:
+async def test_datagrams_pass_by_a_stream(
+    make: Make, server: FakeServer, udp_target: Endpoint, rung: Rung
+) -> None:
     """As by a relay."""
     server.script = Script(formats=frozenset({StreamFormat.UOT_V2, StreamFormat.GOST}))
     made = make(rung)
-    flow, receiver = made.carry(echo)
+    flow, receiver = made.carry(udp_target)
     await made.open()
     await echoed(flow, receiver)
     assert made.owner.told == ["opened", "named", "proved"]
@@ -117,21 +105,21 @@ async def test_it_takes_no_flow_to_the_same_remote(make: Make) -> None:
     assert not made.association.takes(flow)
 
 
-async def test_it_opens_without_a_flow_too(make: Make, echo: Endpoint) -> None:
+async def test_it_opens_without_a_flow_too(make: Make, udp_target: Endpoint) -> None:
     """One that comes later is carried at once, and hears that it can be."""
     made = make()
     await made.open()
-    flow, receiver = made.carry(echo)
+    flow, receiver = made.carry(udp_target)
     assert receiver.openings == 1
     await echoed(flow, receiver)
 
 
 @pytest.mark.parametrize("batch", [best_batch, PlainBatch], ids=["best", "plain"])
-async def test_a_batch_is_sent_behind_the_header(engine: Engine, make: Make, echo: Endpoint) -> None:
+async def test_a_batch_is_sent_behind_the_header(engine: Engine, make: Make, udp_target: Endpoint) -> None:
     """Before the association is there, and after: in the same order, each datagram by itself."""
     payloads = [bytes([number]) * number for number in range(1, 10)]
     made = make()
-    flow, receiver = made.carry(echo)
+    flow, receiver = made.carry(udp_target)
     for _ in range(2):
         count = engine.batch.hold(payloads)
         assert flow.send(engine.batch, range(count)) == len(payloads)
@@ -145,10 +133,10 @@ async def test_a_batch_is_sent_behind_the_header(engine: Engine, make: Make, ech
 # what waits
 
 
-async def test_the_oldest_that_wait_are_dropped(make: Make, echo: Endpoint) -> None:
+async def test_the_oldest_that_wait_are_dropped(make: Make, udp_target: Endpoint) -> None:
     """So many datagrams and no more, whoever's they are; only what goes counts as sent."""
     made = make()
-    (flow, receiver), (other, other_receiver) = made.carry(echo), made.carry(OTHER)
+    (flow, receiver), (other, other_receiver) = made.carry(udp_target), made.carry(OTHER)
     assert other.send_payload(b"the oldest")
     for number in range(WAITING + 5):
         assert flow.send_payload(bytes([number]))
@@ -176,10 +164,10 @@ async def test_what_still_waits_for_a_flow_that_ends_is_dropped(make: Make, serv
 
 
 @pytest.mark.parametrize("octets", [0, 65_500])
-async def test_one_that_waits_and_cannot_go_is_dropped(make: Make, echo: Endpoint, octets: int) -> None:
+async def test_one_that_waits_and_cannot_go_is_dropped(make: Make, udp_target: Endpoint, octets: int) -> None:
     """Such as one that is too large with its header; those behind it go."""
     made = make()
-    flow, receiver = made.carry(echo)
+    flow, receiver = made.carry(udp_target)
     assert flow.send_payload(bytes(octets))
     assert flow.send_payload(b"ping")
     await made.open()
@@ -268,11 +256,11 @@ async def test_a_flow_of_another_association_changes_nothing(make: Make) -> None
 
 
 async def test_a_flow_that_has_moved_may_hear_something_yet(
-    make: Make, server: FakeServer, echo: Endpoint
+    make: Make, server: FakeServer, udp_target: Endpoint
 ) -> None:
     """As long as it is not detached; it is carried no more, and hears no opening."""
     made, other = make(), make()
-    flow, receiver = made.carry(echo)
+    flow, receiver = made.carry(udp_target)
     flow.send_payload(b"ping")
     other.association.attach(flow)
     assert (made.association.carried, other.association.carried) == ([], [flow])
@@ -280,7 +268,7 @@ async def test_a_flow_that_has_moved_may_hear_something_yet(
     assert receiver.openings == 0
     await until(lambda: receiver.payloads, "the echo")
     made.association.detach(flow)
-    server.inject(server.sessions[0], encode_header(echo) + b"late", from_elsewhere=False)
+    server.inject(server.sessions[0], encode_header(udp_target) + b"late", from_elsewhere=False)
     await turns()
     assert receiver.payloads == [b"ping"]
 
@@ -352,13 +340,13 @@ async def test_silence_is_told(make: Make, clock: FakeClock, engine: Engine) -> 
         assert made.owner.silences == [False, True]
 
 
-async def test_a_probe_goes_and_comes(make: Make, server: FakeServer, echo: Endpoint) -> None:
+async def test_a_probe_goes_and_comes(make: Make, server: FakeServer, udp_target: Endpoint) -> None:
     """No flow hears of it; it shows that the association works."""
     made = make(trial=True)
     _, receiver = made.carry(REMOTE)
-    made.association.liveness.ask(echo)
+    made.association.liveness.ask(udp_target)
     await made.open()
-    made.association.liveness.ask(echo)
+    made.association.liveness.ask(udp_target)
     await until(lambda: "answered" in made.owner.told, "the answer")
     assert made.owner.told == ["opened", "named", "proved", "answered"]
     assert made.association.heard
@@ -366,11 +354,11 @@ async def test_a_probe_goes_and_comes(make: Make, server: FakeServer, echo: Endp
 
 
 async def test_an_answer_ends_the_silence(
-    make: Make, engine: Engine, clock: FakeClock, echo: Endpoint
+    make: Make, engine: Engine, clock: FakeClock, udp_target: Endpoint
 ) -> None:
     """And nothing is looked at any more: a process without traffic sleeps."""
     made = make()
-    flow, receiver = made.carry(echo)
+    flow, receiver = made.carry(udp_target)
     await made.open()
     await echoed(flow, receiver)
     clock.advance(60.0)
@@ -384,11 +372,11 @@ async def test_an_answer_ends_the_silence(
 @pytest.mark.parametrize("poller", POLLERS, ids=["best", "loop"])
 @pytest.mark.parametrize("how", ["fin", "rst"])
 async def test_the_end_of_the_control_connection_is_the_associations(
-    make: Make, server: FakeServer, echo: Endpoint, how: str
+    make: Make, server: FakeServer, udp_target: Endpoint, how: str
 ) -> None:
     """After it was of use, that is no error: a new one may do."""
     made = make()
-    flow, receiver = made.carry(echo)
+    flow, receiver = made.carry(udp_target)
     await made.open()
     await echoed(flow, receiver)
     server.end_associations() if how == "fin" else server.stop()
@@ -441,11 +429,11 @@ async def test_one_that_lasted_for_a_while_simply_ends(
 
 @pytest.mark.parametrize(("seconds", "told"), [(BRIEF_S - 0.1, ["brief"]), (BRIEF_S, [])])
 async def test_one_that_worked_and_is_ended_soon(
-    make: Make, server: FakeServer, echo: Endpoint, clock: FakeClock, *, seconds: float, told: list[str]
+    make: Make, server: FakeServer, udp_target: Endpoint, clock: FakeClock, *, seconds: float, told: list[str]
 ) -> None:
     """That is no error, but told before its flows may want another one."""
     made = make()
-    flow, receiver = made.carry(echo)
+    flow, receiver = made.carry(udp_target)
     await made.open()
     await echoed(flow, receiver)
     made.owner.told.clear()
@@ -464,12 +452,12 @@ async def test_it_lasts_only_once_it_is_open(make: Make, clock: FakeClock) -> No
     assert made.association.lasts(clock() + BRIEF_S)
 
 
-async def test_a_lenient_server_relays_on(make: Make, server: FakeServer, echo: Endpoint) -> None:
+async def test_a_lenient_server_relays_on(make: Make, server: FakeServer, udp_target: Endpoint) -> None:
     """Where it is known for that, the end of the control connection is none."""
     server.script = Script(udp=UdpScript(outlives=True))
     made = make()
     made.owner.lenient = True
-    flow, receiver = made.carry(echo)
+    flow, receiver = made.carry(udp_target)
     await made.open()
     server.end_associations()
     await until(lambda: server.sessions[0].finished, "it was closed")
@@ -479,16 +467,16 @@ async def test_a_lenient_server_relays_on(make: Make, server: FakeServer, echo: 
 
 @pytest.mark.parametrize("when", ["with the reply", "later"])
 async def test_a_server_may_show_that_it_is_lenient(
-    make: Make, server: FakeServer, echo: Endpoint, clock: FakeClock, when: str
+    make: Make, server: FakeServer, udp_target: Endpoint, clock: FakeClock, when: str
 ) -> None:
     """By what comes after it has seen that both ends are closed; what comes before is delivered too."""
     lost = UdpScript(outlives=True, fault=UdpFault.DROP)
     server.script = Script(udp=lost)
     if when == "with the reply":
         server.script = Script(udp=lost, at=Stage.RELAY, act=Act.CLOSE)
-    made = make(trial=True, probe=echo)
-    made.owner.when_opened = lambda: made.association.liveness.ask(echo)
-    flow, receiver = made.carry(echo)
+    made = make(trial=True, probe=udp_target)
+    made.owner.when_opened = lambda: made.association.liveness.ask(udp_target)
+    flow, receiver = made.carry(udp_target)
     await made.open()
     if when == "later":
         server.end_associations()
@@ -504,13 +492,13 @@ async def test_a_server_may_show_that_it_is_lenient(
 
 @pytest.mark.parametrize("icmp", [False, True])
 async def test_a_server_that_closes_at_once_may_relay_for_a_moment(
-    make: Make, server: FakeServer, echo: Endpoint, clock: FakeClock, *, icmp: bool
+    make: Make, server: FakeServer, udp_target: Endpoint, clock: FakeClock, *, icmp: bool
 ) -> None:
     """That shows nothing; the silence after it is told, or that nobody is there any more."""
     server.script = Script(udp=UdpScript(outlives=not icmp), at=Stage.RELAY, act=Act.CLOSE)
-    made = make(trial=True, probe=echo)
-    made.owner.when_opened = lambda: made.association.liveness.ask(echo)
-    flow, _ = made.carry(echo)
+    made = make(trial=True, probe=udp_target)
+    made.owner.when_opened = lambda: made.association.liveness.ask(udp_target)
+    flow, _ = made.carry(udp_target)
     flow.send_payload(b"ping")
     await made.open()
     await until(lambda: server.sessions[0].finished, "both ends are closed")
@@ -530,12 +518,12 @@ async def test_a_server_that_closes_at_once_may_relay_for_a_moment(
 
 @pytest.mark.parametrize("poller", POLLERS, ids=["best", "loop"])
 async def test_octets_on_the_control_connection_mean_nothing(
-    make: Make, server: FakeServer, echo: Endpoint
+    make: Make, server: FakeServer, udp_target: Endpoint
 ) -> None:
     """However many: datagrams pass meanwhile, and the end behind them is seen."""
     server.script = Script(at=Stage.RELAY, act=Act.SAY, text=bytes(1_000_000))
     made = make()
-    flow, receiver = made.carry(echo)
+    flow, receiver = made.carry(udp_target)
     await made.open()
     for _ in range(5):
         await echoed(flow, receiver)
@@ -558,11 +546,11 @@ async def test_a_relay_that_is_gone_before_any_use_is_an_error(make: Make, serve
 
 
 async def test_a_relay_that_is_gone_after_use_ends_the_association(
-    make: Make, server: FakeServer, echo: Endpoint
+    make: Make, server: FakeServer, udp_target: Endpoint
 ) -> None:
     """Dante's dies of one datagram: a new association is what helps."""
     made = make()
-    flow, receiver = made.carry(echo)
+    flow, receiver = made.carry(udp_target)
     await made.open()
     await echoed(flow, receiver)
     server.kill_relays()
@@ -571,12 +559,12 @@ async def test_a_relay_that_is_gone_after_use_ends_the_association(
 
 
 async def test_one_datagram_may_have_the_server_close_the_association(
-    make: Make, server: FakeServer, echo: Endpoint
+    make: Make, server: FakeServer, udp_target: Endpoint
 ) -> None:
     """If it is the first one, it is as with a server that closes each at once."""
     server.script = Script(udp=UdpScript(fault=UdpFault.CONTROL_CLOSED))
     made = make()
-    flow, _ = made.carry(echo)
+    flow, _ = made.carry(udp_target)
     await made.open()
     flow.send_payload(b"ping")
     assert await made.end() == "udp-unsupported"
@@ -595,12 +583,12 @@ async def test_a_stream_that_is_none(make: Make, server: FakeServer, text: bytes
 
 @pytest.mark.parametrize("of_use", [False, True])
 async def test_a_stream_that_was_of_use_or_lasted_simply_ends(
-    make: Make, server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch, *, of_use: bool
+    make: Make, server: FakeServer, udp_target: Endpoint, monkeypatch: pytest.MonkeyPatch, *, of_use: bool
 ) -> None:
     """As an association by a relay does."""
     server.script = Script(formats=frozenset({StreamFormat.UOT_V1}))
     made = make(Rung.UOT_V1)
-    flow, receiver = made.carry(echo)
+    flow, receiver = made.carry(udp_target)
     await made.open()
     if of_use:
         await echoed(flow, receiver)
@@ -610,13 +598,15 @@ async def test_a_stream_that_was_of_use_or_lasted_simply_ends(
     assert await made.end() is None
 
 
-async def test_garbage_on_a_stream_that_was_of_use(make: Make, server: FakeServer, echo: Endpoint) -> None:
+async def test_garbage_on_a_stream_that_was_of_use(
+    make: Make, server: FakeServer, udp_target: Endpoint
+) -> None:
     """That is no verdict on the server either."""
     server.script = Script(
         formats=frozenset({StreamFormat.UOT_V1}), udp=UdpScript(fault=UdpFault.GARBAGE, after=1)
     )
     made = make(Rung.UOT_V1)
-    flow, receiver = made.carry(echo)
+    flow, receiver = made.carry(udp_target)
     await made.open()
     await echoed(flow, receiver)
     flow.send_payload(b"garbage comes back")

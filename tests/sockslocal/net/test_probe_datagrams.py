@@ -38,13 +38,6 @@ pytestmark = pytest.mark.usefixtures("engine")  # which sees that nothing is lef
 
 
 @pytest.fixture
-def fake() -> Iterator[FakeServer]:
-    """A server without login."""
-    with FakeServer() as running:
-        yield running
-
-
-@pytest.fixture
 def remote() -> Iterator[Endpoint]:
     """Who is asked."""
     with probe_target(dns) as endpoint:
@@ -70,9 +63,9 @@ class Made:
         return self.facts.get("rung"), self.facts.get("relay_rule")
 
 
-async def test_a_good_server(fake: FakeServer, remote: Endpoint) -> None:
+async def test_a_good_server(server: FakeServer, remote: Endpoint) -> None:
     """One association tells all."""
-    made = Made(fake.address, remote, twin=remote._replace(host="::1"))
+    made = Made(server.address, remote, twin=remote._replace(host="::1"))
     assert await made.tests.try_association() is None
     assert made.facts == {
         "rung": "associate",
@@ -84,89 +77,89 @@ async def test_a_good_server(fake: FakeServer, remote: Endpoint) -> None:
         "closes_control": False,
         "names_relay": True,
     }
-    assert fake.counts.associations.total == 1
+    assert server.counts.associations.total == 1
 
 
-async def test_an_echo_tells_the_largest_datagram(fake: FakeServer) -> None:
+async def test_an_echo_tells_the_largest_datagram(server: FakeServer) -> None:
     """As the server cuts it."""
-    fake.script = Script(udp=UdpScript(cut_above=2038))
+    server.script = Script(udp=UdpScript(cut_above=2038))
     with probe_target(ipv6=False) as remote:
-        made = Made(fake.address, remote)
+        made = Made(server.address, remote)
         assert await made.tests.try_association() is None
     assert made.facts["largest_datagram"] == 2038
 
 
-async def test_a_relay_that_cannot_be_where_it_is_said_to_be(fake: FakeServer, remote: Endpoint) -> None:
+async def test_a_relay_that_cannot_be_where_it_is_said_to_be(server: FakeServer, remote: Endpoint) -> None:
     """A private address of a server on this machine: it is at the server's own."""
-    fake.script = Script(bound_host="10.0.0.7")
-    made = Made(fake.address, remote)
+    server.script = Script(bound_host="10.0.0.7")
+    made = Made(server.address, remote)
     assert await made.tests.try_association() is None
     assert (made.way, made.facts["names_relay"]) == (("associate", "given"), False)
 
 
 @pytest.mark.parametrize("named", ["", "relay.example", "0.0.0.0", "::ffff:127.0.0.1", "169.254.1.1"])
-async def test_a_relay_that_has_no_address(fake: FakeServer, remote: Endpoint, named: str) -> None:
+async def test_a_relay_that_has_no_address(server: FakeServer, remote: Endpoint, named: str) -> None:
     """What is no address of the server's, or not written as one."""
-    fake.script = Script(bound_host=named)
-    made = Made(fake.address, remote)
+    server.script = Script(bound_host=named)
+    made = Made(server.address, remote)
     assert await made.tests.try_association() is None
     assert (made.way, made.facts["names_relay"]) == (("associate", "given"), "127" in named)
 
 
-async def test_a_relay_that_is_not_where_it_is_said_to_be(fake: FakeServer, remote: Endpoint) -> None:
+async def test_a_relay_that_is_not_where_it_is_said_to_be(server: FakeServer, remote: Endpoint) -> None:
     """The server's own address is tried after the one given, on the same association."""
-    fake.script = Script(bound_host="127.0.0.2")
-    made = Made(fake.address, remote, AFTER_SILENCE_S)
+    server.script = Script(bound_host="127.0.0.2")
+    made = Made(server.address, remote, AFTER_SILENCE_S)
     assert await made.tests.try_association() is None
     assert (made.way, made.facts["names_relay"]) == (("associate", "server"), True)
-    assert fake.counts.associations.total == 1
+    assert server.counts.associations.total == 1
 
 
-async def test_a_relay_on_another_host(fake: FakeServer, remote: Endpoint) -> None:
+async def test_a_relay_on_another_host(server: FakeServer, remote: Endpoint) -> None:
     """Whom we cannot reach from the address that the server knows us by."""
-    fake.script = Script(relay_host="127.0.0.2")
-    made = Made(fake.address, remote)
+    server.script = Script(relay_host="127.0.0.2")
+    made = Made(server.address, remote)
     assert await made.tests.try_association() is None
     assert made.way == ("associate", "given")
 
 
-async def test_a_relay_where_the_user_says_it_is(fake: FakeServer, remote: Endpoint) -> None:
+async def test_a_relay_where_the_user_says_it_is(server: FakeServer, remote: Endpoint) -> None:
     """That counts more than what the server says, and nothing else is tried."""
-    fake.script = Script(bound_host="10.0.0.7")
-    made = Made(fake.address, remote, override="127.0.0.1")
+    server.script = Script(bound_host="10.0.0.7")
+    made = Made(server.address, remote, override="127.0.0.1")
     assert await made.tests.try_association() is None
     assert (made.way, made.facts["names_relay"]) == (("associate", "given"), None)
-    made = Made(fake.address, remote, SHORT_S, override="127.0.0.2")
+    made = Made(server.address, remote, SHORT_S, override="127.0.0.2")
     assert await made.tests.try_association() is not None
 
 
-async def test_a_server_that_wants_to_know_our_port(fake: FakeServer, remote: Endpoint) -> None:
+async def test_a_server_that_wants_to_know_our_port(server: FakeServer, remote: Endpoint) -> None:
     """A second association says it."""
-    fake.script = Script(udp=UdpScript(port_rule=PortRule.TRUE))
-    made = Made(fake.address, remote, AFTER_SILENCE_S)
+    server.script = Script(udp=UdpScript(port_rule=PortRule.TRUE))
+    made = Made(server.address, remote, AFTER_SILENCE_S)
     assert await made.tests.try_association() is None
     assert made.way == ("associate", "port")
-    assert fake.counts.associations.total == 2
+    assert server.counts.associations.total == 2
 
 
 async def test_a_server_that_is_reached_by_ipv6(remote: Endpoint) -> None:
     """Zeros are of the same family, and so is the socket."""
-    with FakeServer(host="::1") as fake:
-        made = Made(fake.address, remote)
+    with FakeServer(host="::1") as server:
+        made = Made(server.address, remote)
         assert await made.tests.try_association() is None
         assert made.way == ("associate", "given")
-        assert fake.sessions[0].target == ("::", 0)
+        assert server.sessions[0].target == ("::", 0)
 
 
 @pytest.mark.parametrize(
     ("fault", "foreign"), [(UdpFault.OTHER_PORT, "port"), (UdpFault.OTHER_ADDRESS, "address")]
 )
 async def test_answers_from_elsewhere(
-    fake: FakeServer, remote: Endpoint, fault: UdpFault, foreign: str
+    server: FakeServer, remote: Endpoint, fault: UdpFault, foreign: str
 ) -> None:
     """They are answers, for nobody else knows the question."""
-    fake.script = Script(udp=UdpScript(fault=fault))
-    made = Made(fake.address, remote)
+    server.script = Script(udp=UdpScript(fault=fault))
+    made = Made(server.address, remote)
     assert await made.tests.try_association() is None
     assert (made.way, made.facts["foreign_source"]) == (("associate", "given"), foreign)
 
@@ -181,10 +174,10 @@ async def test_answers_from_elsewhere(
         UdpScript(fault=UdpFault.GARBAGE),
     ],
 )
-async def test_answers_that_name_nobody(fake: FakeServer, remote: Endpoint, udp: UdpScript) -> None:
+async def test_answers_that_name_nobody(server: FakeServer, remote: Endpoint, udp: UdpScript) -> None:
     """They come from the relay, so datagrams pass."""
-    fake.script = Script(udp=udp)
-    made = Made(fake.address, remote)
+    server.script = Script(udp=udp)
+    made = Made(server.address, remote)
     assert await made.tests.try_association() is None
     assert (made.way, made.facts["names_remote"]) == (("associate", "given"), False)
 
@@ -211,45 +204,47 @@ async def test_answers_that_name_nobody(fake: FakeServer, remote: Endpoint, udp:
         ),
     ],
 )
-async def test_a_server_without_udp(fake: FakeServer, remote: Endpoint, script: Script, phrase: str) -> None:
+async def test_a_server_without_udp(
+    server: FakeServer, remote: Endpoint, script: Script, phrase: str
+) -> None:
     """Each of its shapes has words of its own; it is not asked in other ways."""
-    fake.script = script
-    made = Made(fake.address, remote, SHORT_S)
+    server.script = script
+    made = Made(server.address, remote, SHORT_S)
     assert await made.tests.try_association() == Obstacle(phrase)
     assert made.facts == {}
-    assert len(fake.sessions) == 1
+    assert len(server.sessions) == 1
 
 
-async def test_a_relay_without_a_control_connection(fake: FakeServer, remote: Endpoint) -> None:
+async def test_a_relay_without_a_control_connection(server: FakeServer, remote: Endpoint) -> None:
     """Some servers close it at once, and relay all the same."""
-    fake.script = Script(at=Stage.RELAY, act=Act.CLOSE, udp=UdpScript(outlives=True))
-    made = Made(fake.address, remote)
+    server.script = Script(at=Stage.RELAY, act=Act.CLOSE, udp=UdpScript(outlives=True))
+    made = Made(server.address, remote)
     assert await made.tests.try_association() is None
     assert made.facts["closes_control"] is True
 
 
-async def test_a_relay_that_is_silent(fake: FakeServer, remote: Endpoint) -> None:
+async def test_a_relay_that_is_silent(server: FakeServer, remote: Endpoint) -> None:
     """Maybe nobody answers behind it, so this is not the last word."""
-    fake.script = Script(udp=UdpScript(fault=UdpFault.DROP))
-    made = Made(fake.address, remote, SHORT_S)
+    server.script = Script(udp=UdpScript(fault=UdpFault.DROP))
+    made = Made(server.address, remote, SHORT_S)
     phrase = f"it grants associations, but no answer from {remote} comes back"
     assert await made.tests.try_association() == Obstacle(phrase, again=True, silent=True)
     assert made.facts == {}
-    assert fake.counts.associations.total == 2
+    assert server.counts.associations.total == 2
 
 
-async def test_a_server_that_fails_may_do_better_with_our_port(fake: FakeServer, remote: Endpoint) -> None:
+async def test_a_server_that_fails_may_do_better_with_our_port(server: FakeServer, remote: Endpoint) -> None:
     """Some refuse zeros, and do not say why."""
-    fake.scripts.append(Script(reply=1))
-    made = Made(fake.address, remote)
+    server.scripts.append(Script(reply=1))
+    made = Made(server.address, remote)
     assert await made.tests.try_association() is None
     assert made.way == ("associate", "port")
 
 
-async def test_a_server_that_says_nothing(fake: FakeServer, remote: Endpoint) -> None:
+async def test_a_server_that_says_nothing(server: FakeServer, remote: Endpoint) -> None:
     """Its answer has the patience that any has."""
-    fake.script = Script(at=Stage.REPLY, act=Act.STALL)
-    made = Made(fake.address, remote)
+    server.script = Script(at=Stage.REPLY, act=Act.STALL)
+    made = Made(server.address, remote)
     made.access.patience_s = SHORT_S
     phrase = "it does not answer when it is asked for an association"
     assert await made.tests.try_association() == Obstacle(phrase)
@@ -263,13 +258,13 @@ async def test_a_server_that_is_gone(remote: Endpoint) -> None:
 
 
 async def test_a_relay_of_a_family_that_is_not_here(
-    fake: FakeServer, remote: Endpoint, monkeypatch: pytest.MonkeyPatch
+    server: FakeServer, remote: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It cannot be asked; the server's own address can."""
-    fake.script = Script(bound=b"\4\x20\1\x0d\xb8" + bytes(11) + b"\1\x10\0")
+    server.script = Script(bound=b"\4\x20\1\x0d\xb8" + bytes(11) + b"\1\x10\0")
     family = socket.AF_INET6
     monkeypatch.setattr(socket, "AF_INET6", 12_345)
-    made = Made(fake.address, remote, SHORT_S)
+    made = Made(server.address, remote, SHORT_S)
     obstacle = await made.tests.try_association()
     monkeypatch.setattr(socket, "AF_INET6", family)
     assert obstacle is not None
@@ -277,11 +272,11 @@ async def test_a_relay_of_a_family_that_is_not_here(
 
 
 @pytest.mark.parametrize("name", FORMATS)
-async def test_udp_over_tcp(fake: FakeServer, name: str) -> None:
+async def test_udp_over_tcp(server: FakeServer, name: str) -> None:
     """In each format, with all that can be learned on a stream."""
-    fake.script = Script(formats=frozenset({FORMATS[name]}), udp=UdpScript(cut_above=1490))
+    server.script = Script(formats=frozenset({FORMATS[name]}), udp=UdpScript(cut_above=1490))
     with probe_target() as remote:
-        made = Made(fake.address, remote, twin=remote._replace(host="::1"))
+        made = Made(server.address, remote, twin=remote._replace(host="::1"))
         assert await made.tests.try_stream(FRAMINGS[name])
     assert made.facts == {
         "rung": name,
@@ -305,21 +300,21 @@ async def test_udp_over_tcp(fake: FakeServer, name: str) -> None:
     ],
     ids=["refused", "closed", "silent", "garbage", "closed after success"],
 )
-async def test_no_udp_over_tcp(fake: FakeServer, remote: Endpoint, name: str, script: Script) -> None:
+async def test_no_udp_over_tcp(server: FakeServer, remote: Endpoint, name: str, script: Script) -> None:
     """Nothing is learned."""
-    fake.script = script
-    made = Made(fake.address, remote, SHORT_S)
+    server.script = script
+    made = Made(server.address, remote, SHORT_S)
     assert not await made.tests.try_stream(FRAMINGS[name])
     assert made.facts == {}
 
 
-async def test_only_whether_associations_are_granted(fake: FakeServer) -> None:
+async def test_only_whether_associations_are_granted(server: FakeServer) -> None:
     """Where nobody is to be asked through them."""
-    access = Access((socket.AF_INET, fake.address), None, PATIENCE_S)
+    access = Access((socket.AF_INET, server.address), None, PATIENCE_S)
     assert await find_obstacle(access) is None
-    fake.cases[UDP_ASSOCIATE] = Script(reply=7)
+    server.cases[UDP_ASSOCIATE] = Script(reply=7)
     phrase = "the server does not support this command"
     assert await find_obstacle(access) == Obstacle(phrase, unsupported=True)
-    fake.cases[UDP_ASSOCIATE] = Script(at=Stage.REPLY, act=Act.CLOSE)
+    server.cases[UDP_ASSOCIATE] = Script(at=Stage.REPLY, act=Act.CLOSE)
     phrase = "it closes the connection when it is asked for an association"
     assert await find_obstacle(access) == Obstacle(phrase)

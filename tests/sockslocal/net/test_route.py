@@ -10,7 +10,6 @@ from fakes.flows import FakeReceiver
 from fakes.raw_server import exactly, raw_server, until_end
 from fakes.servers import NOBODY, Servers
 from fakes.socks5_server import Act, FakeServer, Script, Stage
-from fakes.targets import tcp_echo, udp_echo
 from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
 from sockslocal.net import route as module
@@ -18,6 +17,8 @@ from sockslocal.net.engine import Engine
 from sockslocal.net.route import Route
 
 TARGET = Endpoint("db.internal", 5432)
+
+pytestmark = pytest.mark.usefixtures("sweep_often")
 
 
 @pytest.fixture
@@ -32,26 +33,6 @@ def second() -> Iterator[FakeServer]:
     """Another one."""
     with FakeServer() as running:
         yield running
-
-
-@pytest.fixture
-def echo() -> Iterator[Endpoint]:
-    """A TCP target that sends everything back."""
-    with tcp_echo() as address:
-        yield Endpoint(*address)
-
-
-@pytest.fixture
-def datagrams() -> Iterator[Endpoint]:
-    """A UDP target that sends everything back."""
-    with udp_echo() as address:
-        yield Endpoint(*address)
-
-
-@pytest.fixture(autouse=True)
-def _sweep_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To have the tests wait less."""
-    monkeypatch.setattr("sockslocal.net.broker.SWEEP_S", 0.01)
 
 
 async def crossed(engine: Engine, route: Route, target: Endpoint = TARGET) -> str:
@@ -71,40 +52,44 @@ async def crossed(engine: Engine, route: Route, target: Endpoint = TARGET) -> st
 
 
 async def test_the_first_server_is_taken(
-    engine: Engine, first: FakeServer, second: FakeServer, echo: Endpoint
+    engine: Engine, first: FakeServer, second: FakeServer, tcp_target: Endpoint
 ) -> None:
     """The second one hears nothing."""
     servers = Servers(engine, first.address, second.address)
-    assert await crossed(engine, servers.route, echo) == "office"
+    assert await crossed(engine, servers.route, tcp_target) == "office"
     assert servers.route.name == "office"
     assert (len(first.sessions), len(second.sessions)) == (1, 0)
     await servers.closed()
 
 
 async def test_the_second_is_taken_when_the_first_is_down(
-    engine: Engine, second: FakeServer, echo: Endpoint
+    engine: Engine, second: FakeServer, tcp_target: Endpoint
 ) -> None:
     """For the connection that finds out, and from then on without trying the first one again."""
     servers = Servers(engine, NOBODY, second.address)
-    assert await crossed(engine, servers.route, echo) == "home"
+    assert await crossed(engine, servers.route, tcp_target) == "home"
     assert servers["office"].state == "down"
     assert servers.route.name == "home"
-    assert await crossed(engine, servers.route, echo) == "home"
+    assert await crossed(engine, servers.route, tcp_target) == "home"
     await servers.closed()
 
 
 async def test_the_first_is_taken_again_when_it_has_returned(
-    engine: Engine, first: FakeServer, second: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
+    engine: Engine,
+    first: FakeServer,
+    second: FakeServer,
+    tcp_target: Endpoint,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is looked for by itself, without a connection having to fail."""
     monkeypatch.setattr("sockslocal.net.server.FIRST_RETRY_S", 0.02)
     first.stop()
 
     servers = Servers(engine, first.address, second.address)
-    assert await crossed(engine, servers.route, echo) == "home"
+    assert await crossed(engine, servers.route, tcp_target) == "home"
     first.start()
     await until(lambda: servers["office"].state == "up", "it is back")
-    assert await crossed(engine, servers.route, echo) == "office"
+    assert await crossed(engine, servers.route, tcp_target) == "office"
     await servers.closed()
 
 
@@ -118,13 +103,13 @@ async def test_the_first_is_taken_again_when_it_has_returned(
     ],
 )
 async def test_one_that_does_not_work_is_as_good_as_down(
-    engine: Engine, first: FakeServer, second: FakeServer, echo: Endpoint, script: Script
+    engine: Engine, first: FakeServer, second: FakeServer, tcp_target: Endpoint, script: Script
 ) -> None:
     """Whatever keeps it from answering the request."""
     first.script = script
 
     servers = Servers(engine, first.address, second.address)
-    assert await crossed(engine, servers.route, echo) == "home"
+    assert await crossed(engine, servers.route, tcp_target) == "home"
     await servers.closed()
 
 
@@ -162,15 +147,15 @@ async def test_without_a_server_the_tunnel_is_off(engine: Engine) -> None:
 
 
 async def test_a_server_may_be_replaced(
-    engine: Engine, first: FakeServer, second: FakeServer, echo: Endpoint
+    engine: Engine, first: FakeServer, second: FakeServer, tcp_target: Endpoint
 ) -> None:
     """The route finds the one that has its name now."""
     servers = Servers(engine, first.address)
     route = servers.route
-    assert await crossed(engine, route, echo) == "office"
+    assert await crossed(engine, route, tcp_target) == "office"
     await servers.closed()
     servers.update(Servers(engine, second.address))
-    assert await crossed(engine, route, echo) == "office"
+    assert await crossed(engine, route, tcp_target) == "office"
     assert (len(first.sessions), len(second.sessions)) == (1, 1)
     await servers.closed()
 
@@ -198,10 +183,10 @@ async def test_a_cancelled_crossing_is_silent(engine: Engine, first: FakeServer,
 
 
 @pytest.mark.parametrize("poller", POLLERS)
-async def test_a_stream(engine: Engine, first: FakeServer, echo: Endpoint) -> None:
+async def test_a_stream(engine: Engine, first: FakeServer, tcp_target: Endpoint) -> None:
     """Octets both ways and the end, as asyncio has them."""
     servers = Servers(engine, first.address)
-    reader, writer = await servers.route.open_stream(echo)
+    reader, writer = await servers.route.open_stream(tcp_target)
     sock = writer.get_extra_info("socket")
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     writer.write(b"x" * 300_000)
@@ -262,7 +247,7 @@ async def test_a_cancelled_stream_is_not_dialled_on(engine: Engine, first: FakeS
 
 @pytest.mark.parametrize("outcome", ["dialled", "refused"])
 async def test_cancelling_may_cross_with_the_outcome(
-    engine: Engine, first: FakeServer, echo: Endpoint, outcome: str
+    engine: Engine, first: FakeServer, tcp_target: Endpoint, outcome: str
 ) -> None:
     """A connection that came about in the moment of the cancellation is closed, and no error is lost."""
     first.script = Script(reply=None if outcome == "dialled" else 5)
@@ -283,7 +268,7 @@ async def test_cancelling_may_cross_with_the_outcome(
         return connect(target, then(done), then(failed))
 
     route.connect = cancel_first  # type: ignore[method-assign]
-    opening = asyncio.create_task(route.open_stream(echo))
+    opening = asyncio.create_task(route.open_stream(tcp_target))
     with pytest.raises(asyncio.CancelledError):
         await opening
     assert len(crossings.calls) == 1
@@ -294,11 +279,11 @@ async def test_cancelling_may_cross_with_the_outcome(
 # flows
 
 
-async def test_a_flow_of_payloads(engine: Engine, first: FakeServer, datagrams: Endpoint) -> None:
+async def test_a_flow_of_payloads(engine: Engine, first: FakeServer, udp_target: Endpoint) -> None:
     """They come one by one, and after closing none; sending then does nothing."""
     servers = Servers(engine, first.address)
     payloads, losses = Told(), Told()
-    flow = servers.route.open_flow(datagrams, payloads, losses)
+    flow = servers.route.open_flow(udp_target, payloads, losses)
     for payload in (b"one", b"two"):
         flow.send(payload)
     await until(lambda: len(payloads.calls) == 2, "the echoes")
@@ -311,7 +296,7 @@ async def test_a_flow_of_payloads(engine: Engine, first: FakeServer, datagrams: 
 
 
 async def test_nothing_is_received_after_closing(
-    engine: Engine, first: FakeServer, datagrams: Endpoint
+    engine: Engine, first: FakeServer, udp_target: Endpoint
 ) -> None:
     """Not even what lay in the same batch."""
     servers = Servers(engine, first.address)
@@ -321,7 +306,7 @@ async def test_nothing_is_received_after_closing(
         payloads(payload)
         flow.close()
 
-    flow = servers.route.open_flow(datagrams, close_at_once, Told())
+    flow = servers.route.open_flow(udp_target, close_at_once, Told())
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.setblocking(False)
@@ -335,41 +320,41 @@ async def test_nothing_is_received_after_closing(
 
 
 async def test_the_end_of_a_flow_is_told(
-    engine: Engine, first: FakeServer, datagrams: Endpoint, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, first: FakeServer, udp_target: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With an error also where nothing was wrong: who waits for an answer must hear that there is none."""
     monkeypatch.setattr(module, "IDLE_S", 0.0)
 
     servers = Servers(engine, first.address)
     losses = Told()
-    flow = servers.route.open_flow(datagrams, Told(), losses)
+    flow = servers.route.open_flow(udp_target, Told(), losses)
     await until(lambda: losses.calls, "idle")
     assert losses.last.problem.code == "udp-association-ended"
     flow.send(b"into the void")
     monkeypatch.setattr(module, "IDLE_S", 60.0)
     first.script = Script(reply=7)
-    servers.route.open_flow(datagrams, Told(), losses)
+    servers.route.open_flow(udp_target, Told(), losses)
     await until(lambda: len(losses.calls) == 2, "refused")
     assert losses.last.problem.code == "udp-unsupported"
     with pytest.raises(ServerError):
-        servers.route.open_flow(datagrams, Told(), losses)
+        servers.route.open_flow(udp_target, Told(), losses)
     assert len(losses.calls) == 2
     await servers.closed()
 
 
 async def test_a_flow_goes_where_it_can_be_had(
-    engine: Engine, first: FakeServer, second: FakeServer, datagrams: Endpoint
+    engine: Engine, first: FakeServer, second: FakeServer, udp_target: Endpoint
 ) -> None:
     """A server that relays no datagrams is passed over for one that does, as long as there is one."""
     first.script = Script(reply=7)
 
     servers = Servers(engine, first.address, second.address)
     lost = FakeReceiver()
-    servers.route.open(datagrams, lost, 60.0)
+    servers.route.open(udp_target, lost, 60.0)
     await until(lambda: lost.losses, "refused by the first")
     assert servers.route.udp_problem is None
     receiver = FakeReceiver()
-    flow = servers.route.open(datagrams, receiver, 60.0)
+    flow = servers.route.open(udp_target, receiver, 60.0)
     flow.send_payload(b"ping")
     await until(lambda: receiver.payloads, "the echo, by the second")
     assert servers.route.udp_problem is None
@@ -377,7 +362,7 @@ async def test_a_flow_goes_where_it_can_be_had(
 
 
 async def test_why_no_server_relays_datagrams(
-    engine: Engine, first: FakeServer, second: FakeServer, datagrams: Endpoint
+    engine: Engine, first: FakeServer, second: FakeServer, udp_target: Endpoint
 ) -> None:
     """It is known before anybody wants a flow where the configuration says so."""
     servers = Servers(engine, first.address, second.address, udp="off")
@@ -386,7 +371,7 @@ async def test_why_no_server_relays_datagrams(
     assert problem.code == "udp-off"
     assert "office" in problem.text
     with pytest.raises(ServerError) as caught:
-        servers.route.open(datagrams, FakeReceiver(), 60.0)
+        servers.route.open(udp_target, FakeReceiver(), 60.0)
     assert caught.value.problem.code == "udp-off"
     assert first.sessions == second.sessions == []
     await servers.closed()

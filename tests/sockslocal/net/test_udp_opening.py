@@ -1,6 +1,6 @@
 import errno
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,7 +19,6 @@ from fakes.socks5_server import (
     UdpScript,
 )
 from fakes.socks5_wire import address_octets
-from fakes.targets import udp_echo
 from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
 from sockslocal.net import udp_opening as module
@@ -43,20 +42,6 @@ FORMATS = dict(
         STREAMED, (StreamFormat.UOT_V2, StreamFormat.UOT_V1, StreamFormat.HEV, StreamFormat.GOST), strict=True
     )
 )
-
-
-@pytest.fixture
-def server() -> Iterator[FakeServer]:
-    """A server without login."""
-    with FakeServer() as running:
-        yield running
-
-
-@pytest.fixture
-def echo() -> Iterator[Endpoint]:
-    """A target that sends everything back."""
-    with udp_echo() as address:
-        yield Endpoint(*address)
 
 
 class Made:
@@ -169,11 +154,11 @@ def session_of(server: FakeServer) -> Session:
 
 @pytest.mark.parametrize("poller", POLLERS, ids=["best", "loop"])
 @pytest.mark.parametrize("rung", [Rung.GIVEN, Rung.PORT])
-async def test_a_way_by_a_relay(engine: Engine, server: FakeServer, echo: Endpoint, rung: Rung) -> None:
+async def test_a_way_by_a_relay(engine: Engine, server: FakeServer, udp_target: Endpoint, rung: Rung) -> None:
     """Datagrams pass; nothing more is written on the control connection, and its end is the transport's."""
     made = Made(engine, server.address, rung)
     await made.open()
-    await made.echo(echo)
+    await made.echo(udp_target)
     made.close()
     await until(lambda: session_of(server).finished, "the server saw the end")
     assert len(session_of(server).segments) == 2
@@ -197,34 +182,34 @@ async def test_what_is_asked_for_by_ipv6(engine: Engine) -> None:
         assert session_of(server).segments[1] == b"\5\3\0\4" + bytes(18)
 
 
-async def test_the_port_is_named(engine: Engine, server: FakeServer, echo: Endpoint) -> None:
+async def test_the_port_is_named(engine: Engine, server: FakeServer, udp_target: Endpoint) -> None:
     """Some servers relay nothing else; it is the one from which the datagrams come."""
     server.script = Script(udp=UdpScript(port_rule=PortRule.TRUE))
     made = Made(engine, server.address, Rung.PORT)
     await made.open()
-    await made.echo(echo)
+    await made.echo(udp_target)
     assert session_of(server).target == ("0.0.0.0", made.transport._reader.sock.getsockname()[1])  # type: ignore[union-attr]
     made.close()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.9.8.7", "169.254.1.1", "224.0.0.1", "255.255.255.255", ""])
 async def test_datagrams_go_to_the_server_whatever_it_names(
-    engine: Engine, server: FakeServer, echo: Endpoint, host: str
+    engine: Engine, server: FakeServer, udp_target: Endpoint, host: str
 ) -> None:
     """What cannot be its relay's address is replaced by the server's own: nothing leaves to anyone else."""
     server.script = Script(bound_host=host)
     made = Made(engine, server.address)
     await made.open()
-    await made.echo(echo)
+    await made.echo(udp_target)
     made.close()
 
 
-async def test_the_servers_own_address(engine: Engine, server: FakeServer, echo: Endpoint) -> None:
+async def test_the_servers_own_address(engine: Engine, server: FakeServer, udp_target: Endpoint) -> None:
     """In place of another one that could be its relay's, and where nothing came back."""
     server.script = Script(bound_host="127.0.0.3")
     made = Made(engine, server.address, Rung.SERVER)
     await made.open()
-    await made.echo(echo)
+    await made.echo(udp_target)
     made.close()
 
 
@@ -254,26 +239,26 @@ async def test_a_relay_that_is_a_listener_of_our_own(engine: Engine, rung: Rung)
         reader.close()
 
 
-async def test_a_relay_elsewhere(engine: Engine, server: FakeServer, echo: Endpoint) -> None:
+async def test_a_relay_elsewhere(engine: Engine, server: FakeServer, udp_target: Endpoint) -> None:
     """Where the server says."""
     server.script = Script(relay_host="127.0.0.4")
     made = Made(engine, server.address)
     await made.open()
-    await made.echo(echo)
+    await made.echo(udp_target)
     made.close()
 
 
 @pytest.mark.parametrize("fault", [UdpFault.OTHER_PORT, UdpFault.OTHER_ADDRESS])
 @pytest.mark.parametrize("foreign", [False, True])
 async def test_answers_from_elsewhere(
-    engine: Engine, server: FakeServer, echo: Endpoint, *, fault: UdpFault, foreign: bool
+    engine: Engine, server: FakeServer, udp_target: Endpoint, *, fault: UdpFault, foreign: bool
 ) -> None:
     """They are heard where the server is known for that."""
     server.script = Script(udp=UdpScript(fault=fault, after=1))
     made = Made(engine, server.address, foreign=foreign)
     await made.open()
-    await made.echo(echo)
-    made.transport.send_one(encode_header(echo), b"from elsewhere")  # type: ignore[union-attr]
+    await made.echo(udp_target)
+    made.transport.send_one(encode_header(udp_target), b"from elsewhere")  # type: ignore[union-attr]
     relay = session_of(server).relay
     assert relay is not None
     await until(lambda: relay.answered == 2, "the second was answered")
@@ -326,12 +311,12 @@ async def test_a_socket_of_the_wrong_family(engine: Engine) -> None:
         await until(lambda: session_of(server).finished, "the server saw the end")
 
 
-async def test_nobody_at_the_relay(engine: Engine, server: FakeServer, echo: Endpoint) -> None:
+async def test_nobody_at_the_relay(engine: Engine, server: FakeServer, udp_target: Endpoint) -> None:
     """Its system says so (ICMP); where that was is told."""
     server.script = Script(bound_host="127.0.0.3")
     made = Made(engine, server.address)
     await made.open()
-    made.transport.send_one(encode_header(echo), b"ping")  # type: ignore[union-attr]
+    made.transport.send_one(encode_header(udp_target), b"ping")  # type: ignore[union-attr]
     await until(lambda: made.refusals, "the refusal")
     assert made.refusals[0].host == "127.0.0.3"
     made.close()
@@ -345,7 +330,7 @@ async def test_nobody_at_the_relay(engine: Engine, server: FakeServer, echo: End
 async def test_the_users_address_overrides_the_servers(
     engine: Engine,
     server: FakeServer,
-    echo: Endpoint,
+    udp_target: Endpoint,
     monkeypatch: pytest.MonkeyPatch,
     *,
     rung: Rung,
@@ -357,7 +342,7 @@ async def test_the_users_address_overrides_the_servers(
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     made = Made(engine, server.address, rung, override=name)
     await made.open()
-    await made.echo(echo)
+    await made.echo(udp_target)
     made.close()
 
 
@@ -420,12 +405,14 @@ async def test_the_end_may_come_with_the_reply(engine: Engine, *, goes_on: bool)
 
 @pytest.mark.parametrize("poller", POLLERS, ids=["best", "loop"])
 @pytest.mark.parametrize("rung", STREAMED)
-async def test_a_way_by_a_stream(engine: Engine, server: FakeServer, echo: Endpoint, rung: Rung) -> None:
+async def test_a_way_by_a_stream(
+    engine: Engine, server: FakeServer, udp_target: Endpoint, rung: Rung
+) -> None:
     """In the format that the rung names."""
     server.script = Script(formats=frozenset({FORMATS[rung]}))
     made = Made(engine, server.address, rung)
     await made.open()
-    await made.echo(echo)
+    await made.echo(udp_target)
     assert session_of(server).stream is not None
     made.close()
     await until(lambda: session_of(server).finished, "the server saw the end")

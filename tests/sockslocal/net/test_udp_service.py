@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,13 +7,11 @@ from fakes.engine import POLLERS, FakeClock, Told, until, way_to
 from fakes.flows import FakeReceiver
 from fakes.socks5_server import FakeServer, Script, StreamFormat, UdpFault, UdpScript
 from fakes.socks5_wire import UDP_ASSOCIATE
-from fakes.targets import udp_echo
 from fakes.udp_echoes import udp_echoes
 from fakes.udp_programs import Flows, exchanged
 from sockslocal.address import Endpoint
 from sockslocal.config.model import Limits, ServerConfig, TlsConfig
 from sockslocal.errors import ServerError
-from sockslocal.net import broker
 from sockslocal.net.datagrams import MAX_DATAGRAM, PlainBatch, best_batch
 from sockslocal.net.engine import Engine
 from sockslocal.net.profile import Profile
@@ -24,25 +21,7 @@ from sockslocal.net.udp_service import PATIENCE_S, UdpService
 REMOTE = Endpoint("127.0.0.1", 9)
 """Nobody is there."""
 
-
-@pytest.fixture(autouse=True)
-def _sweep_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To have the tests wait less."""
-    monkeypatch.setattr(broker, "SWEEP_S", 0.01)
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeServer]:
-    """A server without login."""
-    with FakeServer() as running:
-        yield running
-
-
-@pytest.fixture
-def echo() -> Iterator[Endpoint]:
-    """A target that sends everything back, probes too."""
-    with udp_echo() as address:
-        yield Endpoint(*address)
+pytestmark = pytest.mark.usefixtures("sweep_often")
 
 
 class Served:
@@ -79,38 +58,40 @@ class Served:
 
 @pytest.mark.parametrize("poller", POLLERS, ids=["best", "loop"])
 @pytest.mark.parametrize("batch", [best_batch, PlainBatch], ids=["best", "plain"])
-async def test_many_flows_by_one_association(engine: Engine, fake: FakeServer, echo: Endpoint) -> None:
+async def test_many_flows_by_one_association(
+    engine: Engine, server: FakeServer, udp_target: Endpoint
+) -> None:
     """Each hears its own; what was found out is shown, kept, and told once."""
-    served = Served(engine, fake.address, udp_probe=echo)
+    served = Served(engine, server.address, udp_probe=udp_target)
     assert served.shown == ("unknown", None)
     with udp_echoes(50) as echoes:
         flows = Flows(served.service.open, echoes.addresses)
         await exchanged(flows, rounds=3)
-    assert fake.counts.associations.total == 1
+    assert server.counts.associations.total == 1
     assert served.changes.calls == [("associate", None)]
     assert (served.profile.rung, served.profile.relay_rule) == ("associate", "given")
     await served.close()
 
 
-async def test_the_rung_is_found(engine: Engine, fake: FakeServer, echo: Endpoint) -> None:
+async def test_the_rung_is_found(engine: Engine, server: FakeServer, udp_target: Endpoint) -> None:
     """By what the server grants, and kept for the next time, when it is the first to be tried."""
-    fake.script = Script(formats=frozenset({StreamFormat.HEV}))
-    fake.cases[UDP_ASSOCIATE] = Script(reply=7)
-    served = Served(engine, fake.address, udp_probe=echo)
-    await exchanged(Flows(served.service.open, [echo]))
+    server.script = Script(formats=frozenset({StreamFormat.HEV}))
+    server.cases[UDP_ASSOCIATE] = Script(reply=7)
+    served = Served(engine, server.address, udp_probe=udp_target)
+    await exchanged(Flows(served.service.open, [udp_target]))
     assert served.shown == ("hev", None)
     await served.close()
-    asked = len(fake.sessions)
-    again = Served(engine, fake.address, served.profile, udp_probe=echo)
-    await exchanged(Flows(again.service.open, [echo]))
-    assert len(fake.sessions) == asked + 1
+    asked = len(server.sessions)
+    again = Served(engine, server.address, served.profile, udp_probe=udp_target)
+    await exchanged(Flows(again.service.open, [udp_target]))
+    assert len(server.sessions) == asked + 1
     await again.close()
 
 
-async def test_no_udp_at_all(engine: Engine, fake: FakeServer, clock: FakeClock) -> None:
+async def test_no_udp_at_all(engine: Engine, server: FakeServer, clock: FakeClock) -> None:
     """That is shown with the reason, once, and each flow is lost by it."""
-    fake.script = Script(reply=7)
-    served = Served(engine, fake.address, udp="associate")
+    server.script = Script(reply=7)
+    served = Served(engine, server.address, udp="associate")
     for _ in range(2):
         receiver = FakeReceiver()
         served.service.open(REMOTE, receiver, 60.0)
@@ -230,16 +211,16 @@ async def test_a_rung_that_is_of_no_use(engine: Engine, rung: Any) -> None:
 
 
 async def test_an_examination_does_not_change_what_works(
-    engine: Engine, fake: FakeServer, echo: Endpoint
+    engine: Engine, server: FakeServer, udp_target: Endpoint
 ) -> None:
     """Datagrams pass, and go on as they do."""
-    served = Served(engine, fake.address)
-    flows = Flows(served.service.open, [echo])
+    served = Served(engine, server.address)
+    flows = Flows(served.service.open, [udp_target])
     await exchanged(flows)
     served.service.go_by(Profile(rung="gost"))
     assert served.shown == ("associate", None)
     await exchanged(flows)
-    assert fake.counts.associations.total == 1
+    assert server.counts.associations.total == 1
     await served.close()
 
 
@@ -255,11 +236,11 @@ class Flowing:
     receiver: FakeReceiver = field(default_factory=FakeReceiver)
 
 
-async def flowing(engine: Engine, fake: FakeServer, echo: Endpoint, **config: Any) -> Flowing:
+async def flowing(engine: Engine, server: FakeServer, udp_target: Endpoint, **config: Any) -> Flowing:
     """One that has had an answer."""
-    served = Served(engine, fake.address, **config)
+    served = Served(engine, server.address, **config)
     receiver = FakeReceiver()
-    flow = served.service.open(echo, receiver, 60.0)
+    flow = served.service.open(udp_target, receiver, 60.0)
     flow.send_payload(b"ping")
     await until(lambda: receiver.payloads, "the echo")
     return Flowing(served, flow, receiver)
@@ -267,63 +248,67 @@ async def flowing(engine: Engine, fake: FakeServer, echo: Endpoint, **config: An
 
 @pytest.mark.parametrize("bears", [False, True])
 async def test_whether_it_bears_an_empty_datagram_is_found_out(
-    engine: Engine, fake: FakeServer, echo: Endpoint, *, bears: bool
+    engine: Engine, server: FakeServer, udp_target: Endpoint, *, bears: bool
 ) -> None:
     """With an association of its own, once; from then on they go or do not, and the flow is as it was."""
-    fake.script = Script(udp=UdpScript(fault=None if bears else UdpFault.POISON))
-    made = await flowing(engine, fake, echo, udp_probe=echo)
+    server.script = Script(udp=UdpScript(fault=None if bears else UdpFault.POISON))
+    made = await flowing(engine, server, udp_target, udp_probe=udp_target)
     await until(lambda: made.served.service._health.answers_probes, "probes are answered")
     for _ in range(10):
         assert not made.flow.send_payload(b"")
     await until(lambda: made.served.profile.bears_empty is not None, "it is known")
     assert made.served.profile.bears_empty == bears
-    assert fake.counts.associations.total == 2
+    assert server.counts.associations.total == 2
     assert made.flow.send_payload(b"") == bears
     made.flow.send_payload(b"pong")
     await until(lambda: b"pong" in made.receiver.payloads, "the echo")
     assert made.receiver.payloads == [b"ping", *([b""] if bears else []), b"pong"]
-    assert fake.counts.associations.total == 2
+    assert server.counts.associations.total == 2
     await made.served.close()
 
 
-async def test_without_a_probe_it_is_not_tried(engine: Engine, fake: FakeServer, echo: Endpoint) -> None:
+async def test_without_a_probe_it_is_not_tried(
+    engine: Engine, server: FakeServer, udp_target: Endpoint
+) -> None:
     """Nobody could tell how it ended."""
-    made = await flowing(engine, fake, echo)
+    made = await flowing(engine, server, udp_target)
     assert not made.flow.send_payload(b"")
-    assert fake.counts.associations.total == 1
+    assert server.counts.associations.total == 1
     await made.served.close()
 
 
 async def test_where_probes_are_not_answered_it_is_not_tried(
-    engine: Engine, fake: FakeServer, echo: Endpoint
+    engine: Engine, server: FakeServer, udp_target: Endpoint
 ) -> None:
     """It would be tried again and again."""
-    made = await flowing(engine, fake, echo, udp_probe=REMOTE)
+    made = await flowing(engine, server, udp_target, udp_probe=REMOTE)
     assert not made.flow.send_payload(b"")
-    assert fake.counts.associations.total == 1
+    assert server.counts.associations.total == 1
     await made.served.close()
 
 
 async def test_where_no_other_association_is_granted_nothing_is_learned(
-    engine: Engine, fake: FakeServer, echo: Endpoint
+    engine: Engine, server: FakeServer, udp_target: Endpoint
 ) -> None:
     """It is tried again when the next one is sent."""
-    made = await flowing(engine, fake, echo, udp_probe=echo)
+    made = await flowing(engine, server, udp_target, udp_probe=udp_target)
     await until(lambda: made.served.service._health.answers_probes, "probes are answered")
-    fake.script = Script(reply=1)
+    server.script = Script(reply=1)
     for sessions in (2, 3):
         assert not made.flow.send_payload(b"")
         await until(lambda: made.served.service._empty_test is None, "it was refused")
-        assert (made.served.profile.bears_empty, len(fake.sessions)) == (None, sessions)
+        assert (made.served.profile.bears_empty, len(server.sessions)) == (None, sessions)
     await made.served.close()
 
 
-async def test_it_may_be_closed_in_the_midst(engine: Engine, fake: FakeServer, echo: Endpoint) -> None:
+async def test_it_may_be_closed_in_the_midst(
+    engine: Engine, server: FakeServer, udp_target: Endpoint
+) -> None:
     """Nothing is learned then."""
-    made = await flowing(engine, fake, echo, udp_probe=echo)
+    made = await flowing(engine, server, udp_target, udp_probe=udp_target)
     await until(lambda: made.served.service._health.answers_probes, "probes are answered")
-    fake.script = Script(udp=UdpScript(fault=UdpFault.DROP, after=1))
+    server.script = Script(udp=UdpScript(fault=UdpFault.DROP, after=1))
     assert not made.flow.send_payload(b"")
-    await until(lambda: fake.counts.datagrams >= 4, "under way")
+    await until(lambda: server.counts.datagrams >= 4, "under way")
     await made.served.close()
     assert made.served.profile.bears_empty is None

@@ -14,7 +14,6 @@ from fakes.engine import run as run_engine
 from fakes.engine import turns, until
 from fakes.probe_target import probe_target
 from fakes.socks5_server import Act, FakeServer, Script, Stage
-from fakes.targets import tcp_echo, udp_echo
 from integration.daemon import section
 from integration.servers.process import free_port
 from sockslocal.address import Endpoint
@@ -36,20 +35,6 @@ def server() -> Iterator[FakeServer]:
     """A server that wants a login."""
     with FakeServer(credentials=(b"ana", b"hunter2")) as running:
         yield running
-
-
-@pytest.fixture
-def echo() -> Iterator[Endpoint]:
-    """A TCP target that sends everything back."""
-    with tcp_echo() as address:
-        yield Endpoint(*address)
-
-
-@pytest.fixture
-def datagrams() -> Iterator[Endpoint]:
-    """A UDP target that sends everything back."""
-    with udp_echo() as address:
-        yield Endpoint(*address)
 
 
 class Made:
@@ -195,13 +180,15 @@ def test_nothing_is_configured(run: Run) -> None:
 
 
 def test_the_status_has_the_keys_that_users_rely_on(
-    run: Run, server: FakeServer, echo: Endpoint, datagrams: Endpoint
+    run: Run, server: FakeServer, tcp_target: Endpoint, udp_target: Endpoint
 ) -> None:
     """As the interface names them, with the words it has for the states."""
     ports = free_port(), free_port(), free_port()
 
     async def test(made: Made) -> None:
-        made.apply(office(server), tcp("db", ports[0], echo), udp("game", ports[1], datagrams), dns(ports[2]))
+        made.apply(
+            office(server), tcp("db", ports[0], tcp_target), udp("game", ports[1], udp_target), dns(ports[2])
+        )
         await made.up()
         connection = await connected(ports[0])
         assert await datagram_echoes(ports[1])
@@ -223,7 +210,7 @@ def test_the_status_has_the_keys_that_users_rely_on(
         assert status["forwards"]["db"] == {
             "kind": "tcp",
             "listen": f"127.0.0.1:{ports[0]}",
-            "to": str(echo),
+            "to": str(tcp_target),
             "server": "office",
             "state": "listening",
             "problem": None,
@@ -270,11 +257,11 @@ def test_no_password_is_shown(run: Run, server: FakeServer, caplog: pytest.LogCa
 
 
 def test_what_did_not_change_keeps_its_connections(
-    run: Run, server: FakeServer, echo: Endpoint, datagrams: Endpoint
+    run: Run, server: FakeServer, tcp_target: Endpoint, udp_target: Endpoint
 ) -> None:
     """Adding and removing forwards around it leaves the same object with the same connections."""
     ports = [free_port() for _ in range(4)]
-    kept, flows = tcp("db", ports[0], echo), udp("game", ports[1], datagrams)
+    kept, flows = tcp("db", ports[0], tcp_target), udp("game", ports[1], udp_target)
 
     async def test(made: Made) -> None:
         assert made.apply(office(server), kept, flows) == ["office", "db", "game"]
@@ -282,7 +269,7 @@ def test_what_did_not_change_keeps_its_connections(
         connection = await connected(ports[0])
         assert await datagram_echoes(ports[1])
         before = dict(made.supervisor._forwards)
-        assert made.reload(office(server), tcp("web", ports[2], echo), kept, flows, dns(ports[3])) == [
+        assert made.reload(office(server), tcp("web", ports[2], tcp_target), kept, flows, dns(ports[3])) == [
             "web",
             "dns",
         ]
@@ -303,15 +290,17 @@ def test_what_did_not_change_keeps_its_connections(
     run(test)
 
 
-def test_what_changed_is_replaced(run: Run, server: FakeServer, echo: Endpoint) -> None:
+def test_what_changed_is_replaced(run: Run, server: FakeServer, tcp_target: Endpoint) -> None:
     """Its connections end, also where two forwards exchange their ports."""
     ports = free_port(), free_port()
 
     async def test(made: Made) -> None:
-        made.apply(office(server), tcp("one", ports[0], echo), tcp("two", ports[1], echo))
+        made.apply(office(server), tcp("one", ports[0], tcp_target), tcp("two", ports[1], tcp_target))
         await made.up()
         connection = await connected(ports[0])
-        assert made.reload(office(server), tcp("one", ports[1], echo), tcp("two", ports[0], echo)) == [
+        assert made.reload(
+            office(server), tcp("one", ports[1], tcp_target), tcp("two", ports[0], tcp_target)
+        ) == [
             "one",
             "two",
         ]
@@ -325,13 +314,13 @@ def test_what_changed_is_replaced(run: Run, server: FakeServer, echo: Endpoint) 
 
 
 def test_a_changed_server_is_replaced_under_its_forwards(
-    run: Run, server: FakeServer, echo: Endpoint, datagrams: Endpoint
+    run: Run, server: FakeServer, tcp_target: Endpoint, udp_target: Endpoint
 ) -> None:
     """The forward stays, open connections go on, and new ones take the new settings."""
     ports = free_port(), free_port()
 
     async def test(made: Made) -> None:
-        forwards = tcp("db", ports[0], echo), udp("game", ports[1], datagrams)
+        forwards = tcp("db", ports[0], tcp_target), udp("game", ports[1], udp_target)
         made.apply(office(server), *forwards)
         await made.up()
         connection = await connected(ports[0])
@@ -354,10 +343,10 @@ def test_a_changed_server_is_replaced_under_its_forwards(
     run(test)
 
 
-def test_a_bad_file_changes_nothing(run: Run, server: FakeServer, echo: Endpoint) -> None:
+def test_a_bad_file_changes_nothing(run: Run, server: FakeServer, tcp_target: Endpoint) -> None:
     """It is shown with its line until it is mended; what runs goes on."""
     port = free_port()
-    good = office(server), tcp("db", port, echo)
+    good = office(server), tcp("db", port, tcp_target)
 
     async def test(made: Made) -> None:
         made.apply(*good)
@@ -388,14 +377,14 @@ def test_a_bad_file_changes_nothing(run: Run, server: FakeServer, echo: Endpoint
 
 
 def test_who_watches_is_told_at_once(
-    run: Run, server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
+    run: Run, server: FakeServer, tcp_target: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a bad file, of one that was mended, of a switch; counters alone can wait."""
     monkeypatch.setattr("sockslocal.supervisor.changes.COUNTERS_S", 3600.0)
     port = free_port()
 
     async def test(made: Made) -> None:
-        made.apply(office(server), tcp("db", port, echo))
+        made.apply(office(server), tcp("db", port, tcp_target))
         await made.up()
         seq = (await made.supervisor.changes.after(-1))[0]
 
@@ -406,7 +395,7 @@ def test_who_watches_is_told_at_once(
         def off() -> None:
             made.supervisor.switch(["db"], on=False)
 
-        for act in (bad, lambda: made.reload(office(server), tcp("db", port, echo)), off):
+        for act in (bad, lambda: made.reload(office(server), tcp("db", port, tcp_target)), off):
             waiting = asyncio.create_task(made.supervisor.changes.after(seq))
             await turns()
             assert not waiting.done()
@@ -444,12 +433,12 @@ def test_a_reload_tries_passwords_again(run: Run, server: FakeServer) -> None:
 # switches
 
 
-def test_switching_a_forward(run: Run, server: FakeServer, echo: Endpoint) -> None:
+def test_switching_a_forward(run: Run, server: FakeServer, tcp_target: Endpoint) -> None:
     """Off: its connections end and its port is free; on: it works again. Others hear nothing of it."""
     ports = free_port(), free_port()
 
     async def test(made: Made) -> None:
-        made.apply(office(server), tcp("db", ports[0], echo), tcp("web", ports[1], echo))
+        made.apply(office(server), tcp("db", ports[0], tcp_target), tcp("web", ports[1], tcp_target))
         await made.up()
         connection, other = await connected(ports[0]), await connected(ports[1])
         made.supervisor.switch(["db"], on=False)
@@ -466,12 +455,14 @@ def test_switching_a_forward(run: Run, server: FakeServer, echo: Endpoint) -> No
     run(test)
 
 
-def test_switching_the_tunnel(run: Run, server: FakeServer, echo: Endpoint) -> None:
+def test_switching_the_tunnel(run: Run, server: FakeServer, tcp_target: Endpoint) -> None:
     """Off: all is closed, and no server spoken to; on: all is as before, but for what is off by itself."""
     ports = free_port(), free_port(), free_port()
 
     async def test(made: Made) -> None:
-        made.apply(office(server), tcp("db", ports[0], echo), tcp("web", ports[1], echo), dns(ports[2]))
+        made.apply(
+            office(server), tcp("db", ports[0], tcp_target), tcp("web", ports[1], tcp_target), dns(ports[2])
+        )
         await made.up()
         connection = await connected(ports[0])
         made.supervisor.switch(["web"], on=False)
@@ -528,12 +519,16 @@ def test_other_rules_keep_the_resolver(run: Run, server: FakeServer) -> None:
     run(test)
 
 
-def test_switches_outlive_the_process(run: Run, server: FakeServer, echo: Endpoint) -> None:
+def test_switches_outlive_the_process(run: Run, server: FakeServer, tcp_target: Endpoint) -> None:
     """What was switched off is off in the next one; `enabled` in the file has to agree for it to be on."""
     ports = free_port(), free_port()
 
     async def test(made: Made) -> None:
-        sections = office(server), tcp("db", ports[0], echo), tcp("web", ports[1], echo, enabled=False)
+        sections = (
+            office(server),
+            tcp("db", ports[0], tcp_target),
+            tcp("web", ports[1], tcp_target, enabled=False),
+        )
         made.apply(*sections)
         made.supervisor.switch(["db", "web"], on=False)
         await made.supervisor.close()
@@ -546,27 +541,27 @@ def test_switches_outlive_the_process(run: Run, server: FakeServer, echo: Endpoi
     run(test)
 
 
-def test_a_switch_goes_with_its_forward(run: Run, server: FakeServer, echo: Endpoint) -> None:
+def test_a_switch_goes_with_its_forward(run: Run, server: FakeServer, tcp_target: Endpoint) -> None:
     """A forward that was switched off and removed is on when one of that name is added again."""
     port = free_port()
 
     async def test(made: Made) -> None:
-        made.apply(office(server), tcp("db", port, echo))
+        made.apply(office(server), tcp("db", port, tcp_target))
         made.supervisor.switch(["db"], on=False)
         made.reload(office(server))
-        made.reload(office(server), tcp("db", port, echo))
+        made.reload(office(server), tcp("db", port, tcp_target))
         assert made.status.forwards["db"].state == "listening"
 
     run(test)
 
 
-def test_an_unknown_name_switches_nothing(run: Run, server: FakeServer, echo: Endpoint) -> None:
+def test_an_unknown_name_switches_nothing(run: Run, server: FakeServer, tcp_target: Endpoint) -> None:
     """Not even those that are known beside it; the error names them."""
     port = free_port()
 
     async def test(made: Made) -> None:
         made.supervisor.switch([], on=True)
-        made.apply(office(server), tcp("db", port, echo))
+        made.apply(office(server), tcp("db", port, tcp_target))
         with pytest.raises(ControlError) as caught:
             made.supervisor.switch(["db", "bd"], on=False)
         assert caught.value.problem.text == 'there is no forward "bd"; known are "db"'
@@ -579,7 +574,7 @@ def test_an_unknown_name_switches_nothing(run: Run, server: FakeServer, echo: En
 
 
 def test_a_port_in_use_is_that_forwards_error(
-    run: Run, server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
+    run: Run, server: FakeServer, tcp_target: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It names who has the port and what would help; others run, and it opens once the port is free."""
     monkeypatch.setattr(services, "FIRST_RETRY_S", 0.05)
@@ -587,7 +582,7 @@ def test_a_port_in_use_is_that_forwards_error(
     taken = socket.create_server(("127.0.0.1", ports[0]))
 
     async def test(made: Made) -> None:
-        made.apply(office(server), tcp("db", ports[0], echo), tcp("web", ports[1], echo))
+        made.apply(office(server), tcp("db", ports[0], tcp_target), tcp("web", ports[1], tcp_target))
         await made.up()
         shown = made.status.forwards["db"]
         assert shown.state == "error"
@@ -606,14 +601,14 @@ def test_a_port_in_use_is_that_forwards_error(
 
 
 def test_a_server_that_goes_and_comes_is_logged(
-    run: Run, server: FakeServer, echo: Endpoint, caplog: pytest.LogCaptureFixture
+    run: Run, server: FakeServer, tcp_target: Endpoint, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A line each time, whatever is dialled in between."""
     caplog.set_level(logging.INFO)
     port = free_port()
 
     async def test(made: Made) -> None:
-        made.apply(office(server), tcp("db", port, echo))
+        made.apply(office(server), tcp("db", port, tcp_target))
         await made.up()
         server.stop()
         for _ in range(3):
@@ -630,7 +625,9 @@ def test_a_server_that_goes_and_comes_is_logged(
     assert told == ["= server office is up", "! server office is down", "= server office is up"]
 
 
-def test_what_went_wrong_ends_with_the_servers_return(run: Run, server: FakeServer, echo: Endpoint) -> None:
+def test_what_went_wrong_ends_with_the_servers_return(
+    run: Run, server: FakeServer, tcp_target: Endpoint
+) -> None:
     """Forwards and the resolver have no problem any more when their server is up, without any traffic."""
     tcp_port, udp_port, dns_port = free_port(), free_port(), free_port()
 
@@ -638,8 +635,8 @@ def test_what_went_wrong_ends_with_the_servers_return(run: Run, server: FakeServ
         server.stop()
         made.apply(
             office(server),
-            tcp("db", tcp_port, echo),
-            udp("game", udp_port, echo),
+            tcp("db", tcp_port, tcp_target),
+            udp("game", udp_port, tcp_target),
             dns(dns_port, enabled=True),
         )
         reader, writer = await asyncio.open_connection("127.0.0.1", tcp_port)
@@ -663,13 +660,13 @@ def test_what_went_wrong_ends_with_the_servers_return(run: Run, server: FakeServ
 
 @pytest.mark.parametrize("code", ["target-refused", "other-user-refused", "server-timeout"])
 def test_what_is_not_of_the_way_outlives_the_servers_return(
-    run: Run, server: FakeServer, echo: Endpoint, code: str
+    run: Run, server: FakeServer, tcp_target: Endpoint, code: str
 ) -> None:
     """A target that is not reached, or another user, is not mended by a server that is up."""
 
     async def test(made: Made) -> None:
         server.stop()
-        made.apply(office(server), tcp("db", free_port(), echo))
+        made.apply(office(server), tcp("db", free_port(), tcp_target))
         await until(lambda: made.status.servers["office"].state == "down", "it is gone")
         forward = made.supervisor._forwards["db"]
         forward.problem = Problem(code, "", "", "")
@@ -680,12 +677,12 @@ def test_what_is_not_of_the_way_outlives_the_servers_return(
     run(test)
 
 
-def test_what_was_not_kept_is_kept_at_the_end(run: Run, server: FakeServer, echo: Endpoint) -> None:
+def test_what_was_not_kept_is_kept_at_the_end(run: Run, server: FakeServer, tcp_target: Endpoint) -> None:
     """And while it runs, where somebody looks long after."""
 
     async def test(made: Made) -> None:
         path = made.folder / "switches.json"
-        made.apply(office(server), tcp("db", free_port(), echo))
+        made.apply(office(server), tcp("db", free_port(), tcp_target))
         path.mkdir()
         made.supervisor.switch(["db"], on=False)
         path.rmdir()
@@ -696,11 +693,11 @@ def test_what_was_not_kept_is_kept_at_the_end(run: Run, server: FakeServer, echo
     run(test)
 
 
-def test_what_is_wrong_with_nothing_in_particular(run: Run, server: FakeServer, echo: Endpoint) -> None:
+def test_what_is_wrong_with_nothing_in_particular(run: Run, server: FakeServer, tcp_target: Endpoint) -> None:
     """Switches that cannot be kept, and descriptors that ran out, stand in the list of problems."""
 
     async def test(made: Made) -> None:
-        made.apply(office(server), tcp("db", free_port(), echo))
+        made.apply(office(server), tcp("db", free_port(), tcp_target))
         (made.folder / "switches.json").mkdir()
         made.supervisor.switch(["db"], on=False)
         made.engine.budget.wait("db", "too many open files")
@@ -713,7 +710,7 @@ def test_what_is_wrong_with_nothing_in_particular(run: Run, server: FakeServer, 
 
 
 def test_a_locked_keyring(
-    run: Run, server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
+    run: Run, server: FakeServer, tcp_target: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All is up but the server; connections fail with the reason until it is unlocked."""
     monkeypatch.setattr("sockslocal.supervisor.logins.FIRST_RETRY_S", 0.05)
@@ -721,7 +718,7 @@ def test_a_locked_keyring(
 
     async def test(made: Made) -> None:
         made.password = CredentialsError.of("needs-unlock", server="office", reason="is locked")
-        made.apply(office(server), tcp("db", port, echo))
+        made.apply(office(server), tcp("db", port, tcp_target))
         await until(lambda: made.status.servers["office"].state == "needs-unlock", "it is shown")
         with contextlib.suppress(ConnectionError):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -735,13 +732,13 @@ def test_a_locked_keyring(
     run(test)
 
 
-def test_a_rejected_password_and_a_new_one(run: Run, server: FakeServer, echo: Endpoint) -> None:
+def test_a_rejected_password_and_a_new_one(run: Run, server: FakeServer, tcp_target: Endpoint) -> None:
     """The new one is used at once."""
     port = free_port()
 
     async def test(made: Made) -> None:
         made.password = "wrong-one"
-        made.apply(office(server), tcp("db", port, echo))
+        made.apply(office(server), tcp("db", port, tcp_target))
         await until(lambda: made.status.servers["office"].state == "auth-failed", "rejected")
         made.password = "hunter2"
         made.supervisor.credentials_changed("office")
@@ -769,12 +766,12 @@ def test_credentials_of_no_configuration(run: Run) -> None:
 # the end
 
 
-def test_draining_lets_connections_end(run: Run, server: FakeServer, echo: Endpoint) -> None:
+def test_draining_lets_connections_end(run: Run, server: FakeServer, tcp_target: Endpoint) -> None:
     """No new ones are accepted; it returns as soon as the open ones have ended."""
     port = free_port()
 
     async def test(made: Made) -> None:
-        made.apply(office(server), tcp("db", port, echo))
+        made.apply(office(server), tcp("db", port, tcp_target))
         await made.up()
         connection = await connected(port)
         draining = asyncio.create_task(made.supervisor.drain(3600.0))
@@ -790,12 +787,12 @@ def test_draining_lets_connections_end(run: Run, server: FakeServer, echo: Endpo
     run(test)
 
 
-def test_draining_is_told(run: Run, server: FakeServer, echo: Endpoint) -> None:
+def test_draining_is_told(run: Run, server: FakeServer, tcp_target: Endpoint) -> None:
     """Whoever watches hears at once that it stops, and how long that may take; nothing listens any more."""
     ports = free_port(), free_port()
 
     async def test(made: Made) -> None:
-        made.apply(office(server), tcp("db", ports[0], echo), udp("game", ports[1], echo))
+        made.apply(office(server), tcp("db", ports[0], tcp_target), udp("game", ports[1], tcp_target))
         await made.up()
         connection = await connected(ports[0])
         seq, _ = await made.supervisor.changes.after(-1)
@@ -819,12 +816,12 @@ def test_draining_is_told(run: Run, server: FakeServer, echo: Endpoint) -> None:
     run(test)
 
 
-def test_draining_has_an_end(run: Run, server: FakeServer, echo: Endpoint) -> None:
+def test_draining_has_an_end(run: Run, server: FakeServer, tcp_target: Endpoint) -> None:
     """What does not end by itself is cut by closing."""
     port = free_port()
 
     async def test(made: Made) -> None:
-        made.apply(office(server), tcp("db", port, echo))
+        made.apply(office(server), tcp("db", port, tcp_target))
         await made.up()
         connection = await connected(port)
         async with asyncio.timeout(10):
@@ -837,7 +834,7 @@ def test_draining_has_an_end(run: Run, server: FakeServer, echo: Endpoint) -> No
 
 
 def test_nothing_opens_while_it_drains(
-    run: Run, server: FakeServer, echo: Endpoint, monkeypatch: pytest.MonkeyPatch
+    run: Run, server: FakeServer, tcp_target: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A port that was in use is not tried again then."""
     monkeypatch.setattr(services, "FIRST_RETRY_S", 0.01)
@@ -845,7 +842,7 @@ def test_nothing_opens_while_it_drains(
     taken = socket.create_server(("127.0.0.1", ports[0]))
 
     async def test(made: Made) -> None:
-        made.apply(office(server), tcp("db", ports[0], echo), tcp("web", ports[1], echo))
+        made.apply(office(server), tcp("db", ports[0], tcp_target), tcp("web", ports[1], tcp_target))
         await made.up()
         connection = await connected(ports[1])
         draining = asyncio.create_task(made.supervisor.drain(0.2))
@@ -859,12 +856,12 @@ def test_nothing_opens_while_it_drains(
         run(test)
 
 
-def test_nothing_is_switched_on_while_it_drains(run: Run, server: FakeServer, echo: Endpoint) -> None:
+def test_nothing_is_switched_on_while_it_drains(run: Run, server: FakeServer, tcp_target: Endpoint) -> None:
     """Nor by a reload; what is on may still be switched off."""
     ports = free_port(), free_port(), free_port()
 
     async def test(made: Made) -> None:
-        forwards = tcp("db", ports[0], echo), tcp("web", ports[1], echo)
+        forwards = tcp("db", ports[0], tcp_target), tcp("web", ports[1], tcp_target)
         made.apply(office(server), *forwards)
         await made.up()
         made.supervisor.switch(["web"], on=False)
@@ -872,7 +869,7 @@ def test_nothing_is_switched_on_while_it_drains(run: Run, server: FakeServer, ec
         draining = asyncio.create_task(made.supervisor.drain(3600.0))
         await turns()
         made.supervisor.switch(["web"], on=True)
-        made.reload(office(server), *forwards, tcp("mail", ports[2], echo))
+        made.reload(office(server), *forwards, tcp("mail", ports[2], tcp_target))
         states = {name: forward.state for name, forward in made.status.forwards.items()}
         assert states == {"db": "off", "web": "off", "mail": "off"}
         for port in ports:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 
-from sockslocal.address import Endpoint
+from sockslocal.address import Endpoint, ip_of
 from sockslocal.errors import ServerError
 from sockslocal.net.datagrams import Batch
 from sockslocal.net.dialer import Dial, DialError
@@ -11,6 +11,7 @@ from sockslocal.net.server import Server
 from sockslocal.net.streams import open_streams
 from sockslocal.net.udp_flow import Flow, Receiver
 from sockslocal.problems import Problem, problem
+from sockslocal.socks5.datagram import encode_header, parse_header
 from sockslocal.socks5.messages import Command, Request
 
 IDLE_S = 60.0
@@ -130,7 +131,11 @@ class Route:
 
 
 class PayloadFlow:
-    """A flow for who wants payloads one by one, as the resolver does."""
+    """A flow for who wants payloads one by one, and only its remote's, as the resolver does.
+
+    Some servers name somebody else in their headers, for which other flows make allowance. Here it would be a
+    forger's way in (RFC 5452 §9.1): such a server carries nothing back.
+    """
 
     def __init__(self, received: Callable[[bytes], None], lost: Callable[[ServerError], None]) -> None:
         self._received = received
@@ -160,6 +165,8 @@ class PayloadFlow:
         """Nobody is to be told."""
 
     def received(self, batch: Batch, indices: range, skip: int) -> None:
+        if self._flow is None or not _is_of(bytes(batch.payload(indices[0])[:skip]), self._flow.remote):
+            return
         payloads = [bytes(batch.payload(index)[skip:]) for index in indices]
         for payload in payloads:
             if self._flow is None:  # closed by who was given the one before
@@ -172,3 +179,11 @@ class PayloadFlow:
     def lost(self, error: ServerError | None) -> None:
         self._flow = None
         self._lost(error or ServerError.of("udp-association-ended"))
+
+
+def _is_of(header: bytes, remote: Endpoint) -> bool:
+    """Whether datagrams with `header` are the remote's; a name may have any address, but no other port."""
+    if header == encode_header(remote):
+        return True
+    source = parse_header(header)[0]
+    return source == remote or (source.port == remote.port and ip_of(remote.host) is None)

@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
@@ -108,6 +108,15 @@ class FakeServer:
     def inject(self, session: Session, datagram: bytes, *, from_elsewhere: bool) -> None:
         """Send `datagram` to the client of the association of `session`."""
         self._do(lambda: _inject(session, datagram, from_elsewhere))
+
+    def inject_all(self, session: Session, datagrams: Iterable[bytes]) -> None:
+        """Send all of `datagrams` from the relay itself, without a pause."""
+
+        def send() -> None:
+            for datagram in datagrams:
+                _inject(session, datagram, from_elsewhere=False)
+
+        self._do(send)
 
     def switch(self, script: UdpScript) -> None:
         """What carries datagrams already goes on by `script`."""

@@ -360,6 +360,8 @@ ITEMS = {
             WIRE + "test_a_response_answers_only_its_question",
             ASK_UDP + "test_an_answer_to_another_question_under_the_same_id_is_refused",
             "sockslocal/net/test_udp_delivery.py::test_what_is_from_another_remote_is_nobodys",
+            "sockslocal/net/test_route.py::test_only_the_remote_is_heard",
+            RESOLVER + "test_none_of_65535_forged_answers_is_believed",
         ),
     ),
     68: Item(
@@ -382,6 +384,7 @@ ITEMS = {
         (
             ASK_UDP + "test_forged_answers_are_counted_and_end_nobodys_wait",
             UPSTREAM + "test_forged_answers_lead_to_tcp",
+            "integration/test_dns_forgery.py::test_a_flood_leads_to_tcp_and_none_of_it_is_kept",
         ),
     ),
     71: Item(

@@ -15,6 +15,7 @@ from sockslocal.errors import ServerError
 from sockslocal.net import route as module
 from sockslocal.net.engine import Engine
 from sockslocal.net.route import Route
+from sockslocal.socks5.datagram import encode_header
 
 TARGET = Endpoint("db.internal", 5432)
 
@@ -311,11 +312,45 @@ async def test_nothing_is_received_after_closing(
         listener.bind(("127.0.0.1", 0))
         listener.setblocking(False)
         for _ in range(2):
-            listener.sendto(b"header payload", listener.getsockname())
+            listener.sendto(encode_header(datagrams) + b"payload", listener.getsockname())
         count = engine.batch.receive(listener)
         flow.dropped(1)
-        flow.received(engine.batch, range(count), 7)
+        flow.received(engine.batch, range(count), len(encode_header(datagrams)))
     assert payloads.calls == [b"payload"]
+    await servers.closed()
+
+
+FORGER = "127.0.0.9"
+
+
+@pytest.mark.parametrize(
+    ("remote", "sources"),
+    [
+        (
+            Endpoint("127.0.0.1", 53),
+            [Endpoint("127.0.0.1", 54), Endpoint(FORGER, 53), Endpoint("dns.test", 53)],
+        ),
+        (Endpoint("dns.test", 53), [Endpoint(FORGER, 54), Endpoint("dns.test", 54)]),
+    ],
+)
+async def test_only_the_remote_is_heard(
+    engine: Engine, first: FakeServer, remote: Endpoint, sources: list[Endpoint]
+) -> None:
+    """Not even a server that names somebody else each time is believed; a name may have any address."""
+    first.names["dns.test"] = ("127.0.0.1", 0)
+    servers = Servers(engine, first.address)
+    payloads = Told()
+    flow = servers.route.open_flow(remote, payloads, Told())
+    flow.send(b"where are you?")
+    await until(lambda: first.passages and first.passages[0].received, "the association")
+    (session,) = first.sessions
+    for source in sources * 2:
+        first.inject(session, encode_header(source) + b"forged", from_elsewhere=False)
+    for source in (remote, remote._replace(host="127.0.0.1")):
+        first.inject(session, encode_header(source) + b"true", from_elsewhere=False)
+    await until(lambda: len(payloads.calls) >= 2, "the answers")
+    assert payloads.calls == [b"true"] * 2
+    flow.close()
     await servers.closed()
 
 

@@ -14,11 +14,12 @@ import pytest
 
 from fakes.dns_client import Clock, ask, connected, resolver
 from fakes.dns_tunnel import REFUSAL, FakeTunnel, addresses, query, response, silence, until
+from fakes.forged_dns import NAME, TRUE, answer, with_its_id, with_wrong_ids
 from sockslocal.address import Endpoint
 from sockslocal.config.model import DnsConfig, Upstream
 from sockslocal.errors import ControlError, ListenError
 from sockslocal.net.engine import Engine
-from sockslocal.resolver import upstreams
+from sockslocal.resolver import ask_udp, upstreams
 from sockslocal.resolver.resolver import Resolver, steady
 
 
@@ -271,3 +272,26 @@ async def test_an_upstream_that_sends_nonsense_is_passed_over() -> None:
         assert (await ask(made, query())).rcode() == dns.rcode.NOERROR
         first, second = made.details().upstreams
         assert (first.failed, first.resting, second.answered) == (1, True, 1)
+
+
+async def test_none_of_65535_forged_answers_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a flow that takes them all the true one still arrives by UDP, and is the one that is kept."""
+    monkeypatch.setattr(ask_udp, "MAX_MISMATCHES", 1 << 17)
+    tunnel = FakeTunnel(silence)
+    async with resolver(tunnel, "udp") as made:
+        waiting = asyncio.create_task(ask(made, query(NAME)))
+        await until(lambda: bool(tunnel.flows) and bool(tunnel.flows[0].sent))
+        (flow,) = tunnel.flows
+        asked = flow.sent[0]
+        forged = [*with_its_id(asked), *with_wrong_ids(asked)]
+        for message in forged:
+            flow.deliver(message)
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        (upstream,) = made.details().upstreams
+        assert upstream.mismatched == len(forged) == 65_535 + len(with_its_id(asked))
+        flow.deliver(answer(asked, TRUE))
+        assert str((await waiting).answer[0][0]) == TRUE
+        kept = await made.query(NAME, "A")
+        assert (kept.cached, kept.path, kept.answer[0].endswith(TRUE)) == (True, "udp", True)
+        assert made.details().cache_entries == 1

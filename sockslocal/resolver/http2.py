@@ -35,6 +35,12 @@ FRAME_HEADER = 9
 MAX_FRAME = 16_384
 """Octets of a frame's header, and those that may follow it (RFC 9113 §4.1, §6.5.2)."""
 
+GOAWAY = 7
+"""The type of a frame that says which stream is the last to be processed (RFC 9113 §6.8)."""
+
+_GOAWAY_FIXED = 8
+_STREAM = 0x7FFFFFFF
+
 KEPT = ("content-type", "age")
 """The headers of a response that are looked at."""
 
@@ -49,30 +55,55 @@ class Response(NamedTuple):
     body: bytes
 
 
-class FrameLengths:
-    """Looks at the length of each frame before the library keeps it, as it would keep 16 MB."""
+class Frames:
+    """Looks at each frame before the library: that would keep one of 16 MB, and reads none after GOAWAY."""
 
     def __init__(self) -> None:
-        self._header = b""
+        self.last: int | None = None
+        """The last stream that the server processes, once it has said so."""
+        self._frame = b""
+        """What there is of a header, or of a GOAWAY."""
         self._left = 0
+        self._withheld = False
 
-    def check(self, data: bytes) -> None:
-        """Raises LostError for a frame longer than we said that it may be (RFC 9113 §4.2)."""
+    def passed(self, data: bytes) -> bytes:
+        """What of `data` is for the library.
+
+        Raises LostError for a frame longer than we said that it may be (RFC 9113 §4.2).
+        """
+        passed = bytearray()
         at = 0
         while at < len(data):
-            if self._left:
-                skipped = min(self._left, len(data) - at)
-                self._left -= skipped
-                at += skipped
-                continue
-            missing = FRAME_HEADER - len(self._header)
-            self._header += data[at : at + missing]
-            at += missing
-            if len(self._header) == FRAME_HEADER:
-                self._left = int.from_bytes(self._header[:3], "big")
-                self._header = b""
-            if self._left > MAX_FRAME:
-                raise LostError("no HTTP/2: a frame is too long")
+            missing = self._left or FRAME_HEADER - len(self._frame)
+            piece = data[at : at + missing]
+            at += len(piece)
+            if not self._left:
+                passed += self._begin(piece)
+            elif self._withheld:
+                self._withhold(piece)
+            else:
+                self._left -= len(piece)
+                passed += piece
+        return bytes(passed)
+
+    def _begin(self, piece: bytes) -> bytes:
+        """Take more of a header; gives it when it is whole, unless it is not for the library."""
+        self._frame += piece
+        if len(self._frame) < FRAME_HEADER:
+            return b""
+        header, self._frame = self._frame, b""
+        self._left = int.from_bytes(header[:3], "big")
+        self._withheld = header[3] == GOAWAY
+        if self._left > MAX_FRAME or (self._withheld and self._left < _GOAWAY_FIXED):
+            raise LostError("no HTTP/2: a frame of a wrong length")
+        return b"" if self._withheld else header
+
+    def _withhold(self, piece: bytes) -> None:
+        self._left -= len(piece)
+        self._frame += piece
+        if not self._left:
+            self.last = int.from_bytes(self._frame[:4], "big") & _STREAM
+            self._frame = b""
 
 
 class _Incoming:
@@ -95,7 +126,7 @@ class Http2Connection(Connection[Response]):
         self._http = h2.connection.H2Connection(config)
         self._http.local_settings = h2.settings.Settings(client=True, initial_values=_SETTINGS)
         self._headers = headers
-        self._lengths = FrameLengths()
+        self._frames = Frames()
         self._incoming: dict[int, _Incoming] = {}
         self._unsent: dict[int, bytes] = {}
         """Bodies for which the server has no room yet (RFC 9113 §5.2)."""
@@ -106,6 +137,8 @@ class Http2Connection(Connection[Response]):
     async def ask(self, message: bytes, question: bytes) -> Response:
         """The response to a POST of `message`, whose id is 0 (RFC 8484 §4.1)."""
         async with self._turn:
+            if self.retired:
+                raise LostError("replaced while the query waited for its turn")
             return await self.exchange(question, partial(self._send, message))
 
     def _number(self) -> int:
@@ -140,7 +173,7 @@ class Http2Connection(Connection[Response]):
             self._stream.write(data)
 
     def _received(self, data: bytes) -> None:
-        self._lengths.check(data)
+        data = self._frames.passed(data)
         try:
             for event in self._http.receive_data(data):
                 self._take(event)
@@ -149,6 +182,15 @@ class Http2Connection(Connection[Response]):
             raise LostError(f"no HTTP/2: {error}") from None
         finally:
             self._flush()
+        if self._frames.last is not None:
+            self._finish(self._frames.last)
+
+    def _finish(self, last: int) -> None:
+        """Take no more queries: streams up to `last` still have their answers, the others never will."""
+        for number in self._waiting:
+            if number > last:
+                self._fail(number, LostError("it ended the connection"))
+        self.retire()
 
     def _take(self, event: h2.events.Event) -> None:
         match event:
@@ -164,8 +206,6 @@ class Http2Connection(Connection[Response]):
             case h2.events.RemoteSettingsChanged():
                 allowed = self._http.remote_settings.max_concurrent_streams
                 self._turn = asyncio.Semaphore(max(1, min(MAX_STREAMS, allowed)))
-            case h2.events.ConnectionTerminated():  # after which the library reads no more
-                raise LostError("it ended the connection")
 
     def _take_headers(self, event: h2.events.ResponseReceived) -> None:
         incoming = self._incoming.get(event.stream_id)

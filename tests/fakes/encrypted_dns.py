@@ -21,6 +21,7 @@ import h2.connection
 import h2.events
 import h2.exceptions
 import h2.settings
+from hyperframe.frame import GoAwayFrame
 
 from fakes.accepting import stop_accepting
 from fakes.certificates import Certificate
@@ -40,6 +41,10 @@ class Act(Enum):
     """All that were asked before are left without an answer too."""
     RESET = auto()
     """RST_STREAM for this query."""
+    HOLD = auto()
+    """It is answered when `LAST` comes."""
+    LAST = auto()
+    """GOAWAY, by which this query will never be processed, and then the answers to those held."""
 
 
 class LoopbackTunnel:
@@ -150,6 +155,8 @@ class HttpsDns(_Server):
         self.requests: list[dict[str, str]] = []
         self._bodies: dict[int, bytes] = {}
         """What is still to be sent, by stream: one connection at a time has such."""
+        self._held: dict[int, bytes] = {}
+        self._farewell = b""
         self._closing = False
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -160,7 +167,8 @@ class HttpsDns(_Server):
         http.update_settings(self.settings)
         bodies: dict[int, bytes] = {}
         while True:
-            writer.write(http.data_to_send())
+            writer.write(self._farewell + http.data_to_send())
+            self._farewell = b""
             data = await reader.read(65_536)
             if not data:
                 return
@@ -187,9 +195,19 @@ class HttpsDns(_Server):
             http.reset_stream(number, 7)
         elif act is Act.CLOSE:
             self._closing = True
+        elif act is Act.HOLD:
+            self._held[number] = answer
+        elif act is Act.LAST:
+            # By hand: the library sends nothing after a GOAWAY of its own.
+            self._farewell = GoAwayFrame(0, last_stream_id=max(self._held, default=0)).serialize()
+            while self._held:
+                self._begin_answer(http, *self._held.popitem())
         elif act is None:
-            http.send_headers(number, [(":status", str(self.status)), *self.headers.items()])
-            self._bodies[number] = answer if self.body is None else self.body
+            self._begin_answer(http, number, answer)
+
+    def _begin_answer(self, http: h2.connection.H2Connection, number: int, answer: bytes) -> None:
+        http.send_headers(number, [(":status", str(self.status)), *self.headers.items()])
+        self._bodies[number] = answer if self.body is None else self.body
 
     def _send(self, http: h2.connection.H2Connection) -> None:
         """As much of the bodies as the client has room for."""

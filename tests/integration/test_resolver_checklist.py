@@ -321,7 +321,11 @@ ITEMS = {
     ),
     61: Item(
         "A connection that an upstream closes is replaced once.",
-        (ASK_TCP + "test_a_connection_closed_with_queries_outstanding_is_replaced_once",),
+        (
+            ASK_TCP + "test_a_connection_closed_with_queries_outstanding_is_replaced_once",
+            HTTPS + "test_all_that_are_outstanding_are_asked_again_together",
+            HTTPS + "test_who_goes_away_answers_what_it_has_begun",
+        ),
     ),
     62: Item(
         "A slow query holds up no other.", (LISTEN_TCP + "test_a_slow_query_does_not_hold_up_the_others",)

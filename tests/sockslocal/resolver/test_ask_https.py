@@ -178,6 +178,30 @@ async def test_a_refused_query_is_asked_again_on_a_new_connection(authority: Aut
         assert await ask(way)
 
 
+async def test_all_that_are_outstanding_are_asked_again_together(authority: Authority) -> None:
+    """On one new connection, each once (checklist 61)."""
+    async with asking(authority) as (way, server):
+        server.acts.extend([*[Act.SILENCE] * 20, Act.GOAWAY])
+        answers = await asyncio.gather(*(ask(way) for _ in range(21)))
+        assert all(wire.answers(answer, QUESTION, exact=True) for answer in answers)
+        assert (server.connections, len(server.asked)) == (2, 42)
+
+
+async def test_who_goes_away_answers_what_it_has_begun(authority: Authority) -> None:
+    """Only what it said that it would not process is asked again (RFC 9113 §6.8)."""
+    async with asking(authority) as (way, server):
+        server.acts.append(Act.HOLD)
+        first = asyncio.create_task(ask(way))
+        await until(lambda: len(server.asked) == 1)
+        server.acts.append(Act.LAST)
+        for asked in (ask(way), first):
+            assert wire.answers(await asked, QUESTION, exact=True)
+        assert (server.connections, len(server.asked)) == (2, 3)
+        await until(lambda: len(server._handling) == 1)
+        assert await ask(way)
+        assert server.connections == 2
+
+
 async def test_a_reset_ends_nobody_elses_wait(authority: Authority) -> None:
     """The connection takes no more queries, and goes when all on it are answered."""
     async with asking(authority) as (way, server):

@@ -12,25 +12,48 @@ from hypothesis import strategies as st
 
 from fakes.dns_tunnel import until
 from sockslocal.resolver.errors import LostError
-from sockslocal.resolver.http2 import FRAME_HEADER, MAX_FRAME, FrameLengths, Http2Connection, Response
+from sockslocal.resolver.http2 import FRAME_HEADER, GOAWAY, MAX_FRAME, Frames, Http2Connection, Response
 
 
-def frame(length: int) -> bytes:
+def frame(length: int, kind: int = 0) -> bytes:
     """One of nothing but zeros."""
-    return length.to_bytes(3, "big") + bytes(FRAME_HEADER - 3 + length)
+    return length.to_bytes(3, "big") + bytes((kind,)) + bytes(FRAME_HEADER - 4 + length)
+
+
+def goaway(last: int, debug: bytes = b"") -> bytes:
+    """One that names the last stream; the highest bit means nothing."""
+    return (
+        frame(8 + len(debug), GOAWAY)[:FRAME_HEADER] + (1 << 31 | last).to_bytes(4, "big") + bytes(4) + debug
+    )
 
 
 @given(st.lists(st.integers(0, 60)), st.integers(1, 40))
 def test_frames_in_any_pieces(lengths: list[int], size: int) -> None:
     """Those that may be pass, wherever they are cut; the first that may not is seen by its header."""
-    frames = FrameLengths()
+    frames = Frames()
     octets = b"".join(map(frame, [*lengths, MAX_FRAME]))
-    for at in range(0, len(octets), size):
-        frames.check(octets[at : at + size])
+    pieces = (octets[at : at + size] for at in range(0, len(octets), size))
+    assert b"".join(map(frames.passed, pieces)) == octets
     header = frame(MAX_FRAME + 1)[:FRAME_HEADER]
-    frames.check(header[:-1])
-    with pytest.raises(LostError, match="a frame is too long"):
-        frames.check(header[-1:])
+    assert frames.passed(header[:-1]) == b""
+    with pytest.raises(LostError, match="a frame of a wrong length"):
+        frames.passed(header[-1:])
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 99), st.binary(max_size=9))), st.integers(1, 40))
+def test_goaway_is_not_for_the_library(parts: list[tuple[int, int, bytes]], size: int) -> None:
+    """All else passes; the last one counts, whatever its debug data (RFC 9113 §6.8)."""
+    frames = Frames()
+    octets = b"".join(frame(length) + goaway(last, debug) for length, last, debug in parts)
+    pieces = (octets[at : at + size] for at in range(0, len(octets), size))
+    assert b"".join(map(frames.passed, pieces)) == b"".join(frame(length) for length, _, _ in parts)
+    assert frames.last == (parts[-1][1] if parts else None)
+
+
+def test_a_goaway_without_a_stream_is_none() -> None:
+    """It is too short to say anything."""
+    with pytest.raises(LostError, match="a frame of a wrong length"):
+        Frames().passed(frame(7, GOAWAY))
 
 
 class Pipe:
@@ -80,6 +103,30 @@ async def test_a_body_is_sent_when_there_is_room() -> None:
     pipe.incoming.put_nowait(server.data_to_send())
     assert await task == Response(200, {"age": "7"}, b"answer")
     connection.end(LostError("closed"))
+    assert pipe.closed
+
+
+async def test_what_waits_for_its_turn_is_not_sent_to_who_goes_away() -> None:
+    """A stream that begins after a GOAWAY is never processed."""
+    pipe = Pipe()
+    connection = Http2Connection(pipe, 60.0, HEADERS)
+    server = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+    server.initiate_connection()
+    server.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: 1})
+    pipe.incoming.put_nowait(server.data_to_send())
+    await until(pipe.incoming.empty)
+    first, second = (asyncio.create_task(connection.ask(b"question", b"")) for _ in range(2))
+    await until(lambda: bool(connection._incoming))
+    server.receive_data(pipe.sent)
+    pipe.sent = b""
+    pipe.incoming.put_nowait(goaway(1))
+    await until(lambda: connection.retired)
+    server.send_headers(1, [(":status", "200")], end_stream=True)
+    pipe.incoming.put_nowait(server.data_to_send())
+    assert (await first).status == 200
+    with pytest.raises(LostError):
+        await second
+    assert b"question" not in pipe.sent
     assert pipe.closed
 
 

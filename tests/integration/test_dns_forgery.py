@@ -1,8 +1,8 @@
 """As many forged answers as there are ids, to a query by UDP: none of them is believed, kept or served.
 
 Whoever does not see the query guesses. By design ten answers that match no query are all that a flow takes:
-then its association is given up, with whatever else comes on it, and the question goes on by TCP, where nobody
-can guess. The flood goes through the server's own relay, while the answer by TCP is held back.
+then its association is given up, with whatever else comes on it, and the question goes on by TCP, where
+nobody can guess. The flood goes through the server's own relay, while the answer by TCP is held back.
 
 That each of them is judged rightly where a flow takes them all is shown in the resolver's own tests.
 """

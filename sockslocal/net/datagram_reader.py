@@ -29,7 +29,18 @@ class DatagramReader:
     one of the engine's ears. Raises OSError, with `sock` closed, where no more can be watched.
     """
 
-    __slots__ = ("_batch", "_ear", "_ears", "_poller", "_received", "_refused", "_resuming", "closed", "sock")
+    __slots__ = (
+        "_batch",
+        "_ear",
+        "_ears",
+        "_poller",
+        "_received",
+        "_refused",
+        "_resuming",
+        "closed",
+        "share",
+        "sock",
+    )
 
     def __init__(
         self,
@@ -44,6 +55,8 @@ class DatagramReader:
         self._received = received
         self._refused = refused
         self._resuming = False
+        self.share = SLOTS
+        """How many datagrams it is given at once, at most."""
         self.closed = False
         self._ears = engine.ears
         self._poller.register(sock, self._ready)
@@ -70,9 +83,10 @@ class DatagramReader:
         for _ in range(ROUNDS):
             if self.closed:
                 return
-            count = batch.receive(sock)
+            share = self.share
+            count = batch.receive(sock, share)
             enough = self._hand_over(count, refused=batch.refused)
-            if count < SLOTS:
+            if count < share:
                 self._poller.wait_readable(sock)
                 return
             if enough:

@@ -33,8 +33,8 @@ class Batch(ABC):
     """
 
     @abstractmethod
-    def receive(self, sock: socket.socket) -> int:
-        """Take what waits in the non-blocking `sock`, SLOTS at most; fewer than that when it is empty.
+    def receive(self, sock: socket.socket, most: int = SLOTS) -> int:
+        """Take what waits in the non-blocking `sock`, `most` datagrams; fewer than that when it is empty.
 
         ICMP errors of earlier sends are skipped: they end nothing.
         """
@@ -120,12 +120,12 @@ class PlainBatch(Batch):
         self._buffer = bytearray(MAX_DATAGRAM)
         self._received: list[tuple[bytes, Peer]] = []
 
-    def receive(self, sock: socket.socket) -> int:
+    def receive(self, sock: socket.socket, most: int = SLOTS) -> int:
         received = self._received
         received.clear()
         errors = 0
         self.refused = False
-        while len(received) < SLOTS and errors < SLOTS:
+        while len(received) < most and errors < SLOTS:
             try:
                 size, peer = sock.recvfrom_into(self._buffer)
             except BlockingIOError:

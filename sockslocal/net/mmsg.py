@@ -106,16 +106,16 @@ class MmsgBatch(Batch):
         self._out_names = _column(self._out, _Msghdr.name.offset, _WORD)
         self._out_namelens = _column(self._out, _Msghdr.namelen.offset, "I")
 
-    def receive(self, sock: socket.socket) -> int:
+    def receive(self, sock: socket.socket, most: int = SLOTS) -> int:
         self._in_namelens[:] = self._fresh_namelens
-        count = self._receive(sock.fileno())
+        count = self._receive(sock.fileno(), most)
         self._sizes = self._in_sizes[:count].tolist()
         return count
 
-    def _receive(self, fd: int) -> int:
+    def _receive(self, fd: int, most: int) -> int:
         self.refused = False
         for _ in range(SLOTS):
-            count = int(_recvmmsg(fd, self._in_address, SLOTS, socket.MSG_DONTWAIT, None))
+            count = int(_recvmmsg(fd, self._in_address, most, socket.MSG_DONTWAIT, None))
             if count >= 0:
                 return count
             error = ctypes.get_errno()

@@ -20,10 +20,10 @@ LARGE = 4096
 
 MAX_LARGE = 64
 
-SLICE_S = 0.001
+SLICE_S = 0.0005
 """Seconds of work in one iteration of the loop."""
 
-MAX_TURNS = 8
+MAX_TURNS = 4
 """Messages that are begun or gone on with in one iteration."""
 
 FOLLOWING_S = 0.0001

@@ -4,9 +4,12 @@ import socket
 from functools import partial
 
 from sockslocal.net.datagram_reader import DatagramReader
-from sockslocal.net.datagrams import Batch, Peer
+from sockslocal.net.datagrams import SLOTS, Batch, Peer
 from sockslocal.net.engine import Engine
 from sockslocal.resolver.pipeline import Backend
+
+FEW = 32
+"""Queries taken at once while some of them are no hits: what they cause is for the next turn to bear."""
 
 
 class DatagramServer:
@@ -42,6 +45,7 @@ class DatagramServer:
                 replies.append((peer, reply))
         if replies:
             batch.send_many(self._reader.sock, replies)
+        self._reader.share = FEW if missed else SLOTS
         return bool(missed)
 
     def _respond(self, peer: Peer, reply: bytes) -> None:

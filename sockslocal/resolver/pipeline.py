@@ -21,8 +21,8 @@ from sockslocal.resolver.wire import FORMERR, OPT, REFUSED, SERVFAIL, Query, Ref
 MAX_PENDING = 2048
 """Queries that wait for an answer; further ones are told SERVFAIL at once."""
 
-MAX_BEGINNING = 8
-"""Queries that begin in one iteration of the loop: some 2 ms of work."""
+MAX_BEGINNING = 4
+"""Queries that begin in one iteration of the loop: some 1 ms of work."""
 
 OTHER, NOT_READY, NOT_AUTHORITATIVE, NOT_SUPPORTED, UNREACHABLE, NETWORK = 0, 14, 20, 21, 22, 23
 """Codes of extended errors (RFC 8914 §4)."""

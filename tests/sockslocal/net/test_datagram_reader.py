@@ -72,6 +72,20 @@ async def test_all_that_comes_is_handed_over(engine: Engine) -> None:
 
 @every_poller
 @every_batch
+async def test_a_batch_is_no_more_than_its_share(engine: Engine) -> None:
+    """From the next one on, and nothing is left behind: not even when it ends with a share that is full."""
+    here, there = udp_pair()
+    with closing(here, there):
+        expected = flood(there, 40)
+        box = Mailbox(engine, here)
+        box.reader.share = 8
+        await until(lambda: box.payloads == expected, "all of them")
+        assert len(box.log) == 5
+        box.reader.close()
+
+
+@every_poller
+@every_batch
 @pytest.mark.parametrize("enough", [False, True])
 async def test_a_flood_lets_the_others_have_their_turn(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, *, enough: bool
@@ -121,9 +135,9 @@ class CountingBatch(PlainBatch):
         super().__init__()
         self.asked = 0
 
-    def receive(self, sock: socket.socket) -> int:
+    def receive(self, sock: socket.socket, most: int = SLOTS) -> int:
         self.asked += 1
-        return super().receive(sock)
+        return super().receive(sock, most)
 
 
 @every_poller

@@ -9,8 +9,10 @@ import pytest
 
 from fakes.dns_client import ask, resolver
 from fakes.dns_tunnel import FakeTunnel, addresses, query, response, silence, until
-from sockslocal.net.datagrams import Batch, PlainBatch, best_batch
+from sockslocal.net.datagrams import SLOTS, Batch, PlainBatch, best_batch
 from sockslocal.net.poller import LoopPoller, Poller, best_poller
+from sockslocal.resolver import listen_udp
+from sockslocal.resolver.listen_udp import FEW
 
 Octets = Callable[[], Batch]
 
@@ -45,6 +47,32 @@ async def test_queries_that_come_together_are_all_answered(count: int) -> None:
                 replies = [await loop.sock_recv(client, 600) for _ in range(count)]
         numbers = {int.from_bytes(reply[:2], "big"): reply[3] & 15 for reply in replies}
         assert numbers == {number: int(number % 5 == 4) for number in range(count)}
+
+
+@pytest.mark.parametrize(("name", "share"), [("known.example", SLOTS), ("other.example", FEW)])
+async def test_few_are_taken_at_once_while_they_cause_work(
+    name: str, share: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others have their turn between them; hits are taken as they come."""
+    taken: list[int] = []
+    async with resolver(FakeTunnel()) as made:
+        await ask(made, query("known.example"))
+        (listener,) = made._datagrams
+        answer = listener._reader._received
+
+        def noting(batch: Batch, count: int) -> bool | None:
+            taken.append(count)
+            return answer(batch, count)
+
+        monkeypatch.setattr(listener._reader, "_received", noting)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.connect(made.endpoints[0])
+            client.send(query(name).to_wire())
+            await until(lambda: len(taken) == 1)
+            for number in range(SLOTS):
+                client.send(query(name, id=number).to_wire())
+            await until(lambda: sum(taken) == SLOTS + 1)
+        assert max(taken) == share
 
 
 async def test_two_clients_get_their_own_replies() -> None:
@@ -119,7 +147,7 @@ async def test_answers_after_closing_go_nowhere() -> None:
 
 async def test_a_flood_leaves_the_loop_its_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the cache did not know is on its way before many more are read."""
-    monkeypatch.setattr("sockslocal.net.datagrams.SLOTS", 4)
+    monkeypatch.setattr(listen_udp, "FEW", 4)
     monkeypatch.setattr("sockslocal.net.datagram_reader.SLOTS", 4)
     begun: list[int] = []
 

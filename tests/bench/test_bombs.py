@@ -1,0 +1,11 @@
+"""The bombs are what the resolver has to take: well-formed, and of the largest kind."""
+
+from bench.bombs import RECORDS, bomb, deep
+from fakes.dns_tunnel import query
+from sockslocal.resolver.digest import digest
+
+
+def test_a_bomb_is_a_good_answer() -> None:
+    """Every record of it is one that was asked for."""
+    answer = digest(bomb(query(deep("1.2.b")).to_wire()), upstream="u", path="tcp")
+    assert answer.counts == (RECORDS, 0, 0)

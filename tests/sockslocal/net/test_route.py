@@ -312,10 +312,10 @@ async def test_nothing_is_received_after_closing(
         listener.bind(("127.0.0.1", 0))
         listener.setblocking(False)
         for _ in range(2):
-            listener.sendto(encode_header(datagrams) + b"payload", listener.getsockname())
+            listener.sendto(encode_header(udp_target) + b"payload", listener.getsockname())
         count = engine.batch.receive(listener)
         flow.dropped(1)
-        flow.received(engine.batch, range(count), len(encode_header(datagrams)))
+        flow.received(engine.batch, range(count), len(encode_header(udp_target)))
     assert payloads.calls == [b"payload"]
     await servers.closed()
 

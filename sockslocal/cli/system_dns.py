@@ -75,7 +75,7 @@ def _port(dns: Dns) -> int:
         raise SockslocalError.of(
             "system-dns-refused",
             reason=f"the resolver does not listen on {_ADDRESS}",
-            remedy=f'put listen = "{_ADDRESS}:53" into [dns]',
+            remedy=f'put listen = "{_ADDRESS}:5399" into [dns]',
         )
     return 53 if 53 in ports else ports[0]
 

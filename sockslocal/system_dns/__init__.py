@@ -5,6 +5,7 @@ helper.py: the small privileged program, with three fixed verbs
   → transaction.py: journal, change, check, roll back; and `restore`, which needs nothing but the journal
     → backend.py, what each way can do: resolved.py, network_manager.py, plain.py, macos.py, windows.py
       → changes.py: files as they were, and as they are to be
+      → redirect.py: port 53, for those that know no other
 Pure: journal.py, resolv_conf.py, drop_ins.py, listeners.py, questions.py.
 
 Of all this the daemon uses only previous.py: who was asked for names before. The command line uses state.py.

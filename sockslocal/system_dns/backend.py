@@ -1,7 +1,7 @@
 """What each way of having the system ask the resolver can do.
 
 Backend
-├── FileBackend          puts files there, and has a service read them
+├── FileBackend          file_backend.py: puts files there, and has a service read them
 │   ├── Resolved         resolved.py
 │   ├── NetworkManager   network_manager.py
 │   └── Plain            plain.py: resolv.conf itself
@@ -11,10 +11,7 @@ Backend
 
 from typing import NamedTuple, Protocol
 
-from sockslocal.system_dns import changes
-from sockslocal.system_dns.journal import Change, Journal, Method, Snapshot
-from sockslocal.system_dns.resolv_conf import MARKER
-from sockslocal.system_dns.system import System
+from sockslocal.system_dns.journal import Change, Journal, Method
 
 
 class Survey(NamedTuple):
@@ -24,6 +21,17 @@ class Survey(NamedTuple):
     search: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
     warnings: tuple[str, ...] = ()
+    redirect: bool = False
+    """Whether port 53 has to lead to the resolver's."""
+
+
+class RefusedError(Exception):
+    """What keeps the system from being switched, in a clause, and what mends it. Nothing has changed."""
+
+    def __init__(self, reason: str, remedy: str = "sockslocal dns status") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.remedy = remedy
 
 
 class Backend(Protocol):
@@ -36,8 +44,8 @@ class Backend(Protocol):
         """Whether this is what the system's names are looked up by."""
         ...
 
-    def takes_port(self, port: int, /) -> bool:
-        """Whether a resolver at that port can be asked; all can ask one at port 53."""
+    def check_port(self, port: int, /) -> None:
+        """Whether a resolver at that port can be asked; all can ask one at port 53. Raises RefusedError."""
         ...
 
     def survey(self, port: int, /) -> Survey:
@@ -59,44 +67,3 @@ class Backend(Protocol):
     def fault(self, journal: Journal, /) -> str:
         """Why the system does not ask the resolver, by its own word; empty where it does."""
         ...
-
-
-class FileBackend:
-    """A file, and a service that reads it."""
-
-    _path: str
-
-    def __init__(self, system: System) -> None:
-        self._system = system
-
-    def switch(self, journal: Journal) -> None:
-        for change in journal.changes:
-            changes.make(self._system.root, change)
-        self._activate()
-
-    def restore(self, journal: Journal) -> None:
-        for change in journal.changes:
-            changes.undo(self._system.root, change, journal.step)
-        self._activate()
-
-    def salvage(self) -> bool:
-        now = changes.look(self._system.root / self._path)
-        if now.kind != "file" or not now.content.startswith(MARKER):
-            return False
-        changes.put(self._system.root / self._path, self._salvaged(now))
-        self._activate()
-        return True
-
-    def _salvaged(self, now: Snapshot) -> Snapshot:  # noqa: ARG002  another one makes something of it
-        """What is to be in place of a file of ours, as far as can be known."""
-        return Snapshot()
-
-    def _files_fault(self, journal: Journal) -> str:
-        for change in journal.changes:
-            if not changes.is_made(self._system.root, change):
-                return f"/{change.path} was changed by somebody else"
-        return ""
-
-    def _activate(self) -> None:
-        """Have the files read."""
-        raise NotImplementedError

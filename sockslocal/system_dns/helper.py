@@ -21,10 +21,11 @@ if __name__ == "__main__":  # last, so that nothing beside it takes the place of
     sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from sockslocal.system_dns import backends, questions, state
+from sockslocal.system_dns.backend import RefusedError
 from sockslocal.system_dns.journal import Journal, is_port
 from sockslocal.system_dns.keeping import Report, switch_and_keep, told
 from sockslocal.system_dns.system import ROOT, System
-from sockslocal.system_dns.transaction import RefusedError, Transaction
+from sockslocal.system_dns.transaction import Transaction
 
 _USAGE = "apply PORT [fail-closed] [resolv-conf] | restore | status"
 _PORT = re.compile(r"[1-9][0-9]{0,4}")

@@ -73,6 +73,8 @@ class Journal:
     servers: tuple[str, ...] = ()
     search: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
+    redirect: bool = False
+    """Whether the system asks port 53, which leads to `port`."""
 
 
 def encode(journal: Journal) -> bytes:
@@ -87,6 +89,7 @@ def encode(journal: Journal) -> bytes:
         "servers": journal.servers,
         "search": journal.search,
         "changes": [_from_change(change) for change in journal.changes],
+        "redirect": journal.redirect,
     }
     return json.dumps(kept, indent=1).encode() + b"\n"
 
@@ -131,6 +134,7 @@ def _to_journal(kept: Any) -> Journal:
         servers=servers,
         search=search,
         changes=tuple(_to_change(change) for change in _of(kept, "changes", list)),
+        redirect=_of(kept, "redirect", bool),
     )
 
 

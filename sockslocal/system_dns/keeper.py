@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sockslocal import locks
-from sockslocal.system_dns import questions
+from sockslocal.system_dns import questions, redirect
 from sockslocal.system_dns.journal import Journal, JournalError
 from sockslocal.system_dns.transaction import Transaction
 
@@ -23,6 +23,9 @@ PATIENCE_S = 3.0
 """For an answer, and for a resolver that is being restarted."""
 
 _RETRY_S = 0.1
+_TRIES = 3
+"""On a busy machine an answer may be late."""
+
 _LOCK = "keeper.lock"
 
 
@@ -79,6 +82,8 @@ class Keeper:
 
     def _beat(self, sock: socket.socket) -> None:
         """Ask, and wait until it is time to ask again. Raises OSError at the connection's end, _GoneError."""
+        if not self._is_led():
+            raise _GoneError
         self._number = self._number % 0xFFFF + 1
         message = questions.heartbeat(self._number)
         sock.settimeout(PATIENCE_S)
@@ -92,6 +97,11 @@ class Keeper:
         with suppress(TimeoutError):  # only its end can come
             sock.recv(512)
             raise ConnectionResetError
+
+    def _is_led(self) -> bool:
+        """Whether port 53 still leads there, where it has to: a firewall that is loaded anew forgets it."""
+        tries = (redirect.leads(self._transaction.system) for _ in range(_TRIES))
+        return not self._journal.redirect or any(tries)
 
 
 def is_kept(journal_path: Path) -> bool:

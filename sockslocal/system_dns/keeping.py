@@ -12,9 +12,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from sockslocal.system_dns.backend import RefusedError
 from sockslocal.system_dns.journal import Journal
 from sockslocal.system_dns.keeper import Keeper
-from sockslocal.system_dns.transaction import RefusedError, Transaction
+from sockslocal.system_dns.transaction import Transaction
 
 REPORT_S = 30.0
 """For the process that switches; each of its commands has a few seconds."""

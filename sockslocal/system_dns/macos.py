@@ -23,8 +23,8 @@ class Scutil:
     def is_there(self) -> bool:
         return True
 
-    def takes_port(self, port: int) -> bool:
-        return port > 0
+    def check_port(self, port: int) -> None:
+        """It takes all."""
 
     def survey(self, _port: int) -> Survey:
         """Who is asked: the first resolver that `scutil --dns` tells of."""

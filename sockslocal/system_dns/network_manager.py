@@ -1,7 +1,11 @@
-"""NetworkManager where it writes resolv.conf itself: port 53 only, and a restart of the machine undoes it."""
+"""NetworkManager where it writes resolv.conf itself.
+
+It knows port 53 only. A restart of the machine undoes it.
+"""
 
 from sockslocal.system_dns import changes, drop_ins, resolv_conf
-from sockslocal.system_dns.backend import FileBackend, Survey
+from sockslocal.system_dns.backend import Survey
+from sockslocal.system_dns.file_backend import FileBackend
 from sockslocal.system_dns.journal import NETWORK_MANAGER_DROP_IN, RESOLV_CONF, Journal, Method
 
 
@@ -17,18 +21,12 @@ class NetworkManager(FileBackend):
             return False
         return self._system.succeeds("systemctl", "is-active", "--quiet", "NetworkManager.service")
 
-    def takes_port(self, port: int) -> bool:
-        return port == 53
-
-    def survey(self, _port: int) -> Survey:
+    def _survey(self, _port: int) -> Survey:
         found = resolv_conf.parse(self._system.read(RESOLV_CONF))
         change = changes.survey(self._system.root, self._path, drop_ins.network_manager())
         return Survey(found.servers, found.search, (change,))
 
-    def fault(self, journal: Journal) -> str:
-        fault = self._files_fault(journal)
-        if fault:
-            return fault
+    def _service_fault(self, _journal: Journal) -> str:
         if resolv_conf.parse(self._system.read(RESOLV_CONF)).servers != ("127.0.0.1",):
             return "NetworkManager did not put the resolver into /etc/resolv.conf"
         return ""

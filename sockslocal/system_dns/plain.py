@@ -1,13 +1,14 @@
 """resolv.conf itself, where nothing is known to look after it: only if the person asked for it.
 
-Port 53 only. A restart of the machine does not undo it: `restore` does.
+It knows port 53 only. A restart of the machine does not undo it: `restore` does.
 """
 
 from dataclasses import replace
 
 from sockslocal.system_dns import changes, resolv_conf
-from sockslocal.system_dns.backend import FileBackend, Survey
-from sockslocal.system_dns.journal import RESOLV_CONF, Journal, Method, Snapshot
+from sockslocal.system_dns.backend import Survey
+from sockslocal.system_dns.file_backend import FileBackend
+from sockslocal.system_dns.journal import RESOLV_CONF, Method, Snapshot
 
 
 class Plain(FileBackend):
@@ -19,19 +20,13 @@ class Plain(FileBackend):
     def is_there(self) -> bool:
         return True
 
-    def takes_port(self, port: int) -> bool:
-        return port == 53
-
-    def survey(self, _port: int) -> Survey:
+    def _survey(self, _port: int) -> Survey:
         found = resolv_conf.parse(self._system.read(RESOLV_CONF))
         change = changes.survey(self._system.root, self._path, resolv_conf.render(found))
         warnings = (
             (f"{found.owner} looks after /etc/resolv.conf, and may write it anew",) if found.owner else ()
         )
         return Survey(found.servers, found.search, (change,), warnings)
-
-    def fault(self, journal: Journal) -> str:
-        return self._files_fault(journal)
 
     def _salvaged(self, now: Snapshot) -> Snapshot:
         return replace(now, content=resolv_conf.salvage(now.content))

@@ -1,7 +1,8 @@
 """systemd-resolved, by a drop-in below /run: any port, and a restart of the machine undoes it."""
 
 from sockslocal.system_dns import changes, drop_ins, resolv_conf
-from sockslocal.system_dns.backend import FileBackend, Survey
+from sockslocal.system_dns.backend import Survey
+from sockslocal.system_dns.file_backend import FileBackend
 from sockslocal.system_dns.journal import RESOLV_CONF, RESOLVED_DROP_IN, Journal, Method
 
 _UPLINKS = "run/systemd/resolve/resolv.conf"
@@ -25,10 +26,10 @@ class Resolved(FileBackend):
             return True
         return b"resolve" in _hosts_sources(self._system.read("etc/nsswitch.conf"))
 
-    def takes_port(self, port: int) -> bool:
+    def _takes_port(self, port: int) -> bool:
         return port == 53 or drop_ins.takes_ports(self._system.command("systemctl", "--version"))
 
-    def survey(self, port: int) -> Survey:
+    def _survey(self, port: int) -> Survey:
         found = resolv_conf.parse(self._system.read(_UPLINKS))
         change = changes.survey(self._system.root, self._path, drop_ins.resolved(port))
         rivals = drop_ins.rivals(self._system.command("resolvectl", "domain"))
@@ -36,11 +37,9 @@ class Resolved(FileBackend):
         servers = tuple(server for server in found.servers if server != "127.0.0.1")
         return Survey(servers, found.search, (change,), warnings)
 
-    def fault(self, journal: Journal) -> str:
-        fault = self._files_fault(journal)
-        if fault:
-            return fault
-        if not drop_ins.asks_us(self._system.command("resolvectl", "dns"), journal.port):
+    def _service_fault(self, journal: Journal) -> str:
+        port = 53 if journal.redirect else journal.port
+        if not drop_ins.asks_us(self._system.command("resolvectl", "dns"), port):
             return "systemd-resolved does not name the resolver as its server"
         return ""
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from sockslocal.system_dns import changes, resolv_conf
-from sockslocal.system_dns.backend import Backend, Survey
+from sockslocal.system_dns.backend import Backend, RefusedError, Survey
 from sockslocal.system_dns.journal import RESOLV_CONF, Journal, JournalError
 from sockslocal.system_dns.store import Store
 from sockslocal.system_dns.system import System
@@ -25,15 +25,6 @@ _LOOK_S = 0.1
 
 _ASKED_BELOW = "example.com"
 """A name below it, which is in no cache and which no machine knows by itself, shows who is asked."""
-
-
-class RefusedError(Exception):
-    """What keeps the system from being switched, in a clause, and what mends it. Nothing has changed."""
-
-    def __init__(self, reason: str, remedy: str = "sockslocal dns status") -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.remedy = remedy
 
 
 class Applied(NamedTuple):
@@ -57,7 +48,7 @@ class Transaction:
     """
 
     def __init__(self, system: System, backends: Sequence[Backend]) -> None:
-        self._system = system
+        self.system = system
         self._backends = backends
         self.store = Store(system.root)
 
@@ -65,11 +56,7 @@ class Transaction:
         """Have the system ask 127.0.0.1:`port`. Raises RefusedError and OSError: all is as before."""
         with self.store.locked():
             backend = self._choose(last_resort=last_resort)
-            if not backend.takes_port(port):
-                raise RefusedError(
-                    f"{backend.method} can ask port 53 only, and not {port}",
-                    'put listen = "127.0.0.1:53" into [dns]',
-                )
+            backend.check_port(port)
             survey = self._survey(backend, port)
             journal = Journal(
                 token=secrets.token_hex(8),
@@ -80,6 +67,7 @@ class Transaction:
                 servers=survey.servers,
                 search=survey.search,
                 changes=survey.changes,
+                redirect=survey.redirect,
             )
             self.store.write(journal)
             self._switch(backend, journal)
@@ -133,12 +121,12 @@ class Transaction:
             self._salvage()  # what is ours would be taken for what was before
             return backend.survey(port)
         if (old.method, old.port, old.step) == (backend.method, port, "applied") and not self.fault(old):
-            return Survey(old.servers, old.search, old.changes)
+            return Survey(old.servers, old.search, old.changes, redirect=old.redirect)
         self._undo(old)
         return backend.survey(port)
 
     def _switch(self, backend: Backend, journal: Journal) -> None:
-        deadline = self._system.clock() + SWITCH_S
+        deadline = self.system.clock() + SWITCH_S
         try:
             backend.switch(journal)
             while fault := self._fault_in_use(backend, journal):
@@ -153,15 +141,15 @@ class Transaction:
         fault = backend.fault(journal)
         if fault or not journal.changes:
             return fault
-        servers = resolv_conf.parse(self._system.read(RESOLV_CONF)).servers or ("127.0.0.1",)
-        if not self._system.looks_up(servers[0], 53, f"{secrets.token_hex(6)}.{_ASKED_BELOW}"):
+        servers = resolv_conf.parse(self.system.read(RESOLV_CONF)).servers or ("127.0.0.1",)
+        if not self.system.looks_up(servers[0], 53, f"{secrets.token_hex(6)}.{_ASKED_BELOW}"):
             return f"{servers[0]} looks no names up"
         return ""
 
     def _be_patient(self, deadline: float, fault: str) -> None:
-        if self._system.clock() >= deadline:
+        if self.system.clock() >= deadline:
             raise RefusedError(f"the system did not ask the resolver, and is as before: {fault}")
-        self._system.sleep(_LOOK_S)
+        self.system.sleep(_LOOK_S)
 
     def _salvage(self) -> bool:
         """Without a journal: whether there was anything of ours."""
@@ -171,7 +159,7 @@ class Transaction:
     def _undo(self, journal: Journal) -> tuple[str, ...]:
         """Have all as it was, but for the files that others have changed, which are the answer."""
         ours = [
-            change for change in journal.changes if changes.is_ours(self._system.root, change, journal.step)
+            change for change in journal.changes if changes.is_ours(self.system.root, change, journal.step)
         ]
         left = tuple(f"/{change.path}" for change in journal.changes if change not in ours)
         restoring = replace(journal, step="restoring", changes=tuple(ours))

@@ -3,7 +3,7 @@ r"""Windows: a rule of the Name Resolution Policy Table, by its key in the regis
 The rule has a GUID of our own, so whoever comes next can take it away, whatever became of the last one.
 """
 
-from sockslocal.system_dns.backend import Survey
+from sockslocal.system_dns.backend import RefusedError, Survey
 from sockslocal.system_dns.journal import Journal, Method, is_server
 from sockslocal.system_dns.system import System
 
@@ -30,8 +30,10 @@ class Nrpt:
     def is_there(self) -> bool:
         return True
 
-    def takes_port(self, port: int) -> bool:
-        return port == 53
+    def check_port(self, port: int) -> None:
+        if port != 53:
+            reason = f"Windows can ask port 53 only, and not {port}"
+            raise RefusedError(reason, 'put listen = "127.0.0.1:53" into [dns]')
 
     def survey(self, _port: int) -> Survey:
         listed = self._system.command("powershell", "-NoProfile", "-NonInteractive", "-Command", _SERVERS)

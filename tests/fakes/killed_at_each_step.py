@@ -76,7 +76,7 @@ def do(machine: Machine, verb: str) -> None:
     """The verb of the helper, without its processes."""
     transaction = Transaction(machine.system, backends.of(machine.system, "linux"))
     if verb == "apply":
-        transaction.apply(53, fail_open=True, last_resort=True)
+        transaction.apply(machine.port, fail_open=True, last_resort=True)
     else:
         transaction.restore()
 

@@ -13,6 +13,15 @@ from sockslocal.system_dns import previous, state
 from sockslocal.system_dns.system import System
 
 RESOLV_CONF = Path("/etc/resolv.conf")
+FOREIGN_COMMENT = "somebody else's"
+FOREIGN = f"""
+table ip nat {{
+    chain output {{
+        type nat hook output priority -100; policy accept;
+        ip daddr 203.0.113.1 udp dport 53 redirect to :1053 comment "{FOREIGN_COMMENT}"
+    }}
+}}
+"""
 
 
 def helper(*arguments: str) -> dict[str, Any]:
@@ -30,6 +39,13 @@ def finds(name: str) -> bool:
     return [address[0] for *_, address in found] == ["192.0.2.55"]
 
 
+def nft(*arguments: str, text: str = "") -> str:
+    """Its output."""
+    return subprocess.run(
+        ["nft", *arguments], input=text, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+
+
 def switch_and_restore(before: tuple[bytes, int]) -> None:
     """While there is a resolver, which is asked at the end."""
     assert not finds("some.test")
@@ -40,27 +56,61 @@ def switch_and_restore(before: tuple[bytes, int]) -> None:
     assert helper("restore") == {"restored": True, "left": []}
     assert (RESOLV_CONF.read_bytes(), RESOLV_CONF.lstat().st_mode) == before
     assert not finds("some.test")
-    helper("apply", "53", "resolv-conf")
+
+
+def redirect_and_restore(before: tuple[bytes, int]) -> None:
+    """While there is a resolver at a port that resolv.conf cannot name, and a table of somebody else."""
+    nft("-f", "-", text=FOREIGN)
+    tables = nft("list", "ruleset")
+    assert FOREIGN_COMMENT in tables
+    assert helper("apply", "5399", "resolv-conf").get("applied") == "resolv.conf"
+    assert finds("some.test")
+    assert helper("status")["status"] == "asks 127.0.0.1:5399, by resolv.conf"
+    assert helper("apply", "5399", "resolv-conf").get("applied") == "resolv.conf"
+    assert nft("list", "ruleset").count("redirect to :5399") == 2
+    assert helper("restore") == {"restored": True, "left": []}
+    assert (RESOLV_CONF.read_bytes(), RESOLV_CONF.lstat().st_mode) == before
+    assert not finds("some.test")
+    assert nft("list", "ruleset") == tables
+
+
+def keep(port: str) -> None:
+    """Have the system ask the resolver, and somebody watch it."""
+    helper("apply", port, "resolv-conf")
     wait_until(lambda: state.look(System()).kept, seconds=20, what="there is a keeper")
-    assert helper("status")["status"] == "asks 127.0.0.1:53, by resolv.conf"
+    assert helper("status")["status"] == f"asks 127.0.0.1:{port}, by resolv.conf"
 
 
-def main() -> None:
-    """Switch, restore, switch again, and kill the resolver."""
-    assert Path("/etc/of-a-test").exists(), "this is the machine itself"
-    before = RESOLV_CONF.read_bytes(), RESOLV_CONF.lstat().st_mode
-    assert helper("apply", "53", "resolv-conf")["error"] == "nobody answers at 127.0.0.1:53"
-    command = [sys.executable, "-m", "fakes.dns_program", "53"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as resolver:
-        try:
-            assert resolver.stdout is not None
-            assert resolver.stdout.readline() == "53\n"
-            switch_and_restore(before)
-        finally:
-            resolver.kill()
+def wait_for_all_as(before: tuple[bytes, int]) -> None:
+    """The keeper does its work."""
     wait_until(lambda: not state.look(System()).journal, seconds=30, what="all is restored")
     assert (RESOLV_CONF.read_bytes(), RESOLV_CONF.lstat().st_mode) == before
 
 
+def main(case: str) -> None:
+    """Switch, restore, switch again, and kill the resolver, or what leads to it."""
+    assert Path("/etc/of-a-test").exists(), "this is the machine itself"
+    before = RESOLV_CONF.read_bytes(), RESOLV_CONF.lstat().st_mode
+    port = "5399" if case == "redirect" else "53"
+    assert helper("apply", port, "resolv-conf")["error"] == f"nobody answers at 127.0.0.1:{port}"
+    command = [sys.executable, "-m", "fakes.dns_program", port]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as resolver:
+        try:
+            assert resolver.stdout is not None
+            assert resolver.stdout.readline() == f"{port}\n"
+            if case == "redirect":
+                redirect_and_restore(before)
+                keep(port)
+                nft("flush", "ruleset")
+                wait_for_all_as(before)
+            else:
+                switch_and_restore(before)
+            keep(port)
+        finally:
+            resolver.kill()
+    wait_for_all_as(before)
+    assert case != "redirect" or not nft("list", "ruleset")
+
+
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

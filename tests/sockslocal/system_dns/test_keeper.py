@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fakes.dns_program import Answer, Server
-from fakes.system_dns import Machine, with_resolved
+from fakes.system_dns import NFTABLES, Machine, with_a_port, with_resolved
 from fakes.system_dns_helper import machine_below
 from fakes.waiting import wait_until
 from sockslocal.system_dns import backends, keeper, state
@@ -104,6 +104,21 @@ def test_a_resolver_that_hangs_is_gone(
     apply(transaction, server).keep()
     hanging.set()
     assert not machine.is_ours
+
+
+def test_where_port_53_leads_nowhere_any_more_all_is_restored(
+    switched: tuple[Machine, Transaction, Server], tmp_path: Path
+) -> None:
+    """The resolver is there, but what leads to it is gone: a firewall was loaded anew."""
+    server = switched[2]
+    machine = with_a_port(tmp_path / "other")
+    before = machine.picture()
+    machine.port = int(server.server_address[1])
+    transaction = Transaction(machine.system, backends.of(machine.system, "linux"))
+    journal = transaction.apply(machine.port, fail_open=True, last_resort=True).journal
+    (machine.root / NFTABLES).unlink()
+    Keeper(transaction, journal, lambda: True).keep()
+    assert machine.picture() == before
 
 
 def test_a_resolver_that_ends_idle_connections_is_not_gone(

@@ -7,11 +7,12 @@ import pytest
 from fakes.system_dns import Machine, with_resolved
 from fakes.waiting import wait_until
 from sockslocal.system_dns import backends, keeping
+from sockslocal.system_dns.backend import RefusedError
 from sockslocal.system_dns.journal import Journal
 from sockslocal.system_dns.keeper import is_kept
 from sockslocal.system_dns.keeping import Report, switch_and_keep, told
 from sockslocal.system_dns.store import Store
-from sockslocal.system_dns.transaction import RefusedError, Transaction
+from sockslocal.system_dns.transaction import Transaction
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 

@@ -4,9 +4,10 @@ import pytest
 
 from fakes.system_dns import BY_NETWORK_MANAGER, plain, with_network_manager
 from sockslocal.system_dns import backends
+from sockslocal.system_dns.backend import RefusedError
 from sockslocal.system_dns.journal import NETWORK_MANAGER_DROP_IN, RESOLV_CONF
 from sockslocal.system_dns.network_manager import NetworkManager
-from sockslocal.system_dns.transaction import RefusedError, Transaction
+from sockslocal.system_dns.transaction import Transaction
 
 
 def test_it_is_there_where_it_runs_and_writes_resolv_conf(tmp_path: Path) -> None:
@@ -44,7 +45,11 @@ def test_one_that_does_not_run_any_more_is_not_reloaded(tmp_path: Path) -> None:
 
 
 def test_it_knows_no_ports(tmp_path: Path) -> None:
-    """Nothing but 53."""
+    """Nothing but 53, which has to lead to the resolver."""
     machine = with_network_manager(tmp_path)
+    machine.port = 5399
+    transaction = Transaction(machine.system, backends.of(machine.system, "linux"))
+    assert transaction.apply(5399, fail_open=True).journal.redirect
+    machine.has_nft = False
     with pytest.raises(RefusedError, match="NetworkManager can ask port 53 only"):
-        Transaction(machine.system, backends.of(machine.system, "linux")).apply(5399, fail_open=True)
+        transaction.apply(5400, fail_open=True)

@@ -16,16 +16,20 @@ SCRIPT = f"""\
 cd "$1" || exit {NO_NAMESPACES}
 ip link set lo up && mount --bind etc /etc && mount --bind run /run && mount --bind lib /var/lib \\
     || exit {NO_NAMESPACES}
-[ "$2" = folder ] || mount --bind mounted /etc/resolv.conf || exit {NO_NAMESPACES}
-exec "$0" -m fakes.system_dns_world
+[ "$2" != mount ] || mount --bind mounted /etc/resolv.conf || exit {NO_NAMESPACES}
+[ "$2" != redirect ] || nft list ruleset || exit {NO_NAMESPACES}
+exec "$0" -m fakes.system_dns_world "$2"
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
 @pytest.mark.skipif(not shutil.which("unshare") or not shutil.which("ip"), reason="needs unshare and ip")
-@pytest.mark.parametrize("resolv_conf", ["folder", "mount"])
-def test_programs_ask_the_resolver_until_it_is_killed(tmp_path: Path, resolv_conf: str) -> None:
-    """And before it, and after it, those of before; also where resolv.conf is a mount, as in containers."""
+@pytest.mark.parametrize("case", ["folder", "mount", "redirect"])
+def test_programs_ask_the_resolver_until_it_is_killed(tmp_path: Path, case: str) -> None:
+    """And before it, and after it, those of before; also where resolv.conf is a mount, as in containers.
+
+    With `redirect` it is at port 5399, and the kernel's nftables lead there, of which all others stay.
+    """
     for folder in ("etc", "run", "lib"):
         (tmp_path / folder).mkdir()
     for name in ("etc/resolv.conf", "mounted"):
@@ -35,7 +39,7 @@ def test_programs_ask_the_resolver_until_it_is_killed(tmp_path: Path, resolv_con
     (tmp_path / "etc/hosts").write_text("127.0.0.1 localhost\n")
     (tmp_path / "etc/nsswitch.conf").write_text("hosts: files dns\n")
     done = subprocess.run(
-        ["unshare", "-rmn", "sh", "-c", SCRIPT, sys.executable, str(tmp_path), resolv_conf],
+        ["unshare", "-rmn", "sh", "-c", SCRIPT, sys.executable, str(tmp_path), case],
         capture_output=True,
         text=True,
         check=False,

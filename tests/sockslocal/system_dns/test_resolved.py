@@ -4,9 +4,10 @@ import pytest
 
 from fakes.system_dns import plain, with_resolved
 from sockslocal.system_dns import backends
+from sockslocal.system_dns.backend import RefusedError
 from sockslocal.system_dns.journal import RESOLVED_DROP_IN
 from sockslocal.system_dns.resolved import Resolved
-from sockslocal.system_dns.transaction import RefusedError, Transaction
+from sockslocal.system_dns.transaction import Transaction
 
 
 @pytest.mark.parametrize(
@@ -31,13 +32,15 @@ def test_where_resolv_conf_does_not_lead_there_nsswitch_may(
 
 
 def test_an_old_one_can_ask_port_53_only(tmp_path: Path) -> None:
-    """Before version 246 its servers had no ports."""
+    """Before version 246 its servers had no ports: port 53 leads to the resolver's."""
     machine = with_resolved(tmp_path)
     machine.version = "systemd 245 (245.4)\n"
+    machine.port = 5399
     transaction = Transaction(machine.system, backends.of(machine.system, "linux"))
-    with pytest.raises(RefusedError, match="port 53 only"):
-        transaction.apply(5399, fail_open=True)
-    assert transaction.apply(53, fail_open=True).journal.port == 53
+    journal = transaction.apply(5399, fail_open=True).journal
+    assert (journal.port, journal.redirect) == (5399, True)
+    assert b"\nDNS=127.0.0.1\n" in (tmp_path / RESOLVED_DROP_IN).read_bytes()
+    assert not transaction.apply(53, fail_open=True).journal.redirect
 
 
 def test_why_it_does_not_ask_us(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from sockslocal.system_dns import backends
+from sockslocal.system_dns.backend import RefusedError
 from sockslocal.system_dns.store import Store
 from sockslocal.system_dns.system import Done, System
-from sockslocal.system_dns.transaction import RefusedError, Transaction
+from sockslocal.system_dns.transaction import Transaction
 from sockslocal.system_dns.windows import KEY
 
 

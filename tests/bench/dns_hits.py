@@ -28,32 +28,19 @@ from integration.daemon import temporary_daemon
 from integration.servers.microsocks import Microsocks
 from integration.servers.process import LOOPBACK, Process, free_port, program, which
 from integration.servers.socks import PASSWORD
-from integration.servers.unbound import Unbound
+from integration.servers.unbound import CONFIG, Unbound
 
 NAMES = 2_000
 CLIENTS, OUTSTANDING = 8, 200
 
 ZONE = "$ORIGIN many.example.\n@ 3600 SOA ns root 1 7200 900 1209600 60\n@ 3600 NS ns\nns 3600 A 192.0.2.53\n"
 
-FORWARDING_UNBOUND = """\
+FORWARDING = """\
 server:
-interface: 127.0.0.1
-port: {port}
-do-daemonize: no
-use-syslog: no
-logfile: ""
-username: ""
-chroot: ""
-directory: "{folder}"
-pidfile: ""
-module-config: "iterator"
-num-threads: 1
 do-not-query-localhost: no
 forward-zone:
 name: "."
-forward-addr: 127.0.0.1@{upstream}
-remote-control:
-control-enable: no
+forward-addr: {host}@{upstream}
 """
 
 Cache = Callable[[Path, int, int], AbstractContextManager[int]]
@@ -76,7 +63,8 @@ def sockslocal(folder: Path, port: int, upstream: int) -> Iterator[int]:
 def unbound(folder: Path, port: int, upstream: int) -> Iterator[int]:
     """As a forwarder without validation."""
     config = folder / "forwarding.conf"
-    config.write_text(FORWARDING_UNBOUND.format(port=port, folder=folder, upstream=upstream))
+    places = {"host": LOOPBACK, "port": port, "folder": folder, "upstream": upstream}
+    config.write_text((CONFIG + FORWARDING).format(**places))
     yield from _running([which("unbound"), "-d", "-c", str(config)], folder, port)
 
 

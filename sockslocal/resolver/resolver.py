@@ -7,19 +7,18 @@ from pathlib import Path
 
 from sockslocal.address import Endpoint
 from sockslocal.config.model import DnsConfig, DnsPolicy
-from sockslocal.errors import ListenError
-from sockslocal.net.binding import bind_datagram, bind_stream, unwatched
 from sockslocal.net.engine import Engine
 from sockslocal.resolver.cache import Cache
 from sockslocal.resolver.details import Details, NameFailures, QueryResult, UpstreamDetails
+from sockslocal.resolver.digester import Digester
 from sockslocal.resolver.direct import DirectWay
 from sockslocal.resolver.keeper import Keeper
-from sockslocal.resolver.listen_tcp import StreamServer
-from sockslocal.resolver.listen_udp import DatagramServer
+from sockslocal.resolver.listeners import Listeners
 from sockslocal.resolver.pipeline import (
     Backend,
     Coalesce,
     Pipeline,
+    Step,
     ask,
     composed,
     recall,
@@ -62,7 +61,6 @@ class Resolver:
         answers: Path | None = None,
     ) -> None:
         self._config = config
-        self._engine = engine
         self._clock = clock
         self._statistics = Statistics()
         due = self._prefetch_later if config.prefetch else None
@@ -72,48 +70,44 @@ class Resolver:
             config.policy, others=upstreams, tunnel=tunnel, direct=DirectWay(engine), cache=self._cache
         )
         self._coalesce = Coalesce()
-        asking = (
+        asking = self._asking()
+        self._prefetch = Prefetch(composed(asking))
+        self._pipeline = Pipeline((*self._answering(), *asking))
+        self._keeper = self._keeper_in(answers, upstreams.digester) if answers else None
+        backend = Backend(self._cache, self._pipeline, self._statistics, self._now)
+        self._listeners = Listeners(engine, backend)
+
+    def _answering(self) -> tuple[Step, ...]:
+        """What gives an answer without asking anybody, or sees to it that one is given in time."""
+        return (
+            refuse,
+            self._policy,
+            recall(self._cache, self._now),
+            require_recursion,
+            serve_stale(self._cache, self._now, self._statistics, self._prefetch.begin),
+            recall_failure(self._cache, self._now),
+        )
+
+    def _asking(self) -> tuple[Step, ...]:
+        """What finds out an answer that is not known, or no more."""
+        return (
             self._coalesce,
             Recovery(self._cache),
             store(self._cache, self._now),
             ask(self._policy, self._statistics),
         )
-        self._prefetch = Prefetch(composed(asking))
-        self._pipeline = Pipeline(
-            (
-                refuse,
-                self._policy,
-                recall(self._cache, self._now),
-                require_recursion,
-                serve_stale(self._cache, self._now, self._statistics, self._prefetch.begin),
-                recall_failure(self._cache, self._now),
-                *asking,
-            )
-        )
-        self._keeper = (
-            Keeper(
-                answers, self._cache, self._now, digester=upstreams.digester, wanted=self._policy.is_silent_on
-            )
-            if answers
-            else None
-        )
-        self._backend = Backend(self._cache, self._pipeline, self._statistics, self._now)
-        self._datagrams: list[DatagramServer] = []
-        self._streams: list[StreamServer] = []
-        self.endpoints: list[Endpoint] = []
+
+    def _keeper_in(self, answers: Path, digester: Digester) -> Keeper:
+        return Keeper(answers, self._cache, self._now, digester=digester, wanted=self._policy.is_silent_on)
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
         """Where it listens, with the ports that were given where 0 was asked for."""
+        return self._listeners.endpoints
 
     def open(self) -> None:
         """Listen on every address, or on none; raises ListenError."""
-        try:
-            for endpoint in self._config.listen:
-                self._listen(endpoint)
-        except ListenError:
-            self.stop_listening()
-            raise
-        except OSError as error:
-            self.stop_listening()
-            raise unwatched(error, (), "dns", "resolver") from None
+        self._listeners.open(self._config.listen)
         if self._keeper is not None:
             self._keeper.open(keep=self._config.keep)
         self._policy.open()
@@ -125,10 +119,7 @@ class Resolver:
 
     def stop_listening(self) -> None:
         """Take no more queries, and free the ports; what waits on a connection is still answered."""
-        for datagrams in self._datagrams:
-            datagrams.close()
-        for streams in self._streams:
-            streams.stop()
+        self._listeners.stop()
 
     async def close(self, grace: float) -> None:
         """Take no more queries, and let those that wait finish within `grace` seconds."""
@@ -138,8 +129,7 @@ class Resolver:
         await self._coalesce.close()
         if self._keeper is not None:
             await self._keeper.close()
-        for streams in self._streams:
-            streams.close()
+        self._listeners.close()
         await self._policy.close()
 
     def status(self) -> Dns:
@@ -210,12 +200,3 @@ class Resolver:
 
     def _now(self) -> int:
         return int(self._clock())
-
-    def _listen(self, endpoint: Endpoint) -> None:
-        """UDP and TCP on the same port (RFC 7766 §5)."""
-        stream = bind_stream(endpoint, "dns", "dns")
-        self._streams.append(StreamServer(self._engine, stream, self._backend))
-        bound = Endpoint(endpoint.host, stream.getsockname()[1])
-        datagrams = bind_datagram(bound, "dns", "dns")
-        self._datagrams.append(DatagramServer(self._engine, datagrams, self._backend))
-        self.endpoints.append(bound)

@@ -123,7 +123,7 @@ async def test_an_idle_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> 
         async with connected(made) as client:
             client.send(query(id=7))
             await until(lambda: bool(tunnel.asked))
-            (served,) = made._streams[0].connections
+            (served,) = made._listeners.streams[0].connections
             served.used = 0.0
             served._close_if_idle()
             (flow,) = tunnel.flows
@@ -135,7 +135,7 @@ async def test_idle_connections_end_sooner_where_there_are_many(monkeypatch: pyt
     """As soon as more than half of them are taken (checklist 60)."""
     monkeypatch.setattr(listen_tcp, "MAX_CONNECTIONS", 2)
     async with resolver(FakeTunnel()) as made, connected(made):
-        (server,) = made._streams
+        (server,) = made._listeners.streams
         await until(lambda: len(server.connections) == 1)
         assert server.idle_s == listen_tcp.IDLE_S
         async with connected(made):
@@ -164,7 +164,7 @@ async def test_length_and_reply_leave_in_one_write() -> None:
     """And all that is answered at once: some clients read no further than a segment (checklist 57)."""
     async with resolver(FakeTunnel()) as made:
         await ask(made, query())
-        client, transport = StreamConnection(made._streams[0]), Recorder()
+        client, transport = StreamConnection(made._listeners.streams[0]), Recorder()
         client.connection_made(transport)
         hit = query().to_wire(prepend_length=True)
         client.data_received(hit + hit)
@@ -187,7 +187,7 @@ async def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         for client in (first, second):
             client.send(query())
             await client.receive()
-        assert made._streams[0].idle_s == listen_tcp.BUSY_IDLE_S
+        assert made._listeners.streams[0].idle_s == listen_tcp.BUSY_IDLE_S
         async with connected(made) as third:
             assert await first.ended()
             tunnel.script = silence
@@ -203,7 +203,7 @@ async def test_connections_are_bounded_in_a_burst(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(listen_tcp, "MAX_CONNECTIONS", 2)
 
     async with resolver(FakeTunnel()) as made, connected(made) as first, connected(made) as second:
-        (server,) = made._streams
+        (server,) = made._listeners.streams
         await until(lambda: len(server.connections) == 2)
         pairs = [socket.socketpair() for _ in range(3)]
         for near, _ in pairs:
@@ -247,9 +247,9 @@ async def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.Monkey
         await client.receive()
         sock = client.writer.get_extra_info("socket")
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        await until(lambda: len(made._streams[0].connections) == 1)
+        await until(lambda: len(made._listeners.streams[0].connections) == 1)
         async with asyncio.timeout(PATIENCE_S):
-            while made._streams[0].connections:
+            while made._listeners.streams[0].connections:
                 client.send(*[query(rdtype="TXT")] * 20)
                 await asyncio.sleep(0)
         assert sock.fileno() >= 0
@@ -264,7 +264,7 @@ async def test_a_client_that_resets_costs_nothing() -> None:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 client.sendall(message)
                 await until(lambda: bool(tunnel.asked) or not message)  # noqa: B023 (at once)
-        await until(lambda: not made._streams[0].connections)
+        await until(lambda: not made._listeners.streams[0].connections)
         (flow,) = tunnel.flows
         flow.deliver(flow.sent[0][:2] + addresses(tunnel.asked[0][1])[0][2:])
         async with connected(made) as client:
@@ -292,7 +292,7 @@ async def test_closing_ends_connections_after_what_they_wait_for() -> None:
 async def test_closing_right_after_accepting_leaves_nothing() -> None:
     """A connection that is still being taken over is closed too."""
     async with resolver(FakeTunnel()) as made:
-        (server,) = made._streams
+        (server,) = made._listeners.streams
         near, far = socket.socketpair()
         near.setblocking(False)
         server._accepted(near)

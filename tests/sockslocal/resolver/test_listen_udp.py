@@ -57,7 +57,7 @@ async def test_few_are_taken_at_once_while_they_cause_work(
     taken: list[int] = []
     async with resolver(FakeTunnel()) as made:
         await ask(made, query("known.example"))
-        (listener,) = made._datagrams
+        (listener,) = made._listeners.datagrams
         answer = listener._reader._received
 
         def noting(batch: Batch, count: int) -> bool | None:
@@ -152,7 +152,7 @@ async def test_a_flood_leaves_the_loop_its_turns(monkeypatch: pytest.MonkeyPatch
     begun: list[int] = []
 
     async with resolver(FakeTunnel(silence), batch=PlainBatch()) as made:
-        (listener,) = made._datagrams
+        (listener,) = made._listeners.datagrams
         answer = listener._reader._received
 
         def watched(batch: Batch, count: int) -> bool | None:

@@ -1,8 +1,6 @@
 """The whole resolver."""
 
 import asyncio
-import errno
-import socket
 import sys
 import time
 
@@ -15,12 +13,9 @@ import pytest
 from fakes.dns_client import Clock, ask, connected, resolver
 from fakes.dns_tunnel import REFUSAL, FakeTunnel, addresses, query, response, silence, until
 from fakes.forged_dns import NAME, TRUE, answer, with_its_id, with_wrong_ids
-from sockslocal.address import Endpoint
-from sockslocal.config.model import DnsConfig, Upstream
-from sockslocal.errors import ControlError, ListenError
-from sockslocal.net.engine import Engine
+from sockslocal.errors import ControlError
 from sockslocal.resolver import ask_udp, upstreams
-from sockslocal.resolver.resolver import Resolver, steady
+from sockslocal.resolver.resolver import steady
 
 
 def test_the_clock_goes_on() -> None:
@@ -211,54 +206,6 @@ async def test_the_status_shows_where_it_listens_and_what_it_counted() -> None:
         shown = made.status()
         assert shown.listen == f"{made.endpoints[0]}, {made.endpoints[1]}"
         assert (shown.queries, shown.cache_hits, shown.failed, shown.problem) == (2, 1, 0, None)
-
-
-@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
-async def test_a_port_in_use_is_an_error_and_nothing_stays_open(kind: socket.SocketKind) -> None:
-    """Listening on all addresses or on none."""
-    engine = Engine.make()
-    with socket.socket(socket.AF_INET, kind) as taken:
-        taken.bind(("127.0.0.1", 0))
-        if kind == socket.SOCK_STREAM:
-            taken.listen()
-        config = DnsConfig(
-            listen=(Endpoint("127.0.0.1", 0), Endpoint("127.0.0.1", taken.getsockname()[1])),
-            upstreams=(Upstream("udp", Endpoint("192.0.2.1", 53)),),
-            servers=(),
-        )
-        made = Resolver(config, FakeTunnel(), engine)
-        with pytest.raises(ListenError) as error:
-            made.open()
-        assert error.value.problem.code == "port-in-use"
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
-            again.bind(made.endpoints[0])
-        await made.close(0)
-    engine.stop()
-
-
-@pytest.mark.parametrize("last", [1, 2, 4])
-async def test_what_cannot_be_watched_is_not_listened_on(last: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the socket that is one too many, of either kind, nor those before it; and it is told."""
-    async with resolver(FakeTunnel(), listen=("127.0.0.1", "127.0.0.1")) as other:
-        free = tuple(other.endpoints)
-    engine = Engine.make()
-    watch, watched = engine.poller._watch, list[socket.socket]()
-
-    def full(sock: socket.socket) -> None:
-        watched.append(sock)
-        if len(watched) == last:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        watch(sock)
-
-    monkeypatch.setattr(engine.poller, "_watch", full)
-    upstream = Upstream("udp", Endpoint("192.0.2.1", 53))
-    made = Resolver(DnsConfig(listen=free, upstreams=(upstream,), servers=()), FakeTunnel(), engine)
-    with pytest.raises(ListenError, match=r'resolver "dns".*no more sockets can be watched'):
-        made.open()
-    await made.close(0)
-    assert [sock.fileno() for sock in watched] == [-1] * last
-    assert engine.poller.watched == 0
-    engine.stop()
 
 
 async def test_an_upstream_that_sends_nonsense_is_passed_over() -> None:

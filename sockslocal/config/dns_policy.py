@@ -1,11 +1,20 @@
 """The keys of `[dns]` that say which names are not asked as the others are."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import get_args
 
-from sockslocal.address import AddressError, Endpoint, ip_of, normalise_host, parse_endpoint
+from sockslocal.address import (
+    AddressError,
+    Endpoint,
+    ip_of,
+    is_loopback,
+    normalise_host,
+    parse_endpoint,
+    unmapped,
+)
 from sockslocal.config import values
 from sockslocal.config.model import Ask, Block, Blocked, Direct, DnsPolicy, DnsRule, Fixed, RuleAction
 from sockslocal.config.table import MAX_ITEMS, Table, Value
@@ -15,10 +24,10 @@ from sockslocal.quoting import quote
 _REMEDY = 'write an upstream like "udp://10.0.0.2", "direct:192.168.1.1", "block", or an IP address'
 
 
-def policy(table: Table) -> DnsPolicy:
-    """What `[dns]` says of it; what is wrong is noted."""
+def policy(table: Table, listen: Collection[Endpoint]) -> DnsPolicy:
+    """What `[dns]`, which listens on `listen`, says of it; what is wrong is noted."""
     return DnsPolicy(
-        rules=_rules(table),
+        rules=_rules(table, listen),
         hosts=tuple(_paths(table, "hosts")),
         block_lists=tuple(_paths(table, "block_lists")),
         blocked=table.given("blocked", partial(values.one_of, choices=get_args(Blocked)), "nxdomain"),
@@ -33,7 +42,7 @@ def _paths(table: Table, key: str) -> Iterator[Path]:
             yield values.absolute_path(value)
 
 
-def _rules(dns: Table) -> tuple[DnsRule, ...]:
+def _rules(dns: Table, listen: Collection[Endpoint]) -> tuple[DnsRule, ...]:
     """`[dns.rules]`, in the order of the file."""
     table = dns.table("rules")
     if table is None:
@@ -49,7 +58,11 @@ def _rules(dns: Table) -> tuple[DnsRule, ...]:
             suffix = _suffix(table, key)
             if suffix in rules:
                 raise table.error(key, f"there is another rule for {quote(suffix)}", "keep one of the two")
-            rules[suffix] = _action(_texts(table, key, given), ca)
+            texts = _texts(table, key, given)
+            rules[suffix] = action = _action(texts, ca)
+            if isinstance(action, Direct) and _reaches(action.server, listen):
+                text = f"{texts[0].called}: at {action.server} the resolver itself listens"
+                raise texts[0].error(f"{text}, and would ask itself for ever", _DIRECT_REMEDY)
     return tuple(DnsRule(suffix, action) for suffix, action in rules.items())
 
 
@@ -128,6 +141,14 @@ def _direct(value: Value, text: str) -> Endpoint:
             f"{value.called}: {quote(server.host)} is not the IP address of a server", _DIRECT_REMEDY
         )
     return server
+
+
+def _reaches(server: Endpoint, listen: Collection[Endpoint]) -> bool:
+    """Whether one of `listen` is `server`, or has all addresses of this machine and so its loopback."""
+    host = str(unmapped(ip_address(server.host)))
+    everywhere = "::" if ":" in host else "0.0.0.0"  # noqa: S104  compared with, never bound to
+    hosts = {host, everywhere} if is_loopback(host) else {host}
+    return any(one.port == server.port and one.host in hosts for one in listen)
 
 
 _LIST_REMEDY = 'write only IP addresses into a list, or only upstreams like "udp://10.0.0.2"'

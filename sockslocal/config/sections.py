@@ -123,13 +123,13 @@ class Reader:
     def dns(self, table: Table) -> DnsConfig:
         """`[dns]`."""
         table.check_keys(KEYS["dns"])
-        listen = self._listen(table, values.listen_datagrams, ("udp", "tcp"))
+        listen = tuple(chain.from_iterable(self._listen(table, values.listen_datagrams, ("udp", "tcp"))))
         return DnsConfig(
-            listen=tuple(chain.from_iterable(listen)),
+            listen=listen,
             upstreams=tuple(_upstreams(table)),
             servers=self._servers_of(table),
             enabled=table.flag("enabled", default=True),
-            policy=policy(table),
+            policy=policy(table, listen),
             cache=table.given("cache", values.octets, DEFAULT_CACHE),
             stale=table.given("stale", values.stale, DEFAULT_STALE),
             prefetch=table.flag("prefetch", default=True),

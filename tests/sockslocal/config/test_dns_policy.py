@@ -217,3 +217,44 @@ def test_too_many_rules_belong_into_a_file() -> None:
 def test_what_is_wrong_with_the_other_keys_is_told(line: str, complaint: Complaint) -> None:
     """As it is for all keys."""
     assert complaint_about(DNS + line) == complaint
+
+
+@pytest.mark.parametrize(
+    ("listen", "server"),
+    [
+        ('"127.0.0.1:5399"', "127.0.0.1:5399"),
+        ('["127.0.0.1:5398", "[::1]:5399"]', "[::1]:5399"),
+        ('"127.0.0.1:53"', "127.0.0.1"),
+        ('"127.0.0.1:5399"', "[::ffff:127.0.0.1]:5399"),
+        ('"0.0.0.0:5399"\nallow_lan = true', "127.0.0.2:5399"),
+        ('"[::]:5399"\nallow_lan = true', "[::1]:5399"),
+        ('"192.0.2.7:5399"\nallow_lan = true', "192.0.2.7:5399"),
+    ],
+)
+def test_the_resolver_is_not_asked_by_itself(listen: str, server: str) -> None:
+    """Past the tunnel, one of its own addresses would be a loop."""
+    dns = f'[dns]\nlisten = {listen}\nupstreams = "udp://9.9.9.9"\n'
+    text = f'{SERVER}{dns}[dns.rules]\n"lan" = "direct:{server}"'
+    complaint = complaint_about(text)
+    assert complaint.text.startswith('"lan" of [dns.rules]: at ')
+    assert complaint.text.endswith(" the resolver itself listens, and would ask itself for ever")
+    assert complaint.line == text.count("\n") + 1
+    assert complaint.remedy == _DIRECT
+
+
+@pytest.mark.parametrize(
+    ("listen", "server"),
+    [
+        ('"127.0.0.1:5399"', "direct:127.0.0.1:5353"),
+        ('"127.0.0.1:5399"', "direct:127.0.0.2:5399"),
+        ('"0.0.0.0:5399"\nallow_lan = true', "direct:192.168.1.1:5399"),
+        ('"0.0.0.0:5399"\nallow_lan = true', "direct:[::1]:5399"),
+        ('"127.0.0.1:5399"', "udp://127.0.0.1:5399"),
+    ],
+)
+def test_what_is_no_loop_may_be_asked(listen: str, server: str) -> None:
+    """Another server of this machine; and through the tunnel loopback is that of the far side."""
+    text = f'[dns]\nlisten = {listen}\nupstreams = "udp://127.0.0.1:5399"\n[dns.rules]\n"lan" = "{server}"'
+    dns = parse(SERVER + text, PATH).dns
+    assert dns is not None
+    assert dns.policy.rules[0].suffix == "lan"

@@ -197,6 +197,25 @@ def _forward_options(parser: Parser, switch: str | type[argparse.Action]) -> Non
 
 def _server(root: Branch) -> None:
     branch = root.branch("server", "add, remove, list or test SOCKS5 servers")
+    _add_server(branch)
+    remove = branch.command(
+        "remove",
+        "server:remove",
+        "remove a server that no forward names; those that name none go through the next one",
+    )
+    remove.add_name("name", "servers", metavar="NAME", help="the server")
+    _json(branch.command("list", "server:show", "list the servers"))
+    test = branch.command(
+        "test",
+        "server_test:test",
+        "find out what a server can do; takes up to 5 s",
+        "  sockslocal server test\n  sockslocal server test office --json | jq .profile",
+    )
+    test.add_name("name", "servers", metavar="NAME", nargs="?", help="default: the first server")
+    _json(test)
+
+
+def _add_server(branch: Branch) -> None:
     add = branch.command(
         "add",
         "server:add",
@@ -216,35 +235,10 @@ def _server(root: Branch) -> None:
         "systemd:NAME or prompt; never the password itself",
     )
     _tls(add)
-    add.add_argument(
-        "--udp", metavar="HOW", help="how datagrams pass: auto (default), associate, uot, hev, gost or off"
-    )
-    add.add_argument(
-        "--udp-address", metavar="HOST", help="where the UDP relay is, if the server names a wrong place"
-    )
-    add.add_argument(
-        "--udp-probe",
-        metavar="ADDRESS",
-        help="a DNS server to ask whether datagrams come back (default 9.9.9.9:53), or off",
-    )
+    _datagrams(add)
     add.add_argument(
         "--connect-timeout", metavar="TIME", help="for looking it up and connecting (default 10s)"
     )
-    remove = branch.command(
-        "remove",
-        "server:remove",
-        "remove a server that no forward names; those that name none go through the next one",
-    )
-    remove.add_name("name", "servers", metavar="NAME", help="the server")
-    _json(branch.command("list", "server:show", "list the servers"))
-    test = branch.command(
-        "test",
-        "server_test:test",
-        "find out what a server can do; takes up to 5 s",
-        "  sockslocal server test\n  sockslocal server test office --json | jq .profile",
-    )
-    test.add_name("name", "servers", metavar="NAME", nargs="?", help="default: the first server")
-    _json(test)
 
 
 def _tls(parser: Parser) -> None:
@@ -258,6 +252,20 @@ def _tls(parser: Parser) -> None:
         "--tls-ca",
         metavar="PATH",
         help="certificates of who vouches for it (default: those that the system trusts)",
+    )
+
+
+def _datagrams(parser: Parser) -> None:
+    parser.add_argument(
+        "--udp", metavar="HOW", help="how datagrams pass: auto (default), associate, uot, hev, gost or off"
+    )
+    parser.add_argument(
+        "--udp-address", metavar="HOST", help="where the UDP relay is, if the server names a wrong place"
+    )
+    parser.add_argument(
+        "--udp-probe",
+        metavar="ADDRESS",
+        help="a DNS server to ask whether datagrams come back (default 9.9.9.9:53), or off",
     )
 
 

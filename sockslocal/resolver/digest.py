@@ -6,7 +6,7 @@ those (RFC 5452 §6).
 """
 
 from collections.abc import Callable, Generator, Iterator
-from typing import NamedTuple, cast
+from typing import NamedTuple, Self, cast
 
 from sockslocal.resolver import wire
 from sockslocal.resolver.answer import DEFINITIVE, Answer
@@ -54,6 +54,13 @@ class _Question(NamedTuple):
     rdtype: int
     rdclass: int
 
+    @classmethod
+    def of(cls, octets: bytes) -> Self:
+        """The one that is written as `octets`."""
+        return cls(
+            octets[:-4].lower(), int.from_bytes(octets[-4:-2], "big"), int.from_bytes(octets[-2:], "big")
+        )
+
     def includes(self, record: Record) -> bool:
         """Whether `record` is of the class asked for."""
         return self.rdclass in (record.rdclass, ANY_CLASS)
@@ -84,26 +91,19 @@ def digesting(
     TTLs within an RRset are the lowest of them, those with the highest bit set are 0 (RFC 2181 §5.2, §8).
     Only definitive answers have records; a failure is reduced to its code.
     """
-    try:
-        end = wire.question_end(message)
-        answer, authority, additional = yield from _read(message, end)
-    except wire.MalformedError as error:
-        raise UnusableError(f"malformed answer: {error}") from None
+    octets, (answer, authority, additional) = yield from _read(message)
     rcode = wire.rcode(message) | _upper_rcode(additional)
     if rcode not in DEFINITIVE:
         return Answer(rcode=rcode if rcode < 16 else wire.SERVFAIL, upstream=upstream, path=path)
-    octets = message[wire.HEADER : end]
-    numbers = int.from_bytes(octets[-4:-2], "big"), int.from_bytes(octets[-2:], "big")
-    question = _Question(octets[:-4].lower(), *numbers)
+    question = _Question.of(octets)
     chain = _chain(answer, question)
     cacheable = _answers(answer, chain, question, rcode) or _limit_negative(authority, chain[-1], question)
-    above = frozenset(name for link in chain for name in suffixes(link))
-    answer = yield from _filtered(answer, lambda record: _belongs(record, chain, above, question))
+    answer = yield from _belonging(answer, chain, question)
     left_out = 0
     if unwanted is not None:
         before = len(answer) + len(additional)
-        answer = yield from _filtered(answer, lambda record: not unwanted(record))
-        additional = yield from _filtered(additional, lambda record: not unwanted(record))
+        answer = yield from _without(unwanted, answer)
+        additional = yield from _without(unwanted, additional)
         left_out = before - len(answer) - len(additional)
     counts, writer = yield from _write(octets, answer, authority, additional)
     return Answer(
@@ -125,7 +125,17 @@ def _sliced(records: list[Record]) -> Iterator[list[Record]]:
     return (records[start : start + SLICE] for start in range(0, len(records), SLICE))
 
 
-def _read(message: bytes, start: int) -> Generator[None, None, list[list[Record]]]:
+def _read(message: bytes) -> Generator[None, None, tuple[bytes, list[list[Record]]]]:
+    """The octets of the question, and the three sections; raises UnusableError."""
+    try:
+        end = wire.question_end(message)
+        sections = yield from _read_sections(message, end)
+    except wire.MalformedError as error:
+        raise UnusableError(f"malformed answer: {error}") from None
+    return message[wire.HEADER : end], sections
+
+
+def _read_sections(message: bytes, start: int) -> Generator[None, None, list[list[Record]]]:
     """The three sections that begin at `start`; raises MalformedError."""
     reader = Reader(message, start)
     sections: list[list[Record]] = []
@@ -147,6 +157,11 @@ def _filtered(records: list[Record], wanted: Callable[[Record], bool]) -> Genera
         if len(some) == SLICE:
             yield
     return kept
+
+
+def _without(unwanted: Unwanted, records: list[Record]) -> Generator[None, None, list[Record]]:
+    """Those that are not `unwanted`."""
+    return _filtered(records, lambda record: not unwanted(record))
 
 
 def _write(question: bytes, *sections: list[Record]) -> Generator[None, None, tuple[tuple[int, ...], Writer]]:
@@ -199,6 +214,14 @@ def _chain(answer: list[Record], question: _Question) -> list[bytes]:
         if len(chain) > MAX_CHAIN + 1:
             raise UnusableError("CNAMEs without end")
     return chain
+
+
+def _belonging(
+    answer: list[Record], chain: list[bytes], question: _Question
+) -> Generator[None, None, list[Record]]:
+    """Those records of the answer section that are part of the answer."""
+    above = frozenset(name for link in chain for name in suffixes(link))
+    return _filtered(answer, lambda record: _belongs(record, chain, above, question))
 
 
 def _belongs(record: Record, chain: list[bytes], above: frozenset[bytes], question: _Question) -> bool:

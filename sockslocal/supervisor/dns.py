@@ -13,7 +13,7 @@ from sockslocal.net.engine import Engine
 from sockslocal.net.route import Route
 from sockslocal.problems import Problem
 from sockslocal.resolver import Resolver
-from sockslocal.system_dns.state import method_at
+from sockslocal.supervisor.system_method import SystemMethod
 from sockslocal.system_dns.system import System
 
 CLOSE_GRACE_S = 1.0
@@ -40,6 +40,7 @@ class DnsService:
         self._resolver: Resolver | None = None
         self._endings = endings
         self._answers = answers
+        self._system_method = SystemMethod({endpoint.port for endpoint in config.listen}, System())
 
     def open(self) -> None:
         resolver = Resolver(self._config, self._route, self._engine, answers=self._answers)
@@ -86,11 +87,10 @@ class DnsService:
             listen = ", ".join(str(endpoint) for endpoint in self._config.listen)
             return status.Dns(listen=listen, server=self._route.name, state=state, problem=problem)
         shown = self._resolver.status()
-        ports = {endpoint.port for endpoint in self._config.listen}
         return msgspec.structs.replace(
             shown,
             server=self._route.name,
             state=state,
             problem=problem or shown.problem,
-            system=method_at(ports, System()),
+            system=self._system_method.now,
         )

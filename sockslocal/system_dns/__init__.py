@@ -8,6 +8,7 @@ helper.py: the small privileged program, with three fixed verbs
       → redirect.py: port 53, for those that know no other
 Pure: journal.py, resolv_conf.py, drop_ins.py, listeners.py, questions.py.
 
-Of all this the daemon uses only previous.py: who was asked for names before. The command line uses state.py.
+Of all this the daemon uses only previous.py, who was asked for names before, and what state.py says of the
+journal; the command line uses state.py.
 Nothing here imports more than the standard library before it has to: it runs as root.
 """

@@ -1,6 +1,7 @@
 import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 
 import pytest
 
@@ -89,7 +90,9 @@ def test_its_own_problem_is_shown() -> None:
 
 def test_what_has_the_system_ask_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the journal's word on the port that it listens on."""
-    monkeypatch.setattr(dns, "method_at", lambda ports, _: f"a test at {sorted(ports)}")
+    monkeypatch.setattr(
+        dns, "SystemMethod", lambda ports, _: SimpleNamespace(now=f"a test at {sorted(ports)}")
+    )
 
     async def test(service: DnsService, endings: set[asyncio.Task[None]]) -> None:
         service.open()

@@ -4,6 +4,8 @@ Compression pointers count from the start of the message, and the question befor
 length, so the same octets serve every client that asks for the same name.
 """
 
+from functools import lru_cache
+
 import msgspec
 
 from sockslocal.resolver.wire import (
@@ -21,7 +23,7 @@ from sockslocal.resolver.wire import (
 DEFINITIVE = frozenset({NOERROR, NXDOMAIN, YXDOMAIN})
 """Codes that answer the question; any other tells of a failure (RFC 9520 §2)."""
 
-STALE, STALE_NXDOMAIN = 3, 19
+STALE, CACHED_ERROR, STALE_NXDOMAIN = 3, 13, 19
 """Codes of extended errors (RFC 8914 §4)."""
 
 MAX_ERROR_TEXT = 200
@@ -50,7 +52,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     denies_name: bool = False
     """Whether the question's own name does not exist, whatever the type (RFC 2308 §5)."""
     error: tuple[int, str] | None = None
-    """Code and text of an extended error (RFC 8914): why it is a failure of ours, or past its end."""
+    """Code and text of an extended error (RFC 8914): why it is a failure, or past its end."""
     transient: bool = False
     """Whether a failure is ours alone and tells nothing of the name, so that it is not kept (RFC 9520 §2)."""
     upstream: str = ""
@@ -97,7 +99,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """The OPT record of a reply, with the reason of a failure of ours in it."""
         if self.error is None or not profile.opt:
             return profile.opt
-        return opt_record(dnssec_ok=profile.dnssec_ok, options=extended_error(*self.error))
+        return _reasoned_opt(self.error, dnssec_ok=profile.dnssec_ok)
 
     def reply(self, query: Query, *, stream: bool, age: int = 0) -> bytes:
         """The reply to `query`; over UDP an empty one with TC where it is more than the client takes."""
@@ -113,6 +115,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return b"".join((query.id, header, query.question, self.aged(age), opt))
 
 
+@lru_cache(maxsize=64)
+def _reasoned_opt(error: tuple[int, str], *, dnssec_ok: bool) -> bytes:
+    """In an outage most replies have one of two reasons."""
+    return opt_record(dnssec_ok=dnssec_ok, options=extended_error(*error))
+
+
 def stale(answer: Answer, ttl: int) -> Answer:
     """`answer` past its end, to be served with `ttl` all the same (RFC 8767 §4).
 
@@ -124,6 +132,12 @@ def stale(answer: Answer, ttl: int) -> Answer:
     code = STALE_NXDOMAIN if answer.rcode == NXDOMAIN else STALE
     error = (code, "the upstreams do not answer; this did until lately")
     return msgspec.structs.replace(answer, body=bytes(body), ttls=(), authentic=False, error=error)
+
+
+def cached_failure(answer: Answer) -> Answer:
+    """The failure `answer` when it is told again, without asking anybody (RFC 8914 §4.14)."""
+    text = answer.error[1] if answer.error is not None else "it could not be answered a moment ago"
+    return msgspec.structs.replace(answer, error=(CACHED_ERROR, text))
 
 
 def failure(rcode: int, code: int, text: str, *, transient: bool = True) -> Answer:

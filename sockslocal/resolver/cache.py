@@ -6,7 +6,7 @@ begun since it came, so that no TTL is ever served above what is left of it.
 What is asked most is found without taking a message apart: the question's octets are the key, and a reply is
 five slices joined. To find the end of the question its first zero octet will do. Where a label holds one that
 is wrong, but then the octets up to there are no key either: equal octets are read equally, and every key is a
-whole question.
+whole question. Only what has a reason to tell besides, an extended error, takes a little longer.
 
 Past its end an answer stays while there is room, and may be served once more where no upstream answers (RFC
 8767): it is made a `revived` one, whose TTLs are all 30 s, and which is hit like any other for as long.
@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from sockslocal.resolver.answer import Answer, stale
+from sockslocal.resolver.answer import Answer, cached_failure, stale
 from sockslocal.resolver.wire import (
     HEADER,
     PLAIN,
@@ -47,6 +47,7 @@ POPULAR = 2
 """Seconds of its life in which an answer was asked for before its last tenth, so that it is prefetched."""
 
 NEVER = 1 << 62
+NO_AGE = -1
 
 Due = Callable[[Query], None]
 """Told of a question whose answer is popular and about to end; it is told again after `STALE_TTL`."""
@@ -56,6 +57,7 @@ class Entry(msgspec.Struct, gc=False):
     """An answer with its age; the reply of this second is kept, as what is popular is asked often in it.
 
     `seconds` are those of its life in which it was asked for; from `refresh` on it may be prefetched.
+    `grown` is the age of `body`; `age` is the same, unless a reply needs more than that: then it is no age.
     """
 
     answer: Answer
@@ -65,6 +67,7 @@ class Entry(msgspec.Struct, gc=False):
     cost: int
     body: bytes
     seconds: int = 0
+    grown: int = 0
     age: int = 0
     used: bool = False
     headers: dict[int, bytes] = {}
@@ -76,9 +79,12 @@ class Entry(msgspec.Struct, gc=False):
 
     def grow(self, age: int) -> bytes:
         """The body at another `age`."""
-        self.age = age
-        self.seconds += 1
-        self.body = self.answer.aged(age)
+        if age != self.grown:
+            self.grown = age
+            self.seconds += 1
+            self.body = self.answer.aged(age)
+            if self.answer.error is None:
+                self.age = age
         return self.body
 
     def header(self, variant: int) -> bytes:
@@ -144,6 +150,7 @@ class Cache:
             body = entry.grow(age)
             if now >= entry.refresh:
                 self._refresh(entry, Query(message[:2], question, profile), now)
+            opt = entry.answer.opt(profile)
         if end + len(body) + len(opt) > (STREAM_LIMIT if stream else limit):
             return None
         entry.used = True
@@ -226,7 +233,7 @@ class Cache:
         if known is not None and now < known.until + MAX_FAILURE_S:
             seconds = min(known.seconds * 2, MAX_FAILURE_S)
         until = now + seconds + 1  # of the second that has begun nothing may be left
-        self._failures[query.key] = _Failure(answer, until, seconds)
+        self._failures[query.key] = _Failure(cached_failure(answer), until, seconds)
         if len(self._failures) > MAX_FAILURES:
             self._failures.popitem(last=False)
 
@@ -273,7 +280,9 @@ class Cache:
         bodies = 2 * len(answer.body)  # as it came, and as it is in this second
         cost = len(key) + bodies + TTL_OVERHEAD * len(answer.ttls) + ENTRY_OVERHEAD
         last_tenth = NEVER if answer.is_stale else expires - answer.lifetime // 10
-        self._entries[key] = Entry(answer, stored, expires, last_tenth, cost, answer.body)
+        entry = self._entries[key] = Entry(answer, stored, expires, last_tenth, cost, answer.body)
+        if answer.error is not None:
+            entry.age = NO_AGE
         if answer.is_stale:
             self._revived.add(key)
         self.bytes += cost

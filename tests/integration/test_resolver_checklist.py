@@ -292,6 +292,8 @@ ITEMS = {
         (
             ANSWER + "test_our_own_failure_says_why_to_who_can_read_it",
             ANSWER + "test_a_reason_that_does_not_fit_is_left_out",
+            CACHE + "test_every_hit_of_a_revived_answer_says_that_it_is_stale",
+            CACHE + "test_a_failure_that_is_told_again_says_so",
         ),
     ),
     56: Item("TCP is wherever UDP is.", (RESOLVER + "test_ttls_count_down_over_udp_and_tcp",)),

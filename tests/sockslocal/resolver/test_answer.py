@@ -118,6 +118,14 @@ def test_what_is_stale_has_one_ttl_and_says_so(rcode: int, code: int) -> None:
     assert [answer.is_stale for answer in (old, vouched, failure(rcode, 15, "ours"))] == [True, False, False]
 
 
+@pytest.mark.parametrize("error", [(22, "silence"), None])
+def test_a_failure_told_again_has_the_reason_of_then(error: tuple[int, str] | None) -> None:
+    """It says that nobody was asked (RFC 8914 §4.14)."""
+    again = cached_failure(Answer(rcode=wire.SERVFAIL, error=error))
+    (told,) = dns.message.from_wire(again.reply(query(use_edns=0), stream=False)).extended_errors()
+    assert (told.code, told.text) == (13, error[1] if error else "it could not be answered a moment ago")
+
+
 @pytest.mark.parametrize(("room", "told"), [(80, 1), (10, 0)])
 def test_a_reason_that_does_not_fit_is_left_out(room: int, told: int) -> None:
     """Rather than the answer (RFC 8914 §3)."""

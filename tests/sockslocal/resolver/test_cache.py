@@ -8,6 +8,7 @@ import dns.message
 import dns.rcode
 import dns.rdata
 import dns.rrset
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -279,7 +280,7 @@ FAILURE = failure(wire.SERVFAIL, 22, "silence", transient=False)
 def fail(cache: Cache, now: int) -> int:
     """Fail once more; for how many whole seconds that is remembered."""
     cache.store_failure(BROKEN, FAILURE, now)
-    remembered = (cache.failed(BROKEN, now + seconds) is FAILURE for seconds in range(MAX_FAILURE_S + 3))
+    remembered = (cache.failed(BROKEN, now + seconds) is not None for seconds in range(MAX_FAILURE_S + 3))
     return sum(remembered) - 1
 
 
@@ -320,7 +321,23 @@ def test_failures_are_bounded() -> None:
     for query in queries:
         cache.store_failure(query, FAILURE, 1000)
     assert cache.failed(queries[0], 1000) is None
-    assert cache.failed(queries[1], 1000) is FAILURE
+    assert cache.failed(queries[1], 1000) is not None
+
+
+@pytest.mark.parametrize(
+    ("failed", "text"),
+    [
+        (FAILURE, "silence"),
+        (Answer(rcode=wire.REFUSED, upstream="u"), "it could not be answered a moment ago"),
+    ],
+)
+def test_a_failure_that_is_told_again_says_so(failed: Answer, text: str) -> None:
+    """With the reason of then, if there was one (RFC 8914 §4.14)."""
+    cache = Cache(MAX_BYTES)
+    cache.store_failure(BROKEN, failed, 1000)
+    found = cache.failed(BROKEN, 1001)
+    assert found is not None
+    assert (found.rcode, found.error, found.upstream) == (failed.rcode, (13, text), failed.upstream)
 
 
 NAMES = st.sampled_from(["a.example", "b.example", "c.a.example", "A.example"])
@@ -387,6 +404,51 @@ def test_a_revived_answer_is_hit_for_30_seconds_with_ttls_of_30() -> None:
         assert cache.bytes <= octets
     cache.revive(parse_query(query), 5000)
     assert cache.hit(query, 5000, stream=False) is None
+
+
+def reasons(reply: dns.message.Message) -> list[int]:
+    """The codes of its extended errors."""
+    return [int(error.code) for error in reply.extended_errors()]
+
+
+@pytest.mark.parametrize("dnssec", [False, True])
+def test_every_hit_of_a_revived_answer_says_that_it_is_stale(dnssec: bool) -> None:  # noqa: FBT001
+    """To who can read it; the answer itself is the same (RFC 8914 §4.4)."""
+    query = message(use_edns=0, want_dnssec=dnssec)
+    cache = ended(query, 300)
+    cache.revive(parse_query(query), 1300)
+    for now in (1300, 1300, 1301, 1301, 1329):
+        reply = hit(cache, query, now)
+        assert reasons(reply) == [3]
+        assert reply.answer[0].to_text() == "www.example. 30 IN A 192.0.2.1"
+        assert reply.ednsflags & dns.flags.DO == (dns.flags.DO if dnssec else 0)
+    if not dnssec:
+        assert hit(cache, message(), 1300).edns == -1
+
+
+def test_a_reason_counts_down_as_all_do_and_is_prefetched_as_all_are() -> None:
+    """It has its TTLs, and each second in which it is asked for counts once."""
+    query = message(use_edns=0)
+    due: list[Query] = []
+    cache = Cache(MAX_BYTES, due=due.append)
+    some = msgspec.structs.replace(answer(query, 300), error=(15, "internal addresses were left out"))
+    cache.store(parse_query(query), some, 1000)
+    for now in (1000, 1000, 1295, 1295, 1296):
+        reply = hit(cache, query, now)
+        assert (reply.answer[0].ttl, reasons(reply)) == (1300 - now, [15])
+    assert due == []
+    hit(cache, query, 1297)
+    assert [asked.question for asked in due] == [parse_query(query).question]
+
+
+def test_a_reason_that_does_not_fit_is_not_hit() -> None:
+    """The longer way leaves it out rather than the answer."""
+    query = message(use_edns=0, payload=512)
+    cache = Cache(MAX_BYTES)
+    some = msgspec.structs.replace(answer(query, 300), error=(15, "x" * 200), body=bytes(400), ttls=())
+    cache.store(parse_query(query), some, 1000)
+    assert cache.hit(query, 1000, stream=False) is None
+    assert cache.hit(query, 1000, stream=True) is not None
 
 
 def test_nobody_vouches_for_what_is_stale() -> None:

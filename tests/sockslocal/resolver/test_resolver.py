@@ -105,9 +105,9 @@ async def test_with_all_upstreams_silent_it_is_servfail_before_the_client_gives_
 
     tunnel = FakeTunnel(silence)
     async with resolver(tunnel, "tcp") as made:
-        for _ in range(2):
+        for code in (22, 13):
             reply = await ask(made, query(use_edns=0))
-            assert (reply.rcode(), reply.extended_errors()[0].code) == (dns.rcode.SERVFAIL, 22)
+            assert (reply.rcode(), reply.extended_errors()[0].code) == (dns.rcode.SERVFAIL, code)
         assert len(tunnel.asked) == 1
 
 

@@ -40,7 +40,8 @@ def use_system(arguments: Namespace, context: Context) -> int:
     for warning in report["warnings"]:
         say(f"warning: {warning}", "warn")
     say(f"the system asks {_ADDRESS}:{port} now, by {report['applied']}")
-    end = "no name is looked up any more" if arguments.fail_closed else "all is as before again"
+    closed = "no name is looked up until the machine restarts"
+    end = closed if arguments.fail_closed else "all is as before again"
     say(f"when sockslocal ends, {end}; to undo it now: sockslocal dns restore")
     return ExitCode.DONE
 

@@ -1,7 +1,7 @@
 """The program that changes the system's DNS as root, and all that it can be told.
 
     apply PORT [fail-closed] [resolv-conf]
-    restore
+    restore [stale]
     status
 
 There are no paths, no names and no addresses among its arguments, and none in its environment: it is run
@@ -27,7 +27,7 @@ from sockslocal.system_dns.keeping import Report, switch_and_keep, told
 from sockslocal.system_dns.system import ROOT, System
 from sockslocal.system_dns.transaction import Transaction
 
-_USAGE = "apply PORT [fail-closed] [resolv-conf] | restore | status"
+_USAGE = "apply PORT [fail-closed] [resolv-conf] | restore [stale] | status"
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _DONE, _FAILED, _WRONG, _NOT_ROOT = 0, 1, 2, 7
 
@@ -58,12 +58,12 @@ def _dispatch(arguments: list[str], system: System) -> Report:
     if arguments == ["status"]:
         return {"status": state.text(state.look(system))}
     options = _options(arguments)
-    if options is None and arguments != ["restore"]:
+    if options is None and arguments not in (["restore"], ["restore", "stale"]):
         return {"error": f"usage: {_USAGE}", "code": _WRONG}
     if system.root == ROOT and not _is_root():
         return {"error": "this needs root", "code": _NOT_ROOT}
     if options is None:
-        done = transaction.restore()
+        done = transaction.restore(stale="stale" in arguments)
         return {"restored": done.was_switched, "left": done.left}
     return _apply(transaction, system, options)
 

@@ -75,6 +75,8 @@ class Journal:
     changes: tuple[Change, ...] = ()
     redirect: bool = False
     """Whether the system asks port 53, which leads to `port`."""
+    boot: str = ""
+    """Which start of the machine it was in, where the machine tells."""
 
 
 def encode(journal: Journal) -> bytes:
@@ -90,6 +92,7 @@ def encode(journal: Journal) -> bytes:
         "search": journal.search,
         "changes": [_from_change(change) for change in journal.changes],
         "redirect": journal.redirect,
+        "boot": journal.boot,
     }
     return json.dumps(kept, indent=1).encode() + b"\n"
 
@@ -135,6 +138,7 @@ def _to_journal(kept: Any) -> Journal:
         search=search,
         changes=tuple(_to_change(change) for change in _of(kept, "changes", list)),
         redirect=_of(kept, "redirect", bool),
+        boot=_of(kept, "boot", str),
     )
 
 

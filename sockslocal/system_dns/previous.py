@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from typing import NamedTuple
 
-from sockslocal.system_dns.journal import JournalError
+from sockslocal.system_dns.journal import Journal, JournalError
 from sockslocal.system_dns.store import Store
 from sockslocal.system_dns.system import System
 
@@ -33,9 +33,21 @@ def find(root: Path | None = None) -> Previous | None:
         journal = Store(system.root).read()
     except (OSError, JournalError):
         return None
-    if journal is None:
+    if journal is None or _is_over(system, journal):
         return None
     return Previous(tuple(dict.fromkeys((*_uplinks(system), *journal.servers))), journal.search)
+
+
+def _is_over(system: System, journal: Journal) -> bool:
+    """Whether no file leads to us any more: a restart of the machine empties /run, and keeps the journal."""
+    from sockslocal.system_dns import changes
+
+    if journal.step != "applied" or not journal.changes:
+        return False
+    try:
+        return not any(changes.is_made(system.root, change) for change in journal.changes)
+    except OSError:
+        return False
 
 
 def _uplinks(system: System) -> tuple[str, ...]:

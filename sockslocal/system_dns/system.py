@@ -77,6 +77,14 @@ def listeners(port: int) -> set[int]:
         return set()
 
 
+def boot() -> str:
+    """What names this start of the machine (random(4)); empty where nothing does."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
 @dataclass(frozen=True, slots=True)
 class System:
     """The machine, or what a test has in its place."""
@@ -85,6 +93,7 @@ class System:
     run: Run = run
     ask: Callable[[str, int, bytes], bytes] = ask
     listeners: Callable[[int], set[int]] = listeners
+    boot: Callable[[], str] = boot
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 

@@ -68,6 +68,7 @@ class Transaction:
                 search=survey.search,
                 changes=survey.changes,
                 redirect=survey.redirect,
+                boot=self.system.boot(),
             )
             self.store.write(journal)
             self._switch(backend, journal)
@@ -75,8 +76,11 @@ class Transaction:
             self.store.write(applied)
             return Applied(applied, survey.warnings)
 
-    def restore(self, token: str | None = None) -> Restored:
-        """Have all as it was; with `token` only if it is still that switching. Raises OSError."""
+    def restore(self, token: str | None = None, *, stale: bool = False) -> Restored:
+        """Have all as it was. Raises OSError.
+
+        With `token` only if it is still that switching, with `stale` only if the machine was started since.
+        """
         with self.store.locked():
             try:
                 journal = self.store.read()
@@ -84,6 +88,8 @@ class Transaction:
                 journal = None
                 self.store.remove()
             if token is not None and (journal is None or journal.token != token):
+                return Restored(was_switched=False)
+            if stale and journal is not None and journal.boot == self.system.boot():
                 return Restored(was_switched=False)
             if journal is None:
                 return Restored(was_switched=self._salvage())

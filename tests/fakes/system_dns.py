@@ -43,6 +43,7 @@ class Machine:
         self.overruled = False
         self.has_nft = True
         self.port = 53
+        self.boot = "first"
         self.time = 0.0
 
     @property
@@ -52,6 +53,7 @@ class Machine:
             run=self._run,
             ask=self._ask,
             listeners=lambda _port: self.owners,
+            boot=lambda: self.boot,
             clock=lambda: self.time,
             sleep=self._sleep,
         )

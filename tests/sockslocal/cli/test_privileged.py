@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,6 +53,7 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> Processes:
         (1000, False, {"sudo"}, ["sudo", "-n", "--"]),
     ],
 )
+@pytest.mark.parametrize("installed", [True, False])
 def test_how_root_is_become(  # noqa: PLR0917  the table's columns
     processes: Processes,
     monkeypatch: pytest.MonkeyPatch,
@@ -59,13 +61,25 @@ def test_how_root_is_become(  # noqa: PLR0917  the table's columns
     terminal: bool,  # noqa: FBT001  as above
     there: set[str],
     prefix: list[str],
+    installed: bool,  # noqa: FBT001  as above
+    tmp_path: Path,
 ) -> None:
-    """By sudo where it can ask in a terminal, by polkit's agent elsewhere; always isolated."""
+    """By sudo where it can ask in a terminal, by polkit's agent elsewhere.
+
+    polkit is asked for what root installed only: the other one is in a folder that the user may write to.
+    """
+    if installed:
+        (tmp_path / "sockslocal-dns").touch()
+    elif prefix == ["pkexec"]:
+        there = there | {"sudo"}
+        prefix = ["sudo", "--"] if terminal else ["sudo", "-n", "--"]
+    monkeypatch.setattr(privileged, "INSTALLED", tmp_path / "sockslocal-dns")
     monkeypatch.setattr(os, "geteuid", lambda: uid)
     monkeypatch.setattr(sys, "stdin", Stdin(terminal=terminal))
     monkeypatch.setattr(shutil, "which", lambda name: name if name in there else None)
     assert run_helper("apply", "53") == {}
-    assert processes.commands == [[*prefix, sys.executable, "-I", str(HELPER), "apply", "53"]]
+    program = [str(privileged.INSTALLED)] if installed else [sys.executable, "-I", str(HELPER)]
+    assert processes.commands == [[*prefix, *program, "apply", "53"]]
 
 
 def refused(*arguments: str) -> SockslocalError:
@@ -78,11 +92,12 @@ def refused(*arguments: str) -> SockslocalError:
 def test_without_a_way_to_root_the_command_is_told(
     processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For whoever has another one."""
+    """For whoever has another one; pkexec alone is none for what is not installed."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda name: name if name == "pkexec" else None)
     error = refused("restore")
     assert error.exit_code is ExitCode.PERMISSION
+    assert error.problem.remedy.startswith("run it as root: sudo /")
     assert error.problem.remedy.endswith("helper.py restore")
     assert processes.commands == []
 
@@ -111,6 +126,6 @@ def test_a_python_that_cannot_be_started_is_told(monkeypatch: pytest.MonkeyPatch
     def fail(*_: Any, **__: Any) -> None:
         raise FileNotFoundError(2, "No such file or directory")
 
-    monkeypatch.setattr(privileged, "_as_root", lambda _: [])
+    monkeypatch.setattr(privileged, "_as_root", lambda *_, **__: [])
     monkeypatch.setattr(subprocess, "run", fail)
     assert "No such file" in refused("restore").problem.text

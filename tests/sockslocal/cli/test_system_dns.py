@@ -17,6 +17,7 @@ from sockslocal.status import Dns
 from sockslocal.system_dns import helper
 from sockslocal.system_dns.journal import RESOLV_CONF
 
+FAIL_CLOSED = "no name is looked up until the machine restarts"
 NXDOMAIN = {"rcode": "NXDOMAIN", "error": None}
 
 
@@ -85,7 +86,7 @@ def test_use_system_and_restore(cli: CommandLine, paths: Paths, machine: Machine
     assert (done.code, done.out) == (0, "")
     assert done.err.splitlines() == [
         "the system asks 127.0.0.1:5399 now, by systemd-resolved",
-        "when sockslocal ends, no name is looked up any more; to undo it now: sockslocal dns restore",
+        f"when sockslocal ends, {FAIL_CLOSED}; to undo it now: sockslocal dns restore",
     ]
     assert machine.is_ours
     assert cli("dns", "restore") == (0, "", "the system's DNS is as it was\n")

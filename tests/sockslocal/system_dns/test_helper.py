@@ -61,6 +61,24 @@ def test_plain_files_are_asked_for_by_a_word(tmp_path: Path, capsys: pytest.Capt
     assert call("apply", "53", "resolv-conf", "fail-closed")[0] == 0
 
 
+def test_only_what_the_machine_was_restarted_since_is_stale(machine: Machine, call: Helper) -> None:
+    """What runs at boot undoes nothing that was switched since, however often it runs."""
+    call("apply", "5399", "fail-closed")
+    assert call("restore", "stale") == (0, {"restored": False, "left": []})
+    assert machine.is_ours
+    machine.boot = "second"
+    assert call("restore", "stale") == (0, {"restored": True, "left": []})
+    assert not machine.is_ours
+    assert call("restore", "stale") == (0, {"restored": False, "left": []})
+
+
+def test_a_broken_journal_is_stale(machine: Machine, call: Helper) -> None:
+    """It may be of whatever start: what is ours goes."""
+    call("apply", "5399", "fail-closed")
+    Store(machine.root).path.write_bytes(b"{")
+    assert call("restore", "stale") == (0, {"restored": True, "left": []})
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -30,6 +30,7 @@ JOURNAL = Journal(
     servers=("192.0.2.1", "fe80::1%eth0"),
     search=("lan.test",),
     redirect=True,
+    boot="a5b6",
     changes=(
         Change(path=RESOLV_CONF, before=FILE, after=b"nameserver 127.0.0.1\n"),
         Change(path=RESOLV_CONF, before=Snapshot(kind="link", content=b"../a"), after=b"", folder=True),
@@ -75,6 +76,7 @@ def test_what_is_kept_is_read_as_it_was() -> None:
         changed("token", value=7),
         changed("fail_open", value=1),
         changed("redirect", value=53),
+        changed("boot", value=None),
         changed("servers", value=["dns.example"]),
         changed("servers", value=[1]),
         changed("search", value="lan"),

@@ -1,5 +1,6 @@
 import contextlib
 import dataclasses
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from fakes.system_dns import UPLINKS, plain, with_resolved
 from sockslocal.system_dns import backends, previous
+from sockslocal.system_dns.journal import RESOLVED_DROP_IN
 from sockslocal.system_dns.previous import Previous, find, look_up
 from sockslocal.system_dns.store import Store
 from sockslocal.system_dns.transaction import Transaction
@@ -88,6 +90,21 @@ def test_in_another_network_its_servers_go_first(tmp_path: Path) -> None:
     before = find(tmp_path)
     assert before is not None
     assert before.servers == ("198.51.100.1", "192.0.2.8")
+
+
+def test_after_a_restart_of_the_machine_the_system_is_asked(tmp_path: Path) -> None:
+    """The journal outlived what was below /run: its servers may be those of another network."""
+    switched(tmp_path)
+    (tmp_path / RESOLVED_DROP_IN).unlink()
+    assert find(tmp_path) is None
+
+
+def test_where_it_cannot_be_told_those_of_before_are_asked(tmp_path: Path) -> None:
+    """They answer in any case."""
+    switched(tmp_path)
+    (tmp_path / RESOLVED_DROP_IN).unlink()
+    os.mkfifo(tmp_path / RESOLVED_DROP_IN)
+    assert find(tmp_path) == Previous(("192.0.2.8",), ("lan.test",))
 
 
 def test_a_half_switched_machine_is_asked_as_a_switched_one(tmp_path: Path) -> None:

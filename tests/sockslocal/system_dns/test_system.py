@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sockslocal.system_dns import system
-from sockslocal.system_dns.system import CommandError, Done, System, ask, listeners, run
+from sockslocal.system_dns.system import CommandError, Done, System, ask, boot, listeners, run
 
 
 def test_commands_run_in_a_language_that_can_be_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,6 +76,14 @@ def test_without_a_table_nobody_is_known(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(Path, "read_text", missing)
     assert listeners(53) == set()
+    assert boot() == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_a_start_of_the_machine_has_a_name() -> None:
+    """The same one until the next."""
+    assert len(boot()) == 36
+    assert boot() == boot()
 
 
 def test_links_stay_below_the_root(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Rules, files and special names in the real daemon: who hears of which name."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -9,9 +8,10 @@ from fakes.waiting import wait_until
 from integration.conftest import skip_without
 from integration.daemon import Daemon, dns, section
 from integration.local import dig
-from integration.servers.process import free_port
+from integration.servers.process import LOOPBACK, free_port
 from integration.servers.socks import PASSWORD, SocksServer
 from integration.servers.unbound import Unbound
+from integration.traced import Trace
 
 LAN = """\
 $ORIGIN lan.
@@ -20,8 +20,6 @@ $ORIGIN lan.
 ns     3600 A     192.168.1.53
 nas     300 A     192.168.1.80
 """
-
-_TARGET = re.compile(r"connect\(.*sin6?_port=htons\((\d+)\)")
 
 
 @pytest.fixture
@@ -45,12 +43,10 @@ def test_each_name_goes_where_it_should_and_nothing_else_leaves(
     dante: SocksServer, unbound: Unbound, daemon: Daemon, lan: Unbound, tmp_path: Path
 ) -> None:
     """Every connection the daemon makes, as strace sees it, is to the server, or to the one of the rule."""
-    skip_without("strace")
-    port, trace = free_port(), tmp_path / "trace"
+    trace, port = Trace(tmp_path), free_port()
     configure(daemon, dante, dns(port, unbound.upstream("tcp")), lan)
-    watching = ["strace", "-D", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", str(trace)]
     with lan:
-        daemon.start(prefix=watching)
+        daemon.start(prefix=trace.prefix)
         assert dig(port, "www.example").records == ["192.0.2.80"]
         assert dig(port, "nas.lan").records == ["192.168.1.80"]
         assert dig(port, "nas.lan", "A", "+tcp").records == ["192.168.1.80"]
@@ -60,11 +56,9 @@ def test_each_name_goes_where_it_should_and_nothing_else_leaves(
         assert dig(port, "1.1.168.192.in-addr.arpa", "PTR").code == "NXDOMAIN"
         assert dig(port, "localhost").records == ["127.0.0.1"]
         daemon.cli("stop")
-    traced = trace.read_text()
-    assert {int(number) for number in _TARGET.findall(traced)} == {dante.port, lan.port}
-    sent = {int(number) for number in re.findall(r"send.*sin6?_port=htons\((\d+)\)", traced)}
-    assert 53 not in sent
-    assert unbound.port not in sent
+    assert trace.connected == {(LOOPBACK, dante.port), (LOOPBACK, lan.port)}
+    assert {host for host, _ in trace.sent} == {LOOPBACK}
+    assert not {53, unbound.port, lan.port} & {number for _, number in trace.sent}
 
 
 def test_files_are_read_and_read_again(

@@ -14,7 +14,7 @@ import pytest
 from fakes.certificates import NAME, Authority
 from fakes.encrypted_dns import MEDIA_TYPE, Act, HttpsDns, TlsDns
 from fakes.loop_thread import LoopThread
-from fakes.socks5_server import FakeServer
+from fakes.socks5_server import FakeServer, Named, Script, UdpScript
 from fakes.waiting import wait_until
 from integration.conftest import skip_without
 from integration.daemon import Daemon, dns
@@ -22,6 +22,7 @@ from integration.local import dig
 from integration.servers.process import LOOPBACK, free_port
 from integration.servers.socks import PASSWORD, SocksServer
 from integration.servers.unbound import BIG_TXT, Unbound
+from integration.traced import Trace
 from sockslocal.problems import Problem
 from sockslocal.resolver.ask_udp import RENEW_QUERIES
 
@@ -252,3 +253,41 @@ def test_servfail_and_back(unbound: Unbound, daemon: Daemon, authority: Authorit
         wait_until(
             lambda: dig(port, "alias.example").code == "NOERROR", seconds=RETURN_S, what="good answers again"
         )
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_nothing_leaves_but_to_the_server(
+    unbound: Unbound, daemon: Daemon, authority: Authority, tmp_path: Path, scheme: str
+) -> None:
+    """Whatever the upstream is called, and whether it lives, is dead, or the server is: as strace sees it.
+
+    Answers leave to the client; all else goes to the SOCKS5 server, and by UDP to its relays. No name is
+    looked up, nobody is asked at ports 53, 853 and 443, and no socket of the system's resolver is used.
+    """
+    trace, port, client = Trace(tmp_path), free_port(), free_port()
+    with FakeServer() as server:
+        server.script = Script(udp=UdpScript(named=Named.REQUEST))
+        daemon.configure(
+            daemon.server(f"{LOOPBACK}:{server.port}"),
+            dns(port, f"{scheme}://{NAME}{'/dns-query' * (scheme == 'https')}", ca=str(authority.ca)),
+        )
+        daemon.start(prefix=trace.prefix)
+
+        def code(name: str) -> str:
+            return dig(port, name, "A", "-b", f"{LOOPBACK}#{client}").code
+
+        server.names = {NAME: (LOOPBACK, free_port())}
+        assert code("www.example") == "SERVFAIL"
+        server.names = {NAME: (LOOPBACK, unbound.ports[scheme])}
+        wait_until(lambda: code("www.example") == "NOERROR", seconds=30, what="the upstream is found")
+        assert code("absent.example") == "NXDOMAIN"
+        server.stop()
+        assert code("alias.example") == "SERVFAIL"
+        assert code("www.example") == "NOERROR"
+        relays = {session.relay.address for session in server.sessions if session.relay}
+        assert bool(relays) == (scheme == "udp")
+        daemon.cli("stop")
+        assert (LOOPBACK, server.port) in trace.connected
+        assert trace.connected <= {(LOOPBACK, server.port), *relays}
+        assert trace.sent == {(LOOPBACK, client)}
+        assert trace.unix == set()

@@ -105,6 +105,11 @@ class Unbound:
         return config + ENCRYPTED.format(host=LOOPBACK, certificate=self._certificate, **ports)
 
     @property
+    def ports(self) -> dict[str, int]:
+        """Where it listens, by the scheme of an upstream."""
+        return {"udp": self.port, "tcp": self.port, "tls": self.tls_port, "https": self.https_port}
+
+    @property
     def address(self) -> str:
         return f"{LOOPBACK}:{self.port}"
 

@@ -6,7 +6,7 @@ import dns.rcode
 import pytest
 
 from sockslocal.resolver import wire
-from sockslocal.resolver.answer import MAX_ERROR_TEXT, Answer, failure, stale
+from sockslocal.resolver.answer import MAX_ERROR_TEXT, Answer, cached_failure, failure, stale
 from sockslocal.resolver.wire import Query, parse_query
 
 RECORD = b"\xc0\x0c\0\1\0\1\0\0\1\x2c\0\4\xc0\0\2\1"

@@ -5,11 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sockslocal.system_dns import questions, resolv_conf
-from sockslocal.system_dns.journal import (
-    NETWORK_MANAGER_DROP_IN,
-    RESOLV_CONF,
-    RESOLVED_DROP_IN,
-)
+from sockslocal.system_dns.journal import NETWORK_MANAGER_DROP_IN, RESOLV_CONF, RESOLVED_DROP_IN
 from sockslocal.system_dns.store import path_of
 from sockslocal.system_dns.system import Done, System
 

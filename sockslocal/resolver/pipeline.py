@@ -19,7 +19,7 @@ from sockslocal.resolver.tasks import cancelled, joined
 from sockslocal.resolver.wire import FORMERR, OPT, REFUSED, SERVFAIL, Query, Refused, parse_query
 
 MAX_PENDING = 2048
-"""Queries that wait for an answer; further ones are told SERVFAIL at once."""
+"""Queries that wait for an answer; further ones get a stale one at once, or SERVFAIL."""
 
 MAX_BEGINNING = 4
 """Queries that begin in one iteration of the loop: some 1 ms of work."""
@@ -43,6 +43,10 @@ class Found(NamedTuple):
 Seconds = Callable[[], int]
 Rest = Callable[[Query], Coroutine[Any, Any, Found]]
 Step = Callable[[Query, Rest], Coroutine[Any, Any, Found]]
+AtOnce = Callable[[Query], Found | None]
+"""What can be answered without waiting for anything."""
+
+TOO_MANY = Found(failure(SERVFAIL, NOT_READY, "too many queries wait"))
 
 
 async def refuse(query: Query, rest: Rest) -> Found:
@@ -154,14 +158,20 @@ async def _nothing(query: Query) -> Found:
     raise AssertionError(f"no step answered {query.question!r}")
 
 
+def _knows_nothing(_query: Query) -> None:
+    """Nothing can be answered without waiting."""
+
+
 class Pipeline:
     """Runs each query through the steps in a task of its own, and hands the reply to whoever sent it.
 
-    Few begin in one iteration of the loop: a flood of queries must not hold up the relays.
+    Few begin in one iteration of the loop: a flood of queries must not hold up the relays. Where too many
+    wait already, `at_once` answers what it can.
     """
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+    def __init__(self, steps: Sequence[Step], at_once: AtOnce = _knows_nothing) -> None:
         self.find = composed(steps)
+        self._at_once = at_once
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Coroutine[Any, Any, None]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -175,7 +185,8 @@ class Pipeline:
         except Refused as refused:
             return refused.reply or b""
         if len(self._queue) + len(self._tasks) >= MAX_PENDING:
-            return failure(SERVFAIL, NOT_READY, "too many queries wait").reply(query, stream=stream)
+            found = self._at_once(query) or TOO_MANY
+            return found.answer.reply(query, stream=stream, age=found.age)
         self._queue.append(self._answer(query, respond, stream=stream))
         self._schedule()
         return None

@@ -29,7 +29,7 @@ from sockslocal.resolver.pipeline import (
 )
 from sockslocal.resolver.policy import Policy
 from sockslocal.resolver.prefetch import Prefetch
-from sockslocal.resolver.stale import Recovery, serve_stale
+from sockslocal.resolver.stale import Recovery, ServeStale
 from sockslocal.resolver.statistics import Statistics
 from sockslocal.resolver.tunnel import Tunnel
 from sockslocal.resolver.upstreams import Upstreams
@@ -72,19 +72,20 @@ class Resolver:
         self._coalesce = Coalesce()
         asking = self._asking()
         self._prefetch = Prefetch(composed(asking))
-        self._pipeline = Pipeline((*self._answering(), *asking))
+        stale = ServeStale(self._cache, self._now, self._statistics, self._prefetch.begin)
+        self._pipeline = Pipeline((*self._answering(stale), *asking), at_once=stale.at_once)
         self._keeper = self._keeper_in(answers, upstreams.digester) if answers else None
         backend = Backend(self._cache, self._pipeline, self._statistics, self._now)
         self._listeners = Listeners(engine, backend)
 
-    def _answering(self) -> tuple[Step, ...]:
+    def _answering(self, serve_stale: Step) -> tuple[Step, ...]:
         """What gives an answer without asking anybody, or sees to it that one is given in time."""
         return (
             refuse,
             self._policy,
             recall(self._cache, self._now),
             require_recursion,
-            serve_stale(self._cache, self._now, self._statistics, self._prefetch.begin),
+            serve_stale,
             recall_failure(self._cache, self._now),
         )
 

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from sockslocal.resolver.answer import Answer
 from sockslocal.resolver.cache import STALE_TTL, Cache
-from sockslocal.resolver.pipeline import Found, Rest, Seconds, Step
+from sockslocal.resolver.pipeline import Found, Rest, Seconds
 from sockslocal.resolver.statistics import Statistics
 from sockslocal.resolver.wire import Query
 
@@ -38,29 +39,46 @@ class Recovery:
         return found
 
 
-def serve_stale(cache: Cache, now: Seconds, statistics: Statistics, refresh: Callable[[Query], bool]) -> Step:
+class ServeStale:
     """Give what the cache had, if the rest fails or takes long; for a while it is not asked again then.
 
     After that nobody waits for what failed before: `refresh` asks for it meanwhile, or soon if it is busy.
     The rest has to go on when nobody waits any more, as `Coalesce` does: what comes late is fresh too.
     """
 
-    async def step(query: Query, rest: Rest) -> Found:
-        stale = cache.stale(query, now())
+    def __init__(
+        self, cache: Cache, now: Seconds, statistics: Statistics, refresh: Callable[[Query], bool]
+    ) -> None:
+        self._cache = cache
+        self._now = now
+        self._statistics = statistics
+        self._refresh = refresh
+
+    async def __call__(self, query: Query, rest: Rest) -> Found:
+        """The step."""
+        stale = self._cache.stale(query, self._now())
         if stale is None:
             return await rest(query)
-        tried = True
         if stale.again:
-            tried = refresh(query)
-        else:
-            found = await _in_time(rest(query))
-            if found is not None and found.answer.definitive:
-                return found
-        cache.revive(query, now(), STALE_TTL if tried else BUSY_S)
-        statistics.stale += 1
-        return Found(stale.answer, cached=True)
+            return self._refreshed_beside(query, stale.answer)
+        found = await _in_time(rest(query))
+        if found is not None and found.answer.definitive:
+            return found
+        return self._served(query, stale.answer, STALE_TTL)
 
-    return step
+    def at_once(self, query: Query) -> Found | None:
+        """What the cache had, where nobody can wait for the rest (RFC 8767 §5); None where it had nothing."""
+        stale = self._cache.stale(query, self._now()) if query.profile.recursion else None
+        return None if stale is None else self._refreshed_beside(query, stale.answer)
+
+    def _refreshed_beside(self, query: Query, answer: Answer) -> Found:
+        return self._served(query, answer, STALE_TTL if self._refresh(query) else BUSY_S)
+
+    def _served(self, query: Query, answer: Answer, seconds: int) -> Found:
+        """And by hits for so many `seconds`."""
+        self._cache.revive(query, self._now(), seconds)
+        self._statistics.stale += 1
+        return Found(answer, cached=True)
 
 
 async def _in_time(rest: Coroutine[Any, Any, Found]) -> Found | None:

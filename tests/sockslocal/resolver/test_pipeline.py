@@ -281,6 +281,25 @@ async def test_queries_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) ->
     assert len(replies) == 4
 
 
+async def test_beyond_the_bound_what_is_known_at_once_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the age that it has; the others are told that too many wait. Below it nobody is answered so."""
+    monkeypatch.setattr(pipeline, "MAX_PENDING", 1)
+
+    def at_once(query: Query) -> Found | None:
+        return Found(address(), age=100) if query.name == asked().name else None
+
+    rest = Rest(address())
+    rest.open.clear()
+    lines = Pipeline([rest], at_once=at_once)
+    assert lines.submit(query().to_wire(), print, stream=False) is None
+    known, other = (lines.submit(query(name).to_wire(), print, stream=False) for name in ("www.example", "x"))
+    assert known is not None
+    assert dns.message.from_wire(known).answer[0].ttl == 200
+    assert other is not None
+    assert dns.message.from_wire(other).rcode() == wire.SERVFAIL
+    await lines.close(0)
+
+
 async def test_closing_waits_no_longer_than_it_may() -> None:
     """What is not answered by then is not answered."""
     rest = Rest(address())

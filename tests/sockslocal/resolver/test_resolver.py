@@ -14,7 +14,7 @@ from fakes.dns_client import Clock, ask, connected, resolver
 from fakes.dns_tunnel import REFUSAL, FakeTunnel, addresses, query, response, silence, until
 from fakes.forged_dns import NAME, TRUE, answer, with_its_id, with_wrong_ids
 from sockslocal.errors import ControlError
-from sockslocal.resolver import ask_udp, upstreams
+from sockslocal.resolver import ask_udp, pipeline, upstreams
 from sockslocal.resolver.resolver import steady
 
 
@@ -219,6 +219,24 @@ async def test_an_upstream_that_sends_nonsense_is_passed_over() -> None:
         assert (await ask(made, query())).rcode() == dns.rcode.NOERROR
         first, second = made.details().upstreams
         assert (first.failed, first.resting, second.answered) == (1, True, 1)
+
+
+async def test_in_an_outage_a_full_table_still_serves_what_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, and nobody else's place is taken for it; what is not known is SERVFAIL at once as well."""
+    tunnel, clock = FakeTunnel(), Clock()
+    async with resolver(tunnel, "tcp", clock=clock, settings={"stale": 3600}) as made:
+        await ask(made, query(NAME))
+        clock.now += 301
+        tunnel.script = silence
+        monkeypatch.setattr(pipeline, "MAX_PENDING", 1)
+        waiting = asyncio.create_task(ask(made, query("unknown.example")))
+        await until(lambda: len(tunnel.asked) == 2)
+        reply = await ask(made, query(NAME))
+        assert (str(reply.answer[0][0]), reply.answer[0].ttl) == (TRUE, 30)
+        assert (await ask(made, query("other.example"))).rcode() == dns.rcode.SERVFAIL
+        assert not waiting.done()
+        assert made.details().stale == 1
+        waiting.cancel()
 
 
 async def test_none_of_65535_forged_answers_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from sockslocal.resolver.answer import Answer, failure
 from sockslocal.resolver.cache import STALE_TTL, Cache
 from sockslocal.resolver.digest import digest
 from sockslocal.resolver.pipeline import Coalesce, Found, Rest, composed, recall, recall_failure, store
-from sockslocal.resolver.stale import Recovery, serve_stale
+from sockslocal.resolver.stale import Recovery, ServeStale
 from sockslocal.resolver.statistics import Statistics
 from sockslocal.resolver.wire import parse_query
 
@@ -40,10 +40,11 @@ class World:
         self.cache = Cache(1_000_000, stale=3600)
         self.cache.store(QUERY, address(), 1000)
         self.coalesce = Coalesce()
+        self.serve_stale = ServeStale(self.cache, lambda: self.now, self.statistics, self._refresh)
         self.find = composed(
             (
                 recall(self.cache, lambda: self.now),
-                serve_stale(self.cache, lambda: self.now, self.statistics, self._refresh),
+                self.serve_stale,
                 recall_failure(self.cache, lambda: self.now),
                 self.coalesce,
                 store(self.cache, lambda: self.now),
@@ -125,6 +126,33 @@ async def test_what_could_not_be_tried_is_tried_soon() -> None:
         world.now += seconds
         assert await world.data() == OLD
     assert (world.asked, len(world.refreshed)) == (1, 3)
+
+
+@pytest.mark.parametrize(("idle", "seconds"), [(True, STALE_TTL), (False, stale.BUSY_S)])
+async def test_who_cannot_wait_gets_it_at_once(*, idle: bool, seconds: int) -> None:
+    """The first time too, refreshed beside where that can be; then hits serve it until it is tried again."""
+    world = World(SERVFAIL)
+    world.idle = idle
+    found = world.serve_stale.at_once(QUERY)
+    assert found is not None
+    assert (found.answer.body[-4:], found.cached) == (OLD[1], True)
+    assert (world.asked, world.refreshed, world.statistics.stale) == (0, [QUERY], 1)
+    world.now += seconds - 1
+    assert world.serve_stale.at_once(QUERY) is None
+    assert await world.data() == OLD
+    world.now += 1
+    assert world.serve_stale.at_once(QUERY) is not None
+    assert (world.asked, len(world.refreshed)) == (0, 2)
+
+
+async def test_at_once_there_is_nothing_else() -> None:
+    """Not for who does not want recursion, as what has ended is known no more, nor of other names."""
+    world = World(SERVFAIL)
+    without = parse_query(query(flags=0).to_wire())
+    other = parse_query(query("other.example").to_wire())
+    assert world.serve_stale.at_once(without) is None
+    assert world.serve_stale.at_once(other) is None
+    assert world.refreshed == []
 
 
 async def test_after_an_outage_all_is_asked_for_again() -> None:

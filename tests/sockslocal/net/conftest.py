@@ -1,13 +1,17 @@
-"""Worlds of UDP without sockets, in which nothing goes on any more at the end."""
+"""What tests of dials and of flows have in common: servers to dial, and worlds of UDP without sockets."""
 
 import random
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
+from fakes.dialling import ANA, TARGET
+from fakes.socks5_server import FakeServer
 from fakes.udp_world import World
+from sockslocal.net import deadlines
 from sockslocal.net.broker import SWEEP_S
 from sockslocal.net.rungs import Rung
 
@@ -45,3 +49,33 @@ def proved(world: World) -> World:
     world.noted.clear()
     world.health.names_remotes = True
     return world
+
+
+@pytest.fixture
+def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deadlines are looked at more often, to have the tests wait less."""
+    monkeypatch.setattr(deadlines, "PERIOD_S", 0.01)
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A listening socket to be connected to by the server."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+        yield listener
+
+
+@pytest.fixture
+def easy(listener: socket.socket) -> Iterator[FakeServer]:
+    """A server without login, for which TARGET is `listener`."""
+    with FakeServer() as running:
+        running.names[TARGET.host] = listener.getsockname()
+        yield running
+
+
+@pytest.fixture
+def strict(listener: socket.socket) -> Iterator[FakeServer]:
+    """The same with a login."""
+    with FakeServer(credentials=ANA) as running:
+        running.names[TARGET.host] = listener.getsockname()
+        yield running

@@ -35,6 +35,9 @@ MAX_NEGATIVE_TTL = 3_600
 MAX_CHAIN = 11
 """CNAMEs that are followed."""
 
+MAX_RECORDS = 1000
+"""Of one message; BIND takes 100 of a type, PowerDNS 256 of an RRset. Each costs time whenever it ages."""
+
 _LARGEST = wire.STREAM_LIMIT - 300  # an OPT record with an extended error fits behind it
 
 
@@ -46,7 +49,14 @@ Unwanted = Callable[[Record], bool]
 _LEFT_OUT = 15, "internal addresses were left out"
 """An extended error (RFC 8914 §4.16)."""
 
+_OTHER = 0
+"""The code of an extended error that says why by its text alone (RFC 8914 §4.1)."""
+
 _SetKey = tuple[bytes, int, int, int]
+
+
+class _TooMuch(Exception):  # noqa: N818  what it is
+    """An answer that is a failure by what the name's owner wrote, so that no upstream has a better one."""
 
 
 class _Question(NamedTuple):
@@ -89,8 +99,18 @@ def digesting(
 
     Yields after every few records, so that a large message can be a little of work at a time.
     TTLs within an RRset are the lowest of them, those with the highest bit set are 0 (RFC 2181 §5.2, §8).
-    Only definitive answers have records; a failure is reduced to its code.
+    Only definitive answers have records; a failure is reduced to its code. What is too much to be taken is
+    one too, of the name and not of the upstream: SERVFAIL, with the reason.
     """
+    try:
+        return (yield from _digesting(message, upstream, path, unwanted))
+    except _TooMuch as reason:
+        return Answer(rcode=wire.SERVFAIL, error=(_OTHER, str(reason)), upstream=upstream, path=path)
+
+
+def _digesting(
+    message: bytes, upstream: str, path: str, unwanted: Unwanted | None
+) -> Generator[None, None, Answer]:
     octets, (answer, authority, additional) = yield from _read(message)
     rcode = wire.rcode(message) | _upper_rcode(additional)
     if rcode not in DEFINITIVE:
@@ -127,6 +147,8 @@ def _sliced(records: list[Record]) -> Iterator[list[Record]]:
 
 def _read(message: bytes) -> Generator[None, None, tuple[bytes, list[list[Record]]]]:
     """The octets of the question, and the three sections; raises UnusableError."""
+    if wire.record_count(message) > MAX_RECORDS:
+        raise _TooMuch(f"the answer has more than {MAX_RECORDS:,} records")
     try:
         end = wire.question_end(message)
         sections = yield from _read_sections(message, end)
@@ -181,7 +203,7 @@ def _write(question: bytes, *sections: list[Record]) -> Generator[None, None, tu
                 yield
         counts.append(len(records))
     if len(writer.octets) > _LARGEST:
-        raise UnusableError("longer than a message can be")
+        raise _TooMuch("the answer is longer than a message can be")
     return tuple(counts), writer
 
 
@@ -212,7 +234,7 @@ def _chain(answer: list[Record], question: _Question) -> list[bytes]:
     while (target := aliases.get(chain[-1])) is not None:
         chain.append(target)
         if len(chain) > MAX_CHAIN + 1:
-            raise UnusableError("CNAMEs without end")
+            raise _TooMuch(f"the answer has more than {MAX_CHAIN} CNAMEs, or they have no end")
     return chain
 
 

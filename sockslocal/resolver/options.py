@@ -51,10 +51,9 @@ def padded(message: bytes, question: bytes) -> bytes:
 
 def opt_of(message: bytes, start: int) -> Opt | None:
     """The OPT record of a response whose records begin at `start`; None without a whole one."""
-    count = sum(int.from_bytes(message[field : field + 2], "big") for field in (6, 8, 10))
     rest = message[start:]
     try:
-        for record in wire.records(rest, count):
+        for record in wire.records(rest, wire.record_count(message)):
             if record.rdtype == wire.OPT:
                 fixed = record.start + record.owner_octets
                 return Opt(rest[fixed + 4], rest[fixed + 10 : record.end])

@@ -325,6 +325,11 @@ def rcode(message: bytes) -> int:
     return message[3] & 15
 
 
+def record_count(message: bytes) -> int:
+    """How many records there are in `message`, as its header says."""
+    return sum(int.from_bytes(message[field : field + 2], "big") for field in (6, 8, 10))
+
+
 def has_records(message: bytes) -> bool:
     """Whether anything but a question is in `message`, an OPT record for instance."""
     return any(message[6:12])

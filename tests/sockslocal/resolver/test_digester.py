@@ -4,11 +4,12 @@ import pytest
 
 from fakes.dns_tunnel import query, response
 from sockslocal.resolver import digest, digester
+from sockslocal.resolver.digest import MAX_RECORDS
 from sockslocal.resolver.digester import LARGE, Digester
 from sockslocal.resolver.errors import OverloadedError, UnusableError
 
 SMALL = response(query(), "www.example A 192.0.2.1")
-BIG = SMALL[:6] + (2000).to_bytes(2, "big") + bytes(4) + SMALL[12:29] + SMALL[29:45] * 2000
+BIG = SMALL[:6] + MAX_RECORDS.to_bytes(2, "big") + bytes(4) + SMALL[12:29] + SMALL[29:45] * MAX_RECORDS
 
 
 async def test_messages_of_all_sizes_are_digested() -> None:
@@ -17,7 +18,7 @@ async def test_messages_of_all_sizes_are_digested() -> None:
     digests = Digester()
     small = await digests.digest(SMALL, upstream="u", path="udp")
     assert (small.counts, small.upstream, small.path) == ((1, 0, 0), "u", "udp")
-    assert (await digests.digest(BIG, upstream="u", path="tcp")).counts == (2000, 0, 0)
+    assert (await digests.digest(BIG, upstream="u", path="tcp")).counts == (MAX_RECORDS, 0, 0)
 
 
 async def test_errors_come_back_from_both() -> None:
@@ -50,7 +51,7 @@ async def test_others_have_a_turn_while_a_large_message_is_digested(monkeypatch:
     while not task.done():
         iterations += 1
         await asyncio.sleep(0)
-    assert iterations >= 4 * 2000 / digest.SLICE
+    assert iterations >= 4 * MAX_RECORDS / digest.SLICE
 
 
 async def test_others_have_a_turn_between_slices(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -367,6 +367,11 @@ def test_a_response_answers_only_its_question(
     assert wire.answers(message, QUESTION, exact=exact) is accepted
 
 
+def test_records_of_all_sections_are_counted() -> None:
+    """By the header alone."""
+    assert wire.record_count(b"\0\0\x81\x80\0\1" + b"\1\0" + b"\0\2" + b"\0\3") == 261
+
+
 @pytest.mark.parametrize(
     ("message", "bare"),
     [

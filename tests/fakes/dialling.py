@@ -13,19 +13,12 @@ from sockslocal.socks5.client import Credentials
 from sockslocal.socks5.messages import Command, Request
 
 ANA = (b"ana", b"hunter2")
-
 CREDENTIALS = Credentials("ana", Secret("hunter2"))
-
 TARGET = Endpoint("db.internal", 5432)
-
 GREETING, LOGIN_GREETING = b"\5\1\0", b"\5\1\2"
-
 LOGIN = b"\1\3ana\7hunter2"
-
 REQUEST = Request(Command.CONNECT, TARGET)
-
 CONNECT = b"\5\1\0" + address_octets(*TARGET)
-
 GRANTED = b"\5\0\0\1\0\0\0\0\0\0"
 
 

@@ -85,10 +85,10 @@ async def test_an_association_is_asked_for_in_the_family_of_the_connection(
     engine: Engine, host: str, zeros: bytes
 ) -> None:
     """Zeros of the other family are refused by some servers."""
-    with FakeServer(host=host) as easy:
+    with FakeServer(host=host) as server:
         request = Request(Command.UDP_ASSOCIATE, Endpoint("0.0.0.0", 0))
-        assert (await dialled(engine, way_to(easy.address), request=request)).dial
-        assert easy.sessions[0].segments[-1] == b"\5\3\0" + zeros
+        assert (await dialled(engine, way_to(server.address), request=request)).dial
+        assert server.sessions[0].segments[-1] == b"\5\3\0" + zeros
 
 
 @pytest.mark.parametrize("poller", POLLERS)

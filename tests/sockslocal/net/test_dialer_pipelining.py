@@ -32,7 +32,6 @@ from sockslocal.socks5.messages import Command, Request
 
 pytestmark = pytest.mark.usefixtures("look_often")
 
-
 PIPELINED = [Pipelining.SEMI, Pipelining.FULL]
 
 

@@ -1,4 +1,4 @@
-"""One direction alone; what two of them make together is in test_relay.py."""
+"""One direction alone; what two of them make together is in the folder relay."""
 
 import random
 import socket

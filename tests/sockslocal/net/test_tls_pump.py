@@ -1,4 +1,4 @@
-"""What is special to a relay with TLS; the contract of all relays is in test_relay.py."""
+"""What is special to a relay with TLS; the contract of all relays is in the folder relay."""
 
 import asyncio
 import random

@@ -1,11 +1,14 @@
 """One association with all around it: who made it, who keeps its flows, and who they belong to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from fakes.engine import turns, until, way_to
 from fakes.flows import FakeReceiver
+from fakes.socks5_relay import Relay
+from fakes.socks5_server import FakeServer
 from sockslocal.address import Endpoint
 from sockslocal.errors import ServerError
 from sockslocal.net.association import Association
@@ -21,6 +24,9 @@ WAITING = 16
 
 PROBED = Endpoint("127.0.0.1", 9)
 """Nobody answers there."""
+
+REMOTE, OTHER = Endpoint("127.0.0.1", 7), Endpoint("127.0.0.1", 8)
+"""Nobody is there."""
 
 
 @dataclass
@@ -127,6 +133,29 @@ class Made:
         self, request: Request, done: Callable[[Dial], None], failed: Callable[[DialError], None]
     ) -> Dial:
         return Dial(self._engine, self._way, request, done, failed)
+
+
+Make = Callable[..., Made]
+
+
+@contextmanager
+def making(engine: Engine, server: FakeServer) -> Iterator[Make]:
+    """What makes associations, by default with `server`; they are closed at the end."""
+    with ExitStack() as stack:
+
+        def make(rung: Rung = Rung.GIVEN, *, address: tuple[str, int] = server.address, **more: Any) -> Made:
+            made = Made(engine, address, rung, **more)
+            stack.callback(made.close)
+            return made
+
+        yield make
+
+
+def relay_of(server: FakeServer) -> Relay:
+    """The server's side of the only association."""
+    (session,) = server.sessions
+    assert session.relay is not None
+    return session.relay
 
 
 async def echoed(flow: Flow, receiver: FakeReceiver, payload: bytes = b"ping") -> None:

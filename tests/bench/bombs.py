@@ -1,15 +1,15 @@
-"""A name server whose every answer is as much work as a well-formed message can be: bombs.py PORT, by TCP.
+"""A name server whose every answer is as much work as the resolver takes: bombs.py PORT, by TCP.
 
-Some 3,900 addresses of a name of 126 labels, 62 KB: each owner is a pointer to all of those labels.
+As many addresses as it takes of a name of 126 labels: each owner is a pointer to all of those.
 """
 
 import socketserver
 import sys
 
 from integration.servers.process import LOOPBACK
+from sockslocal.resolver.digest import MAX_RECORDS
 
 HEADER, POINTER = 12, b"\xc0\x0c"
-RECORDS = 3_900
 LABELS = 126
 """As many as a name can have (RFC 1035 §2.3.4)."""
 
@@ -24,9 +24,9 @@ def deep(name: str) -> str:
 def bomb(query: bytes) -> bytes:
     """The answer to `query`, which has one question and perhaps an OPT record that is left out."""
     end = query.index(b"\0", HEADER) + 5
-    head = query[:2] + b"\x81\x80\0\1" + RECORDS.to_bytes(2, "big") + bytes(4)
+    head = query[:2] + b"\x81\x80\0\1" + MAX_RECORDS.to_bytes(2, "big") + bytes(4)
     record = POINTER + b"\0\1\0\1" + LIFETIME_S.to_bytes(4, "big") + b"\0\4"
-    addresses = (b"\xc0\0" + number.to_bytes(2, "big") for number in range(RECORDS))
+    addresses = (b"\xc0\0" + number.to_bytes(2, "big") for number in range(MAX_RECORDS))
     return head + query[HEADER:end] + b"".join(record + address for address in addresses)
 
 

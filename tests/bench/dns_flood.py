@@ -4,8 +4,8 @@
     sh tests/bench/dns_flood.sh --rate 10000 --bombs 0 --rounds 5
 
 Each round: echoes while nothing else happens, then echoes while dnsperf asks for names that nobody has asked
-for before (unbound, by TCP, denies them), and another dnsperf for names whose answers are as much work as a
-message can be (bombs.py). Each echo through the daemon is followed by one straight to its target: what the
+for before (unbound, by TCP, denies them), and another dnsperf for names whose answers are as much work as the
+resolver takes (bombs.py). Each echo through the daemon is followed by one straight to its target: what the
 processors keep waiting, and not the daemon, keeps that one waiting too.
 
 Needed: dnsperf, unbound, microsocks.

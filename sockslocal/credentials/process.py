@@ -13,14 +13,10 @@ import threading
 from contextlib import suppress
 from typing import NamedTuple
 
+from sockslocal import children
+
 _REAPING = 2.0
 """Seconds a killed child gets to be gone; one in an uninterruptible system call takes longer and is left."""
-
-
-if sys.platform == "win32":
-    _NO_WINDOW = subprocess.CREATE_NO_WINDOW
-else:
-    _NO_WINDOW = 0
 
 
 class Reply(NamedTuple):
@@ -31,11 +27,8 @@ class Reply(NamedTuple):
 
 
 def child_command() -> list[str]:
-    """How the child is started. A frozen executable has no `-m` and will need its own way in here.
-
-    -P: a `keyring.py` in the current folder is not what gets imported.
-    """
-    return [sys.executable, "-P", "-m", "sockslocal.credentials"]
+    """How the child is started."""
+    return children.command_of("sockslocal.credentials")
 
 
 async def converse(request: bytes, *, deadline: float, limit: int) -> Reply | None:
@@ -44,7 +37,7 @@ async def converse(request: bytes, *, deadline: float, limit: int) -> Reply | No
     None where it took longer than `deadline` seconds; then it has been killed, with what it started. The same
     happens where the caller is cancelled. Raises OSError where no child can be started.
     """
-    process = _start()
+    process = children.start(child_command(), own_group=True)
     reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
     # A daemon thread: one whose child cannot be killed must not keep this process from ending.
     threading.Thread(target=_exchange, args=(process, request, limit, reply), daemon=True).start()
@@ -59,17 +52,6 @@ async def converse(request: bytes, *, deadline: float, limit: int) -> Reply | No
         if not reply.done():
             reply.cancel()  # before the child ends, so that the thread leaves the loop alone
             _kill(process)
-
-
-def _start() -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        child_command(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # a group of its own, to be killed as one
-        creationflags=_NO_WINDOW,
-    )
 
 
 def _exchange(

@@ -6,7 +6,6 @@ The thread does next to nothing but wait: it takes a few lines, and lets the ker
 import asyncio
 import os
 import subprocess
-import sys
 import threading
 from array import array
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from typing import NamedTuple, cast
 
 import msgspec
 
+from sockslocal import children
 from sockslocal.resolver.block_list import BlockList
 from sockslocal.resolver.list_reader import MAX_NAMES, Hashes, ListRead, Message, Progress
 
@@ -24,11 +24,6 @@ DEADLINE_S = 300.0
 """For millions of names on a slow disk; a file system that hangs is given up."""
 
 _decode = msgspec.json.Decoder(Message).decode
-
-if sys.platform == "win32":
-    _NO_WINDOW = subprocess.CREATE_NO_WINDOW
-else:
-    _NO_WINDOW = 0
 
 
 class ListsError(Exception):
@@ -43,8 +38,8 @@ class Lists(NamedTuple):
 
 
 def child_command() -> list[str]:
-    """How the child is started. A frozen executable has no `-m` and will need its own way in here."""
-    return [sys.executable, "-P", "-m", "sockslocal.resolver.list_reader"]
+    """How the child is started."""
+    return children.command_of("sockslocal.resolver.list_reader")
 
 
 async def read_lists(paths: Sequence[Path], progress: Callable[[int], None]) -> Lists:
@@ -52,7 +47,7 @@ async def read_lists(paths: Sequence[Path], progress: Callable[[int], None]) -> 
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Lists] = loop.create_future()
     try:
-        process = _start()
+        process = children.start(child_command())
     except OSError as error:
         raise ListsError(f"no process can be started: {error.strerror}") from None
 
@@ -80,16 +75,6 @@ def _tell(loop: asyncio.AbstractEventLoop, done: asyncio.Future[Lists], finish: 
     """Have the loop `finish`, if it still runs and anybody waits."""
     with suppress(RuntimeError):  # the loop is closed
         loop.call_soon_threadsafe(lambda: None if done.done() else finish())
-
-
-def _start() -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        child_command(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        creationflags=_NO_WINDOW,
-    )
 
 
 def _exchange(process: subprocess.Popen[bytes], request: bytes, progress: Callable[[int], None]) -> Lists:

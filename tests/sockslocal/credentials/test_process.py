@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fakes.processes import pid_in, wait_for_end
+from sockslocal.children import start
 from sockslocal.credentials import process
 from sockslocal.credentials.process import Reply, converse
 
@@ -144,13 +145,13 @@ def test_the_loop_runs_on_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert asyncio.run(main()) == Reply(b"go\n", 0)
 
 
-def test_a_loop_that_is_closed_meanwhile_harms_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loop_that_is_closed_meanwhile_harms_nobody() -> None:
     """The thread that waited for the child ends in silence."""
-    child(monkeypatch, "import sys; sys.stdin.read()")
     loop = asyncio.new_event_loop()
     reply: asyncio.Future[Reply] = loop.create_future()
     loop.close()
-    process._exchange(process._start(), b"", 100, reply)
+    waiting = start([sys.executable, "-c", "import sys; sys.stdin.read()"])
+    process._exchange(waiting, b"", 100, reply)
     assert not reply.done()
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import socket
-import struct
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -58,7 +57,10 @@ def send_with_fin(sock: socket.socket, data: bytes) -> None:
     sock.shutdown(socket.SHUT_WR)
 
 
-def reset(sock: socket.socket) -> None:
-    """Close with RST."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    sock.close()
+def grant_and_end(sock: socket.socket) -> None:
+    """The FIN lies behind the reply to the only request, which is granted; nobody logs in."""
+    exactly(sock, 3)
+    sock.sendall(b"\5\0")
+    exactly(sock, 10)
+    send_with_fin(sock, b"\5\0\0\1\x7f\0\0\1\0\7")
+    until_end(sock)

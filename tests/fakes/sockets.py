@@ -38,6 +38,19 @@ def unix_pair() -> tuple[socket.socket, socket.socket]:
 
 
 @contextlib.contextmanager
+def blackhole() -> Iterator[tuple[str, int]]:
+    """A port whose backlog is full: the kernel drops what comes, as a host that is gone does."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        address: tuple[str, int] = listener.getsockname()
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(address)
+        yield address
+
+
+@contextlib.contextmanager
 def closing(*sockets: socket.socket) -> Iterator[None]:
     """Close all of `sockets` at the end."""
     try:

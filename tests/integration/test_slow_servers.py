@@ -3,6 +3,7 @@
 import socket
 from contextlib import ExitStack
 
+from fakes.sockets import blackhole
 from fakes.socks5_server import Act, FakeServer, Script, Stage
 from integration.daemon import Daemon, section
 from integration.local import connect, echoes, exactly
@@ -18,22 +19,6 @@ SLOW = {
     "dripping": Script(at=Stage.METHOD, act=Act.DRIP, interval=3600.0),
 }
 """What each of them does, at the stage that has the shortest deadline."""
-
-
-class Blackhole:
-    """A port whose queue is full: the kernel drops what comes, as a host that is gone does."""
-
-    def __init__(self) -> None:
-        self._listener = socket.create_server((LOOPBACK, 0), backlog=0)
-        self.port: int = self._listener.getsockname()[1]
-        self._filling = [socket.socket() for _ in range(3)]
-        for sock in self._filling:
-            sock.setblocking(False)
-            sock.connect_ex((LOOPBACK, self.port))
-
-    def close(self) -> None:
-        for sock in (self._listener, *self._filling):
-            sock.close()
 
 
 def server_and_forward(name: str, server_port: int, listen: int, target: int) -> str:
@@ -56,10 +41,9 @@ def is_reset_later(sock: socket.socket) -> bool:
 def test_none_waits_for_ever(targets: Targets, daemon: Daemon) -> None:
     """All end with RST and a problem that names the stage; the good server is quick meanwhile."""
     with ExitStack() as stack:
-        hole = Blackhole()
-        stack.callback(hole.close)
+        _, hole = stack.enter_context(blackhole())
         servers = {name: stack.enter_context(FakeServer()) for name in ("good", *SLOW)}
-        addresses = {"hole": hole.port} | {name: server.port for name, server in servers.items()}
+        addresses = {"hole": hole} | {name: server.port for name, server in servers.items()}
         ports = {name: free_port() for name in addresses}
         for name, script in SLOW.items():
             servers[name].script = script

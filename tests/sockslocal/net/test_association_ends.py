@@ -5,7 +5,7 @@ import pytest
 
 from fakes.associations import PROBED, REMOTE, Make, echoed, making
 from fakes.engine import POLLERS, FakeClock, turns, until
-from fakes.raw_server import exactly, raw_server, send_with_fin, until_end
+from fakes.raw_server import grant_and_end, raw_server
 from fakes.socks5_server import Act, FakeServer, Script, Stage, StreamFormat, UdpFault, UdpScript
 from sockslocal.address import Endpoint
 from sockslocal.net import association as module
@@ -54,15 +54,7 @@ async def test_one_that_is_closed_at_once_is_an_error(
 @pytest.mark.parametrize("poller", POLLERS, ids=["best", "loop"])
 async def test_the_end_may_come_with_the_reply(make: Make) -> None:
     """The FIN that lies behind the reply is seen, though no further edge tells of it."""
-
-    def play(sock: socket.socket) -> None:
-        exactly(sock, 3)
-        sock.sendall(b"\5\0")
-        exactly(sock, 10)
-        send_with_fin(sock, b"\5\0\0\1\x7f\0\0\1\0\7")
-        until_end(sock)
-
-    with raw_server(play) as address:
+    with raw_server(grant_and_end) as address:
         made = make(address=address)
         made.start()
         assert await made.end() == "udp-unsupported"

@@ -2,12 +2,13 @@ import errno
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
 
 from fakes.engine import POLLERS, turns, until
+from fakes.sockets import blackhole
 from sockslocal.net import connecting, sockets
 from sockslocal.net.connecting import Connecting, SocketAddress
 from sockslocal.net.engine import Engine
@@ -36,15 +37,10 @@ def listening() -> Iterator[SocketAddress]:
 
 
 @contextmanager
-def blackhole() -> Iterator[SocketAddress]:
-    """An address that answers nothing: its backlog is full, so further SYNs are dropped."""
-    with ExitStack() as stack:
-        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
-        for _ in range(4):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(listener.getsockname())
-        yield socket.AF_INET, listener.getsockname()
+def silence() -> Iterator[SocketAddress]:
+    """An address that answers nothing."""
+    with blackhole() as address:
+        yield socket.AF_INET, address
 
 
 def race(engine: Engine, *addresses: SocketAddress) -> tuple[Connecting, Outcome]:
@@ -89,7 +85,7 @@ async def test_a_silent_address_is_overtaken(engine: Engine, monkeypatch: pytest
     """After the delay the next address is tried beside the silent one, which is closed when it loses."""
     monkeypatch.setattr(connecting, "ATTEMPT_DELAY_S", 0.01)
 
-    with blackhole() as silent, listening() as address:
+    with silence() as silent, listening() as address:
         attempt, outcome = race(engine, silent, address)
         await until(lambda: outcome.winners, "connected to the second")
         ((sock, winner),) = outcome.winners
@@ -102,7 +98,7 @@ async def test_the_silent_first_one_may_still_win(engine: Engine, monkeypatch: p
     """An attempt that began earlier goes on while later ones fail."""
     monkeypatch.setattr(connecting, "ATTEMPT_DELAY_S", 0.0)
 
-    with blackhole() as silent:
+    with silence() as silent:
         attempt, outcome = race(engine, silent, NOWHERE)
         await until(lambda: not attempt._addresses and len(attempt._attempts) == 1, "only the first left")
         await turns()
@@ -177,7 +173,7 @@ async def test_cancelling_closes_all_attempts(engine: Engine, monkeypatch: pytes
     """Nothing is called any more, and a pending delay leads to no further attempt."""
     monkeypatch.setattr(connecting, "ATTEMPT_DELAY_S", 0.01)
 
-    with blackhole() as silent, listening() as address:
+    with silence() as silent, listening() as address:
         attempt, outcome = race(engine, *[silent] * 1_000, address)
         await until(lambda: len(attempt._attempts) >= 2, "two attempts under way")
         sockets = [*attempt._attempts]

@@ -17,7 +17,8 @@ from fakes.dialling import (
     failure,
 )
 from fakes.engine import POLLERS, turns, until, way_to
-from fakes.raw_server import exactly, raw_server, reset, send_with_fin, until_end
+from fakes.raw_server import exactly, raw_server, send_with_fin, until_end
+from fakes.sockets import reset
 from fakes.socks5_server import Act, FakeServer, Script, Stage
 from sockslocal.address import Endpoint
 from sockslocal.errors import CredentialsError

@@ -2,13 +2,13 @@ import contextlib
 import errno
 import socket
 import threading
-from contextlib import ExitStack
 
 import pytest
 
 from fakes.dialling import CONNECT, CREDENTIALS, LOGIN_GREETING, TARGET, failure
 from fakes.engine import POLLERS, until, way_to
 from fakes.raw_server import exactly, raw_server, until_end
+from fakes.sockets import blackhole
 from fakes.socks5_server import Act, FakeServer, Script, Stage
 from sockslocal.net import connecting, dialer
 from sockslocal.net.engine import Engine
@@ -199,13 +199,8 @@ async def test_a_server_that_does_not_answer_the_connect(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SYNs into a full backlog: the connect timeout of the configuration ends it."""
-    with ExitStack() as stack:
-        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
-        for _ in range(4):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(listener.getsockname())
-        error = await failure(engine, way_to(listener.getsockname(), connect_timeout=0.05))
+    with blackhole() as address:
+        error = await failure(engine, way_to(address, connect_timeout=0.05))
     assert error.problem.code == "server-unreachable"
     assert "does not answer" in error.problem.text
     assert not error.server_answers

@@ -19,7 +19,8 @@ from fakes.dialling import (
 from fakes.engine import POLLERS, turns, until, way_to
 from fakes.picky_server import picky_server
 from fakes.probe_target import probe_target
-from fakes.raw_server import raw_server, reset, until_end
+from fakes.raw_server import raw_server, until_end
+from fakes.sockets import reset
 from fakes.socks5_server import Act, FakeServer, Script, Stage
 from sockslocal.net import dialer
 from sockslocal.net.engine import Engine

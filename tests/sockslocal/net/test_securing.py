@@ -10,7 +10,8 @@ import pytest
 
 from fakes.certificates import NAME, Authority
 from fakes.engine import POLLERS, turns, until, way_to
-from fakes.raw_server import Play, raw_server, reset, until_end
+from fakes.raw_server import Play, raw_server, until_end
+from fakes.sockets import reset
 from fakes.socks5_server import FakeServer
 from fakes.targets import tcp_echo
 from fakes.tls_front import TlsFront

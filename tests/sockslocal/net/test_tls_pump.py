@@ -37,18 +37,10 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture
-def target() -> Iterator[socket.socket]:
-    """What the server connects to."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
-        yield listener
-
-
-@pytest.fixture
-def front(target: socket.socket, authority: Authority) -> Iterator[TlsFront]:
+def front(listener: socket.socket, authority: Authority) -> Iterator[TlsFront]:
     """A server inside TLS."""
     with FakeServer() as server, TlsFront(server.address, authority.issue()) as running:
-        server.names[TARGET.host] = target.getsockname()
+        server.names[TARGET.host] = listener.getsockname()
         yield running
 
 
@@ -101,12 +93,12 @@ async def receive_all(sock: socket.socket) -> bytes:
 @pytest.mark.parametrize("poller", POLLERS)
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_each_direction_ends_on_its_own(
-    engine: Engine, front: TlsFront, authority: Authority, target: socket.socket, version: ssl.TLSVersion
+    engine: Engine, front: TlsFront, authority: Authority, listener: socket.socket, version: ssl.TLSVersion
 ) -> None:
     """The program ends and hears all of what follows; so does the target. Each end is told inside TLS."""
     front.context.maximum_version = version
     for first, second in (("program", "target"), ("target", "program")):
-        made = await tunnel(engine, front, authority, target)
+        made = await tunnel(engine, front, authority, listener)
         with closing(made.program, made.target):
             one, other = getattr(made, first), getattr(made, second)
             await send(one, b"question")
@@ -122,10 +114,10 @@ async def test_each_direction_ends_on_its_own(
 
 
 async def test_twenty_megabytes(
-    engine: Engine, front: TlsFront, authority: Authority, target: socket.socket
+    engine: Engine, front: TlsFront, authority: Authority, listener: socket.socket
 ) -> None:
     """Both ways at once, as they were sent."""
-    made = await tunnel(engine, front, authority, target)
+    made = await tunnel(engine, front, authority, listener)
     up, down = DATA * 5, DATA[::-1] * 5
 
     async def say(sock: socket.socket, data: bytes) -> None:
@@ -141,10 +133,10 @@ async def test_twenty_megabytes(
         assert await made.ended() is End.FINISHED
 
 
-async def test_a_cut(engine: Engine, front: TlsFront, authority: Authority, target: socket.socket) -> None:
+async def test_a_cut(engine: Engine, front: TlsFront, authority: Authority, listener: socket.socket) -> None:
     """A connection that ends without TLS's end is no end for the program: it reads a reset."""
     front.sends_end = False
-    made = await tunnel(engine, front, authority, target)
+    made = await tunnel(engine, front, authority, listener)
     with closing(made.program, made.target):
         await send(made.target, b"half of it")
         assert await asyncio.get_running_loop().sock_recv(made.program, 100) == b"half of it"
@@ -157,10 +149,10 @@ async def test_a_cut(engine: Engine, front: TlsFront, authority: Authority, targ
 @pytest.mark.parametrize("poller", POLLERS)
 @pytest.mark.parametrize("stalled", ["program", "target"])
 async def test_little_is_held_for_who_does_not_read(
-    engine: Engine, front: TlsFront, authority: Authority, target: socket.socket, stalled: str
+    engine: Engine, front: TlsFront, authority: Authority, listener: socket.socket, stalled: str
 ) -> None:
     """However much there is, a few buffers of it are in memory, and the other way is open."""
-    made = await tunnel(engine, front, authority, target)
+    made = await tunnel(engine, front, authority, listener)
     reader, writer = made.program, made.target
     pump = made.relay._down
     if stalled == "target":

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fakes.engine import POLLERS, turns, until, way_to
-from fakes.raw_server import exactly, raw_server, send_with_fin, until_end
+from fakes.raw_server import exactly, grant_and_end, raw_server, until_end
 from fakes.socks5_server import (
     Act,
     FakeServer,
@@ -381,15 +381,7 @@ async def test_the_end_while_the_override_is_looked_up(
 @pytest.mark.parametrize("goes_on", [False, True])
 async def test_the_end_may_come_with_the_reply(engine: Engine, *, goes_on: bool) -> None:
     """It is told before datagrams can pass; who hears of it may end it there, or have it go on."""
-
-    def play(sock: socket.socket) -> None:
-        exactly(sock, 3)
-        sock.sendall(b"\5\0")
-        exactly(sock, 10)
-        send_with_fin(sock, b"\5\0\0\1\x7f\0\0\1\0\7")
-        until_end(sock)
-
-    with raw_server(play) as address:
+    with raw_server(grant_and_end) as address:
         made = Made(engine, address)
         if not goes_on:
             made.when_control_ended = made.opening.cancel

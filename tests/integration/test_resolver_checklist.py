@@ -18,7 +18,6 @@ CLIENT = "sockslocal/socks5/test_client.py::"
 MESSAGES = "sockslocal/socks5/test_messages.py::"
 ERRORS = "sockslocal/socks5/test_errors.py::"
 HEADERS = "sockslocal/socks5/test_datagram.py::"
-DIALER = "sockslocal/net/test_dialer.py::"
 OPENING = "sockslocal/net/test_udp_opening.py::"
 LISTEN_TCP = "sockslocal/resolver/test_listen_tcp.py::"
 LISTEN_UDP = "sockslocal/resolver/test_listen_udp.py::"
@@ -81,7 +80,7 @@ ITEMS = {
     ),
     8: Item(
         "What comes with the reply is delivered.",
-        (DIALER + "test_what_comes_with_the_reply_is_left_for_the_tunnel",),
+        ("sockslocal/net/test_dialer.py::test_what_comes_with_the_reply_is_left_for_the_tunnel",),
     ),
     9: Item(
         "Names are sent as names of at most 255 octets.",
@@ -106,7 +105,9 @@ ITEMS = {
     ),
     14: Item(
         "The end of the control connection is the association's.",
-        ("sockslocal/net/test_association.py::test_the_end_of_the_control_connection_is_the_associations",),
+        (
+            "sockslocal/net/test_association_ends.py::test_the_end_of_the_control_connection_is_the_associations",
+        ),
     ),
     15: Item("Fragments are dropped.", (HEADERS + "test_what_cannot_be_used_is_dropped_with_its_reason",)),
     16: Item(
@@ -133,7 +134,7 @@ ITEMS = {
     ),
     20: Item(
         "After a refusal the connection ends, whoever closes it.",
-        (DIALER + "test_a_server_that_does_not_close_after_a_refusal",),
+        ("sockslocal/net/test_dialer_failures.py::test_a_server_that_does_not_close_after_a_refusal",),
     ),
     21: Item(
         "Less than a header is ignored; other than one question is FORMERR.",

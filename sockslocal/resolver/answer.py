@@ -26,6 +26,9 @@ DEFINITIVE = frozenset({NOERROR, NXDOMAIN, YXDOMAIN})
 STALE, CACHED_ERROR, STALE_NXDOMAIN = 3, 13, 19
 """Codes of extended errors (RFC 8914 §4)."""
 
+LOCAL = "local"
+"""The `path` of an answer that nobody gave: rules, lists and files say it, and may say otherwise later."""
+
 MAX_ERROR_TEXT = 200
 """Characters of an extended error: a reply over UDP has room for it."""
 
@@ -51,13 +54,15 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Seconds it may be kept; 0: not at all."""
     denies_name: bool = False
     """Whether the question's own name does not exist, whatever the type (RFC 2308 §5)."""
+    aliases: bytes = b""
+    """The names that its CNAMEs lead to, in lower case, one after the other."""
     error: tuple[int, str] | None = None
     """Code and text of an extended error (RFC 8914): why it is a failure, or past its end."""
     transient: bool = False
     """Whether a failure is ours alone and tells nothing of the name, so that it is not kept (RFC 9520 §2)."""
     upstream: str = ""
     path: str = ""
-    """How the upstream was asked: `udp`, `tcp`, `tls` or `https`."""
+    """How the upstream was asked: `udp`, `tcp`, `tls` or `https`; or `LOCAL`."""
 
     @property
     def definitive(self) -> bool:

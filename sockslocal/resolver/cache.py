@@ -241,6 +241,11 @@ class Cache:
         """The keys of all that is kept; each begins with a name."""
         return list(self._entries)
 
+    def answer(self, key: bytes) -> Answer | None:
+        """What is kept under `key`."""
+        entry = self._entries.get(key)
+        return entry.answer if entry is not None else None
+
     def remove(self, key: bytes) -> None:
         """Forget one answer, if it is there."""
         entry = self._entries.pop(key, None)
@@ -278,7 +283,8 @@ class Cache:
     def _insert(self, key: bytes, answer: Answer, stored: int, expires: int) -> None:
         self.remove(key)
         bodies = 2 * len(answer.body)  # as it came, and as it is in this second
-        cost = len(key) + bodies + TTL_OVERHEAD * len(answer.ttls) + ENTRY_OVERHEAD
+        texts = len(key) + len(answer.aliases) + bodies
+        cost = texts + TTL_OVERHEAD * len(answer.ttls) + ENTRY_OVERHEAD
         last_tenth = NEVER if answer.is_stale else expires - answer.lifetime // 10
         entry = self._entries[key] = Entry(answer, stored, expires, last_tenth, cost, answer.body)
         if answer.error is not None:

@@ -134,6 +134,7 @@ def _digesting(
         ttls=tuple(writer.ttls),
         lifetime=min((ttl for _, ttl in writer.ttls), default=0) if cacheable else 0,
         denies_name=rcode == wire.NXDOMAIN and len(chain) == 1,
+        aliases=b"".join(chain[1:]),
         error=_LEFT_OUT if left_out else None,
         upstream=upstream,
         path=path,

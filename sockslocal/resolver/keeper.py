@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sockslocal.files import read_bounded, write_atomically
+from sockslocal.resolver.answer import Answer
 from sockslocal.resolver.cache import Cache
 from sockslocal.resolver.digester import Digester
 from sockslocal.resolver.errors import UnusableError
@@ -32,7 +33,7 @@ _log = logging.getLogger(__name__)
 class Keeper:
     """Keeps `cache`, whose clock is `now`, in the file `path`; `wall` gives the seconds since 1970.
 
-    Of the file only answers to what is `wanted` come back, taken apart by `digester` as new ones are.
+    Of the file only answers that are `wanted` come back, taken apart by `digester` as new ones are.
     """
 
     def __init__(  # noqa: PLR0913  two clocks, and what the configuration may have changed meanwhile
@@ -43,7 +44,7 @@ class Keeper:
         wall: Callable[[], float] = time.time,
         *,
         digester: Digester | None = None,
-        wanted: Callable[[Query], bool] = lambda _: True,
+        wanted: Callable[[Query, Answer], bool] = lambda _query, _answer: True,
     ) -> None:
         self._path = path
         self._cache = cache
@@ -105,7 +106,7 @@ class Keeper:
             answer = await digester.digest(kept.message, upstream="", path="")
         except UnusableError:
             return
-        if self._flushes == flushes and self._wanted(kept.query):
+        if self._flushes == flushes and self._wanted(kept.query, answer):
             now = self._now()
             left = kept.end - int(self._wall())
             self._cache.restore(kept.query, answer, now + left - answer.lifetime, now)

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sockslocal.resolver.answer import Answer
+from sockslocal.resolver.answer import LOCAL, Answer
 from sockslocal.resolver.wire import (
     HEADER,
     MalformedError,
@@ -36,10 +36,13 @@ class Kept(NamedTuple):
 
 
 def encode(key: bytes, answer: Answer, end: int) -> bytes:
-    """What stands in the file for one of `Cache.kept`; nothing for what a name's other entry says too."""
+    """What stands in the file for one of `Cache.kept`.
+
+    Nothing for what a name's other entry says too, and for what was said here: it may be otherwise next time.
+    """
     end_of_question = _name_end(key) + 4
     question, suffix = key[:end_of_question], key[end_of_question:]
-    if len(question) < end_of_question:
+    if len(question) < end_of_question or answer.path == LOCAL:
         return b""
     message = b"".join((b"\0\0", answer.header(_AD_WANTED), question, answer.body))
     return _FIXED.pack(end, suffix[0] if suffix else 0, len(message)) + message

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from sockslocal.config.model import RuleAction
-from sockslocal.resolver.answer import Answer
+from sockslocal.resolver.answer import LOCAL, Answer
 from sockslocal.resolver.names import to_wire
 from sockslocal.resolver.records import ANY, ANY_CLASS, IN, NS, PTR, SOA, Record, Writer
 from sockslocal.resolver.wire import NOERROR, NXDOMAIN, Query
@@ -49,7 +49,7 @@ def _answer(
         body=writer.octets,
         ttls=tuple(writer.ttls),
         upstream=source,
-        path="local",
+        path=LOCAL,
     )
 
 

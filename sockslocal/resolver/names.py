@@ -1,6 +1,6 @@
 """Names as they go over the wire, in lower case (RFC 1035 §3.1): how rules are looked up."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 
 
@@ -25,3 +25,11 @@ def first_name(octets: bytes) -> bytes:
     while length := octets[end]:
         end += length + 1
     return octets[: end + 1]
+
+
+def names_in(octets: bytes) -> Iterator[bytes]:
+    """The names that stand in `octets` one after the other."""
+    while octets:
+        name = first_name(octets)
+        yield name
+        octets = octets[len(name) :]

@@ -9,12 +9,12 @@ import msgspec
 from sockslocal.config.model import Ask, Direct, DnsPolicy, RuleAction
 from sockslocal.config.model import Upstream as UpstreamConfig
 from sockslocal.problems import Problem
-from sockslocal.resolver.answer import Answer
+from sockslocal.resolver.answer import LOCAL, Answer
 from sockslocal.resolver.cache import Cache
 from sockslocal.resolver.digester import Digester
 from sockslocal.resolver.internal_addresses import leads_inside
-from sockslocal.resolver.local_answers import AAAA, AskOthers, nothing
-from sockslocal.resolver.names import first_name
+from sockslocal.resolver.local_answers import AAAA, TTL, AskOthers, Blocked, nothing
+from sockslocal.resolver.names import first_name, names_in
 from sockslocal.resolver.pipeline import Found, Rest
 from sockslocal.resolver.policy_files import Contents, PolicyFiles
 from sockslocal.resolver.rules import Rules
@@ -31,7 +31,9 @@ SLICE = 100
 class Policy:
     """Rules, hosts files, block lists, special names, and the groups of upstreams that rules name.
 
-    What a rule's upstreams say is not filtered: whoever names them knows what they are for.
+    What a rule's upstreams say is not filtered: whoever names them knows what they are for. What others say
+    is blocked where a CNAME leads to a blocked name. That is kept as answers are, so that a hit need not look
+    for it; when the files change, all goes that was blocked so, or would be now.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class Policy:
         self._rules = Rules(policy)
         self._generation = 0
         self.blocked = 0
-        """Queries for blocked names."""
+        """Queries for blocked names, without those that a hit answers."""
         self._groups: dict[RuleAction, Upstreams] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.files = PolicyFiles(self._renew)
@@ -81,9 +83,11 @@ class Policy:
         problems = (group.problem for group in self._all_groups())
         return next(filter(None, problems), self.files.problem)
 
-    def is_silent_on(self, query: Query) -> bool:
-        """Whether nothing is said of it, so that an answer of former times is as good as any."""
-        return self._rules.of(query.name) is None and self._answer(query) is None
+    def is_silent_on(self, query: Query, answer: Answer) -> bool:
+        """Whether nothing is said of it, so that an `answer` of former times is as good as any."""
+        if self._rules.of(query.name) is not None or self._answer(query) is not None:
+            return False
+        return self._cloaked(query.name, answer) is None
 
     def forget_problem(self) -> None:
         """What kept upstreams from answering is mended, as far as is known."""
@@ -106,7 +110,9 @@ class Policy:
         generation, treatment = self._generation, self._rules.of(query.name)
         group = self._groups[treatment.action] if isinstance(treatment, AskOthers) else self._others
         answer = await group.ask(query)
-        return answer if generation == self._generation else msgspec.structs.replace(answer, lifetime=0)
+        if generation != self._generation:
+            answer = msgspec.structs.replace(answer, lifetime=0)
+        return self._uncloaked(query, answer)
 
     async def close(self) -> None:
         """End all flows and connections, and what is being read."""
@@ -122,6 +128,30 @@ class Policy:
             past = isinstance(treatment, AskOthers) and isinstance(treatment.action, Direct)
             return None if past else nothing(query, "filter_aaaa")
         return answer
+
+    def _uncloaked(self, query: Query, answer: Answer) -> Answer:
+        """`answer`, or that it is blocked for what it leads to."""
+        blocked = self._cloaked(query.name, answer)
+        instead = blocked.answer(query) if blocked is not None else None
+        if instead is None:
+            return answer
+        self.blocked += 1
+        lifetime = min(answer.lifetime, TTL)
+        return msgspec.structs.replace(instead, lifetime=lifetime, aliases=answer.aliases)
+
+    def _is_past(self, key: bytes) -> bool:
+        """Whether what is kept under `key` is not what would be answered now."""
+        name, answer = first_name(key), self._cache.answer(key)
+        if answer is None:
+            return False
+        treatment = self._rules.of(name)
+        if answer.path == LOCAL or (treatment is not None and not isinstance(treatment, AskOthers)):
+            return True
+        return self._cloaked(name, answer) is not None
+
+    def _cloaked(self, name: bytes, answer: Answer) -> Blocked | None:
+        """What is said instead of an `answer` that leads to a blocked name."""
+        return self._rules.cloaked(name, names_in(answer.aliases)) if answer.aliases else None
 
     def _all_groups(self) -> Iterator[Upstreams]:
         yield self._others
@@ -144,7 +174,7 @@ class Policy:
         return Upstreams(action.upstreams, self._tunnel, self._digester)
 
     def _renew(self, contents: Contents) -> None:
-        """The files say something else: what is kept of names that are answered here now goes."""
+        """The files say something else: what is kept and would not be answered now goes."""
         self._contents = contents
         self._rules = Rules(self._policy, *contents)
         self._generation += 1
@@ -153,10 +183,8 @@ class Policy:
     async def _purge(self, generation: int) -> None:
         keys = self._cache.keys()
         for start in range(0, len(keys), SLICE):
-            for key in keys[start : start + SLICE]:
-                treatment = self._rules.of(first_name(key))
-                if treatment is not None and not isinstance(treatment, AskOthers):
-                    self._cache.remove(key)
+            for key in filter(self._is_past, keys[start : start + SLICE]):
+                self._cache.remove(key)
             await asyncio.sleep(0)
             if generation != self._generation:
                 return

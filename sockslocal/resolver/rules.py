@@ -4,7 +4,8 @@ Of two that say something of the same name the user's rule comes first, then hos
 say of special names, and last block lists.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 
 from sockslocal.config.model import Block, Blocked, DnsPolicy, DnsRule, Fixed
@@ -44,9 +45,8 @@ class Rules:
         if found is not None:
             return found
         all_suffixes = list(suffixes(name))
-        listable = all_suffixes[-MAX_LABELS:]
-        blocks = self._blocks if self._blocks and not self._blocks.excepts(listable) else None
-        unlisted = len(all_suffixes) - len(listable)
+        blocks = self._blocks if self._blocks and not self._excepts(all_suffixes) else None
+        unlisted = len(all_suffixes) - MAX_LABELS
         for place, suffix in enumerate(all_suffixes):
             found = self._rules.get(suffix) or _SPECIAL.get(suffix)
             if found is None and blocks is not None and place >= unlisted:
@@ -54,6 +54,22 @@ class Rules:
             if found is not None:
                 return found
         return None
+
+    def cloaked(self, name: bytes, aliases: Iterable[bytes]) -> local_answers.Blocked | None:
+        """What is said in place of an answer that leads over `aliases`, if one of them is blocked.
+
+        None where anything is said of `name` itself, and be it an exception of a list: then it is meant to be
+        seen, whatever is behind it. So AdGuard Home and Pi-hole do it.
+        """
+        if self._excepts(list(suffixes(name))) or self.of(name) is not None:
+            return None
+        for found in map(self.of, aliases):
+            if isinstance(found, local_answers.Blocked):
+                return replace(found, zone=name, source=f"{found.source}, for what it is an alias of")
+        return None
+
+    def _excepts(self, all_suffixes: Sequence[bytes]) -> bool:
+        return self._blocks is not None and self._blocks.excepts(all_suffixes[-MAX_LABELS:])
 
     def _listed(self, blocks: BlockList, suffix: bytes, *, whole: bool) -> Treatment | None:
         if blocks.has_beneath(suffix) or (whole and blocks.has(suffix)):

@@ -629,3 +629,21 @@ def test_a_revived_answer_can_be_forgotten() -> None:
         cache.remove(parse_query(query).key)
     assert (cache.keys(), cache.bytes) == ([], 0)
     cache.forgive()
+
+
+def test_what_is_kept_under_a_key_can_be_looked_at() -> None:
+    """Without being used by that."""
+    query = message()
+    cache = stored(query, 300)
+    assert cache.answer(parse_query(query).key) == answer(query, 300)
+    assert cache.answer(parse_query(message("other.example")).key) is None
+
+
+def test_aliases_are_counted() -> None:
+    """As all octets are."""
+    query = message()
+    plain, behind = Cache(MAX_BYTES), Cache(MAX_BYTES)
+    plain.store(parse_query(query), answer(query, 300), 1000)
+    aliases = msgspec.structs.replace(answer(query, 300), aliases=bytes(50))
+    behind.store(parse_query(query), aliases, 1000)
+    assert behind.bytes - plain.bytes == 50

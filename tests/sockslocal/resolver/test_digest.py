@@ -130,6 +130,21 @@ def test_only_the_questions_chain_is_answered() -> None:
     ]
 
 
+def test_the_names_of_a_chain_are_known() -> None:
+    """In lower case, without that of the question; other CNAMEs are none of it."""
+    message = response()
+    message.answer += [
+        rrset("www.example", "CNAME", "A.example."),
+        rrset("a.example", "CNAME", "b.OTHER."),
+        rrset("c.example", "CNAME", "d.example."),
+        rrset("b.other", "A", "192.0.2.1"),
+    ]
+    assert digested(message).aliases == b"\1a\7example\0\1b\5other\0"
+    plain = response()
+    plain.answer.append(rrset("www.example", "A", "192.0.2.1"))
+    assert digested(plain).aliases == b""
+
+
 def test_records_about_the_message_are_left_out() -> None:
     """TSIG and SIG(0) are between us and the upstream, as OPT is (checklist 46)."""
     tail = b"\0\0\0\0\0\x13" + bytes(19)

@@ -1,10 +1,11 @@
 import dns.flags
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.dns_tunnel import query, response
-from sockslocal.resolver.answer import Answer
+from sockslocal.resolver.answer import LOCAL, Answer
 from sockslocal.resolver.cache import Cache
 from sockslocal.resolver.digest import digest
 from sockslocal.resolver.kept import FORMAT, decode, encode
@@ -57,6 +58,12 @@ def test_the_root_has_a_name_too() -> None:
     (kept,) = decode(FORMAT + encode(ROOT.key, answer, 5))
     assert kept is not None
     assert kept.query.key == ROOT.key
+
+
+def test_what_was_said_here_is_not_kept() -> None:
+    """Lists may say otherwise by the time that it is read."""
+    assert encode(WWW.key, ADDRESS, 5)
+    assert encode(WWW.key, msgspec.structs.replace(ADDRESS, path=LOCAL), 5) == b""
 
 
 def test_what_was_revived_ends_when_it_ended() -> None:

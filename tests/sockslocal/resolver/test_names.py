@@ -1,6 +1,6 @@
 import pytest
 
-from sockslocal.resolver.names import first_name, from_labels, reverse, to_wire
+from sockslocal.resolver.names import first_name, from_labels, names_in, reverse, to_wire
 
 
 def test_names_are_labels_with_their_lengths() -> None:
@@ -25,3 +25,10 @@ def test_names_of_addresses_are_read_backwards(address: str, name: bytes) -> Non
 def test_a_name_ends_where_its_labels_do(name: bytes) -> None:
     """Not at the first zero octet: a label may hold one (checklist 28)."""
     assert first_name(name + b"\0\1\0\1\2") == name
+
+
+def test_names_may_stand_one_after_the_other() -> None:
+    """Each ends with the root, which may be one of them."""
+    names = [b"\1a\7example\0", b"\0", b"\3a\0b\0"]
+    assert list(names_in(b"".join(names))) == names
+    assert list(names_in(b"")) == []

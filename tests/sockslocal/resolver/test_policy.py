@@ -14,14 +14,15 @@ import pytest
 from fakes.dns_client import ask, resolver
 from fakes.dns_tunnel import FakeTunnel, addresses, query, response, until
 from sockslocal.address import Endpoint
-from sockslocal.config.model import Ask, Block, DnsPolicy, DnsRule, Fixed, RuleAction, Upstream
+from sockslocal.config.model import Ask, Block, Blocked, DnsPolicy, DnsRule, Fixed, RuleAction, Upstream
 from sockslocal.resolver import policy as policy_module
 from sockslocal.resolver import policy_files
+from sockslocal.resolver.answer import Answer
 from sockslocal.resolver.block_list import BlockList, hashed
 from sockslocal.resolver.names import first_name, to_wire
 from sockslocal.resolver.policy_files import Contents
 from sockslocal.resolver.resolver import Resolver
-from sockslocal.resolver.wire import parse_query
+from sockslocal.resolver.wire import NOERROR, parse_query
 
 CORP = Ask((Upstream("udp", Endpoint("10.0.0.2", 53)),))
 
@@ -48,6 +49,12 @@ def inside(asked: dns.message.Message, _path: str) -> list[bytes]:
     """The script of who answers with an address of the client's own network."""
     name = asked.question[0].name.to_text(omit_final_dot=True)
     return [response(asked, f"{name} A 192.168.1.1", f"{name} A 198.51.100.7")]
+
+
+def cloaked(asked: dns.message.Message, _path: str) -> list[bytes]:
+    """The script of who has a CNAME to an advertiser for every name."""
+    name = asked.question[0].name.to_text(omit_final_dot=True)
+    return [response(asked, f"{name} CNAME x.Ads.example.", "x.ads.example A 192.0.2.66")]
 
 
 async def told(made: Resolver, name: str, rcode: dns.rcode.Rcode) -> None:
@@ -235,6 +242,59 @@ async def test_a_loop_of_cnames_is_a_failure() -> None:
         assert (upstream.failed, upstream.resting) == (0, False)
 
 
+@pytest.mark.parametrize(
+    ("blocked", "rcode"), [("nxdomain", dns.rcode.NXDOMAIN), ("null", dns.rcode.NOERROR)]
+)
+async def test_an_alias_of_a_blocked_name_is_blocked(blocked: Blocked, rcode: dns.rcode.Rcode) -> None:
+    """With the reason, in its own name, and kept: it is asked for once (CNAME cloaking)."""
+    tunnel = FakeTunnel(cloaked)
+    policy = DnsPolicy(
+        rules=(DnsRule("ads.example", Block()), DnsRule("corp.example", CORP)), blocked=blocked
+    )
+    async with under(policy, tunnel) as made:
+        for _ in range(3):
+            reply = await ask(made, query(use_edns=0))
+            assert reply.rcode() == rcode
+            assert [rrset[0].to_text() for rrset in reply.answer] == (
+                ["0.0.0.0"] if blocked == "null" else []
+            )
+            assert [rrset.name for rrset in reply.authority] == [reply.question[0].name] * (not reply.answer)
+            assert reply.extended_errors()[0].code == 15
+        assert (len(tunnel.asked), made.details().blocked) == (1, 1)
+        found = await made.query("www.example", "A")
+        assert (found.cached, found.path) == (True, "local")
+        assert found.error == 'blocked by [dns.rules] "ads.example", for what it is an alias of'
+        reply = await ask(made, query("db.corp.example"))
+        assert reply.answer[-1][0].to_text() == "192.0.2.66"
+
+
+async def test_lists_block_and_unblock_what_is_kept_of_their_aliases() -> None:
+    """As soon as they are read, and nothing else has to be asked for again."""
+
+    def script(asked: dns.message.Message, path: str) -> list[bytes]:
+        plain = asked.question[0].name.to_text().lower().startswith("plain")
+        return addresses(asked, path) if plain else cloaked(asked, path)
+
+    tunnel = FakeTunnel(script)
+    ads = [hashed(b"\1*" + to_wire("ads.example"))]
+    good = [hashed(b"\1*" + to_wire("www.example"))]
+    async with under(DnsPolicy(), tunnel) as made:
+        for blocks, rcode in (
+            (BlockList(), dns.rcode.NOERROR),
+            (BlockList(ads), dns.rcode.NXDOMAIN),
+            (BlockList(ads, good), dns.rcode.NOERROR),
+            (BlockList(ads), dns.rcode.NXDOMAIN),
+            (BlockList(), dns.rcode.NOERROR),
+        ):
+            made._policy._renew(Contents(blocks=blocks))
+            await until(lambda: not made._policy._tasks)
+            for _ in range(2):
+                assert (await ask(made, query())).rcode() == rcode
+                assert (await ask(made, query("plain.example"))).answer
+        names = [name.lower() for name in asked(tunnel)]
+        assert (names.count("www.example"), names.count("plain.example")) == (5, 1)
+
+
 async def test_files_are_read_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was kept of a name that is blocked now goes; the rest of the cache stays."""
     monkeypatch.setattr(policy_files, "LOOK_S", 0.01)
@@ -272,7 +332,10 @@ async def test_of_answers_kept_on_disk_only_those_come_back_that_nothing_is_said
             ("x.corp.example", "A", False),
         ):
             asked = parse_query(query(name, rdtype).to_wire())
-            assert made._policy.is_silent_on(asked) is silent
+            assert made._policy.is_silent_on(asked, Answer(rcode=NOERROR)) is silent
+        asked = parse_query(query("www.example").to_wire())
+        for target, silent in (("cdn.example", True), ("x.ads.example", False)):
+            assert made._policy.is_silent_on(asked, Answer(rcode=NOERROR, aliases=to_wire(target))) is silent
 
 
 async def test_a_list_that_comes_while_another_is_gone_by_is_the_one_that_counts(

@@ -119,6 +119,33 @@ def test_an_exception_is_from_lists_alone() -> None:
     assert found.of(to_wire("x.lan")) == AskOthers(DIRECT)
 
 
+WWW, ALIASES = to_wire("www.shop.example"), (to_wire("www.cdn.example"), to_wire("x.ads.example"))
+
+
+def test_what_an_alias_of_a_blocked_name_is() -> None:
+    """Blocked as that is, in its own name: wherever in the chain it is, by a list or a rule."""
+    for found in (rules(("ads.example", Block())), rules(listed=("*.ads.example",))):
+        for aliases in (ALIASES, ALIASES[::-1]):
+            blocked = found.cloaked(WWW, aliases)
+            assert blocked is not None
+            assert blocked.zone == WWW
+            assert blocked.source.endswith(", for what it is an alias of")
+        assert found.cloaked(WWW, ALIASES[:1]) is None
+        assert found.cloaked(WWW, ()) is None
+    assert rules(("ads.example", ASK), ("x.ads.example", Fixed(("127.0.0.1",)))).cloaked(WWW, ALIASES) is None
+
+
+@pytest.mark.parametrize("excepted", ["shop.example", "x.ads.example"])
+def test_an_exception_is_from_what_aliases_do_too(excepted: str) -> None:
+    """Whether it is for the name or for its alias."""
+    assert rules(listed=("*.ads.example",), excepted=(excepted,)).cloaked(WWW, ALIASES) is None
+
+
+def test_a_rule_for_a_name_is_for_what_is_behind_it() -> None:
+    """Whoever wrote it knows whom is asked."""
+    assert rules(("shop.example", ASK), listed=("*.ads.example",)).cloaked(WWW, ALIASES) is None
+
+
 @pytest.mark.parametrize(("blocked", "addresses"), [("nxdomain", ()), ("null", NOWHERE)])
 def test_blocked_is_what_the_user_chose(blocked: BlockedAs, addresses: tuple[bytes, ...]) -> None:
     """For rules and lists."""

@@ -86,7 +86,10 @@ async def require_recursion(query: Query, rest: Rest) -> Found:
 
 
 class Coalesce:
-    """Who asks what is being asked already waits for that answer (RFC 5452 §5)."""
+    """Who asks what is being asked already waits for that answer (RFC 5452 §5).
+
+    So many questions are asked at a time as queries may wait; who waits no more may have left one behind.
+    """
 
     def __init__(self) -> None:
         self._asking: dict[bytes, asyncio.Task[Found]] = {}
@@ -95,6 +98,8 @@ class Coalesce:
         key = query.key
         task = self._asking.get(key)
         if task is None:
+            if len(self._asking) >= MAX_PENDING:
+                return TOO_MANY
             task = self._asking[key] = asyncio.create_task(rest(query))
             task.add_done_callback(lambda _: self._asking.pop(key, None))
         return await joined(task)

@@ -1,15 +1,18 @@
 """Octets to and from an upstream, by a TCP connection that the server makes."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Protocol
 
 from sockslocal.address import Endpoint
 from sockslocal.resolver.tunnel import Tunnel
 
-CONNECT_S = (2.0, 5.0)
-"""Seconds for the first and the second attempt: after an outage a new one works where an old one hangs."""
+ATTEMPT_S = 2.0
+ATTEMPTS = 3
+"""An attempt to connect is joined by another after so many seconds: after an outage a new one works at once.
+
+TCP repeats what was lost after 1 s, then after 2 s more, then after 4 s. So something is sent in each second.
+"""
 
 CHUNK = 2_048
 """Octets read at once: the answers in them, some twenty, have everybody else wait."""
@@ -62,8 +65,27 @@ class PlainDial:
         self._remote = remote
 
     async def __call__(self) -> PlainStream:
-        for seconds in CONNECT_S:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    return PlainStream(*await self._tunnel.open_stream(self._remote))
-        raise TimeoutError
+        attempts: set[asyncio.Task[PlainStream]] = set()
+        try:
+            for _ in range(ATTEMPTS):
+                attempts.add(asyncio.create_task(self._connect(), name="dns upstream attempt"))
+                done, _ = await asyncio.wait(attempts, timeout=ATTEMPT_S, return_when=asyncio.FIRST_COMPLETED)
+                if done:
+                    first = done.pop()
+                    attempts.remove(first)
+                    return first.result()
+            raise TimeoutError
+        finally:
+            await _abandoned(attempts)
+
+    async def _connect(self) -> PlainStream:
+        return PlainStream(*await self._tunnel.open_stream(self._remote))
+
+
+async def _abandoned(attempts: Iterable[asyncio.Task[PlainStream]]) -> None:
+    """End `attempts`, and what has come of them."""
+    for attempt in attempts:
+        attempt.cancel()
+    for outcome in await asyncio.gather(*attempts, return_exceptions=True):
+        if isinstance(outcome, PlainStream):
+            outcome.close()

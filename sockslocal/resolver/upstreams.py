@@ -137,7 +137,8 @@ class _Race:
         try:
             return task.result()
         except FAILURES as error:
-            self.errors[attempt.upstream.name] = error
+            # its traceback leads to this frame, and so back to itself: a cycle that only the collector ends
+            self.errors[attempt.upstream.name] = error.with_traceback(None)
             return None
 
     def _overtake(self, winner: _Attempt) -> None:

@@ -146,7 +146,7 @@ async def test_a_silent_connection_is_given_up(monkeypatch: pytest.MonkeyPatch) 
 
 async def test_an_attempt_to_connect_that_hangs_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """After an outage the second attempt works where the first one still waits."""
-    monkeypatch.setattr(stream, "CONNECT_S", (0.01, 5.0))
+    monkeypatch.setattr(stream, "ATTEMPT_S", 0.01)
 
     class Hanging(FakeTunnel):
         async def open_stream(self, target):  # type: ignore[no-untyped-def]
@@ -163,7 +163,7 @@ async def test_an_attempt_to_connect_that_hangs_is_made_anew(monkeypatch: pytest
 
 async def test_attempts_to_connect_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """With TimeoutError after the last."""
-    monkeypatch.setattr(stream, "CONNECT_S", (0.01, 0.01))
+    monkeypatch.setattr(stream, "ATTEMPT_S", 0.01)
 
     class Hanging(FakeTunnel):
         async def open_stream(self, target):  # type: ignore[no-untyped-def]

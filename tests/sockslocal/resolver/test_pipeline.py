@@ -154,6 +154,23 @@ async def test_who_leaves_does_not_take_the_answer_from_the_others() -> None:
     assert len(rest.queries) == 1
 
 
+async def test_what_is_asked_for_at_a_time_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who leaves may leave a question behind; one too many is a trouble of ours, known ones are joined."""
+    monkeypatch.setattr(pipeline, "MAX_PENDING", 2)
+    coalesce, rest = Coalesce(), Rest(address())
+    rest.open.clear()
+    waiting = [asyncio.ensure_future(coalesce(asked(name), rest)) for name in ("a", "b", "a")]
+    await until(lambda: len(rest.queries) == 2)
+    for task in waiting[:2]:
+        task.cancel()
+    found = await coalesce(asked("c"), rest)
+    assert (found.answer.rcode, found.answer.transient) == (wire.SERVFAIL, True)
+    rest.open.set()
+    assert (await waiting[2]).answer is rest.answer
+    await until(lambda: not coalesce._asking)
+    assert (await coalesce(asked("c"), rest)).answer is rest.answer
+
+
 async def test_a_bug_is_raised_to_each_who_waits_as_an_exception_of_its_own() -> None:
     """With the one that was raised first as its cause, for the log."""
 

@@ -1,10 +1,12 @@
 import asyncio
 import socket
+from typing import NoReturn
 
 import pytest
 
-from fakes.dns_tunnel import FakeTunnel
+from fakes.dns_tunnel import REFUSAL, FakeTunnel, until
 from sockslocal.address import Endpoint
+from sockslocal.errors import ServerError
 from sockslocal.resolver import stream
 from sockslocal.resolver.stream import PlainDial, PlainStream
 
@@ -35,18 +37,75 @@ async def test_who_does_not_read_is_left() -> None:
     made.close()
 
 
-async def test_a_connection_that_hangs_is_tried_twice() -> None:
-    """After an outage the second works where the first does not know that it is over."""
+class Slow(FakeTunnel):
+    """Each attempt takes as many seconds as it is told, and then connects."""
 
-    class Hanging(FakeTunnel):
-        async def open_stream(self, target: Endpoint) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-            self.targets.append(target)
-            await asyncio.Event().wait()
-            raise AssertionError
+    def __init__(self, *seconds: float) -> None:
+        super().__init__()
+        self.seconds = list(seconds)
+        self.ends: list[socket.socket] = []
+        """The far ends of what was connected."""
 
-    tunnel = Hanging()
+    async def open_stream(self, target: Endpoint) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        self.targets.append(target)
+        await asyncio.sleep(self.seconds.pop(0))
+        near, far = socket.socketpair()
+        self.ends.append(far)
+        return await asyncio.open_connection(sock=near)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "attempts", "after"),
+    [((1.5,), 1, 1.5), ((100, 0.5), 2, 2.5), ((5, 100, 100), 3, 5), ((100, 100, 1), 3, 5)],
+)
+async def test_the_first_that_connects_is_taken(seconds: list[float], attempts: int, after: float) -> None:
+    """An attempt that takes long is joined by another after 2 s, and goes on: it may be slow, or hang."""
+    tunnel = Slow(*seconds)
+    started = asyncio.get_running_loop().time()
+    made = await PlainDial(tunnel, SERVER)()
+    assert asyncio.get_running_loop().time() - started == pytest.approx(after)
+    assert tunnel.targets == [SERVER] * attempts
+    (far,) = tunnel.ends
+    with far:
+        made.close()
+        await asyncio.sleep(0)
+        assert far.recv(1) == b""
+
+
+async def test_attempts_end() -> None:
+    """With TimeoutError, 2 s after the last has begun."""
+    tunnel = Slow(*[100] * stream.ATTEMPTS)
     started = asyncio.get_running_loop().time()
     with pytest.raises(TimeoutError):
         await PlainDial(tunnel, SERVER)()
-    assert asyncio.get_running_loop().time() - started == pytest.approx(sum(stream.CONNECT_S))
-    assert tunnel.targets == [SERVER] * 2
+    assert asyncio.get_running_loop().time() - started == pytest.approx(stream.ATTEMPTS * stream.ATTEMPT_S)
+    assert tunnel.targets == [SERVER] * stream.ATTEMPTS
+
+
+async def test_a_refusal_is_not_waited_for() -> None:
+    """Whoever refuses has spoken."""
+    tunnel = Slow(100)
+    tunnel.refusal = REFUSAL
+    dialing = asyncio.create_task(PlainDial(tunnel, SERVER)())
+    await asyncio.sleep(stream.ATTEMPT_S / 2)
+    assert not dialing.done()
+
+    async def refused(_target: Endpoint) -> NoReturn:
+        raise REFUSAL
+
+    tunnel.open_stream = refused  # type: ignore[assignment]
+    with pytest.raises(ServerError):
+        await dialing
+
+
+async def test_two_at_once_are_one() -> None:
+    """The other is closed."""
+    tunnel = Slow(stream.ATTEMPT_S + 0.5, 0.5)
+    made = await PlainDial(tunnel, SERVER)()
+    await until(lambda: len(tunnel.ends) == 2)
+    made.close()
+    await asyncio.sleep(0)
+    for far in tunnel.ends:
+        with far:
+            far.settimeout(1)
+            assert far.recv(1) == b""

@@ -1,6 +1,8 @@
 import asyncio
+import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from typing import NoReturn
 
 import dns.message
 import pytest
@@ -280,3 +282,25 @@ async def test_after_an_overload_of_ours_a_rested_upstream_is_still_due(
                 await servers.ask(QUERY)
         assert servers.all[0].health.is_due(asyncio.get_running_loop().time())
         assert (await servers.ask(QUERY)).upstream == NAMES[0]
+
+
+async def test_failures_leave_no_cycles() -> None:
+    """In an outage there are hundreds a second, and the collector comes seldom: none is kept for it."""
+
+    async def hang(_target: Endpoint) -> NoReturn:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    gc.collect()
+    gc.disable()
+    try:
+        async with asking(silence, silence) as (servers, tunnel):
+            tunnel.open_stream = hang  # type: ignore[assignment]
+            for _ in range(10):
+                with suppress(NoUpstreamError):  # pytest.raises would keep it
+                    await servers.ask(QUERY)
+            assert [upstream.health.failed for upstream in servers.all] == [10, 10]
+            await asyncio.sleep(0)
+            assert gc.collect() == 0
+    finally:
+        gc.enable()

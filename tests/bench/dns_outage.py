@@ -3,14 +3,16 @@
     sh tests/bench/dns_outage.sh                              both, with TCP as the way to the name server
     sh tests/bench/dns_outage.sh --scheme udp --only outage --seconds 60
 
-`loss` drops 5 % of what passes between the daemon and Dante, in both directions, while known and new names are
-asked for. `outage` drops all of it, for as long as the load on known names lasts, whose TTLs have ended by then:
-each answer to it is a stale one. New names are asked for beside, so many that the table of those that wait is
-full. When the server is back, a known name and new ones are asked for every 20 ms until an answer is fresh; the
-load goes on meanwhile, and once more at the end.
+`loss` drops 5 % of what passes between the daemon and Dante, in both directions, while known and new names
+are asked for.
 
-It fails where a known name was not answered, memory grew in the second half of the outage, or the first fresh
-answer took more than 2 s.
+`outage` drops all of it while known names are asked for, whose TTLs have ended before: each answer is a
+stale one. New names are asked for beside, so many that the table of those that wait is full. When the server
+is back, a known name and new ones are asked for every 20 ms until an answer is fresh; the load goes on
+meanwhile, and once more at the end.
+
+It fails where a name was not answered that had to be, memory grew in the second half of the outage, or the
+first fresh answer took more than 2 s.
 
 Needed: dnsperf, unbound, danted with libnss_wrapper.so, nft and ip.
 """
@@ -246,8 +248,8 @@ def outage(world: World, seconds: int, figures: dict[str, str]) -> Iterator[str]
         with world.loads(AFTER_S, figures, "afterwards"):
             pass
         figures["memory in MB"] = (
-            f"{before:.1f} before; at most {early:.1f} in the first half of the outage, {late:.1f} in the second; "
-            f"{memory.now:.1f} afterwards"
+            f"{before:.1f} before; at most {early:.1f} in the first half of the outage, "
+            f"{late:.1f} in the second; {memory.now:.1f} afterwards"
         )
     figures |= {f"fresh after its return, {kind}": f"{after:.2f} s" for kind, after in took.items()}
     if min(took.values()) > WITHIN_S:
@@ -321,12 +323,13 @@ def main() -> None:
     if packages := missing():
         sys.exit(f"not installed: apt-get install --no-install-recommends {packages}")
     subprocess.run([which("ip"), "link", "set", "lo", "up"], check=True)
-    complaints = []
+    complaints: list[str] = []
     for case in [options.only] if options.only else CASES:
         figures: dict[str, str] = {}
         with made(options.scheme) as world:
             complaints += CASES[case](world, options.seconds, figures)
-        print("\n".join(f"{case} {options.scheme}: {kind}: {value}" for kind, value in figures.items()))
+        lines = (f"{case} {options.scheme}: {kind}: {value}" for kind, value in figures.items())
+        print("\n".join(lines), flush=True)
     sys.exit("; ".join(complaints) or 0)
 
 

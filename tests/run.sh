@@ -13,6 +13,9 @@ cd "$(dirname "$0")/.."
 packages="python3-venv dante-server libnss-wrapper microsocks openssh-server shadowsocks-libev v2ray redsocks
 stunnel4 unbound bind9-dnsutils curl netcat-openbsd gnome-keyring dbus iproute2 nftables procps strace"
 
+# Installed, these would run this machine's network and look up its names: they are unpacked for the tests' own machines.
+unpacked="systemd systemd-resolved network-manager dbus polkitd pkexec"
+
 say() { printf '== %s\n' "$*" >&2; }
 
 # --- Debian's packages -------------------------------------------------------------------------------------------
@@ -56,6 +59,25 @@ provide_packages() {
         say "tests that need the missing packages are skipped; to have them all:"
         say "    sudo apt-get install --no-install-recommends$missing"
     fi
+}
+
+unpack_packages() { # FOLDER: with what they need that is not installed here
+    [ ! -d "$1" ] && [ "$(id -u)" = 0 ] && command -v dpkg-query > /dev/null || return 0
+    say "unpacking $unpacked"
+    archives=$(mktemp -d)
+    mkdir "$archives/partial" "$archives/tree"
+    # shellcheck disable=SC2086  # one word for each package
+    if apt-get install --download-only -qq -y --no-install-recommends -o "Dir::Cache::archives=$archives" \
+        -o APT::Sandbox::User=root $unpacked > /dev/null; then
+        for archive in "$archives"/*.deb; do
+            [ ! -e "$archive" ] || dpkg-deb --extract "$archive" "$archives/tree"
+        done
+        chmod 755 "$archives/tree"
+        mv "$archives/tree" "$1"
+    else
+        say "they could not be had; tests that need them are skipped"
+    fi
+    rm -rf "$archives"
 }
 
 # --- Python ------------------------------------------------------------------------------------------------------
@@ -155,6 +177,7 @@ summary() { # the closing line: passed, failed and skipped in all reports, a fai
 # --- the run -----------------------------------------------------------------------------------------------------
 
 provide_packages
+unpack_packages "$PWD/.venv-test-packages"
 python=$(main_python)
 number=$(version "$python")
 environment=$PWD/.venv-test-$number

@@ -23,7 +23,7 @@ class NetworkManager(FileBackend):
 
     def _survey(self, _port: int) -> Survey:
         found = resolv_conf.parse(self._system.read(RESOLV_CONF))
-        change = changes.survey(self._system.root, self._path, drop_ins.network_manager())
+        change = changes.survey(self._system.root, self._path, drop_ins.network_manager(found))
         return Survey(found.servers, found.search, (change,))
 
     def _service_fault(self, _journal: Journal) -> str:

@@ -5,6 +5,8 @@ from sockslocal.system_dns.backend import Survey
 from sockslocal.system_dns.file_backend import FileBackend
 from sockslocal.system_dns.journal import RESOLV_CONF, RESOLVED_DROP_IN, Journal, Method
 
+_UNIT = "systemd-resolved.service"
+
 _UPLINKS = "run/systemd/resolve/resolv.conf"
 """Where it lists the servers that it asks."""
 
@@ -19,7 +21,7 @@ class Resolved(FileBackend):
 
     def is_there(self) -> bool:
         """It runs, and programs reach it: by resolv.conf, or by nss-resolve."""
-        if not self._system.succeeds("systemctl", "is-active", "--quiet", "systemd-resolved.service"):
+        if not self._system.succeeds("systemctl", "is-active", "--quiet", _UNIT):
             return False
         found = resolv_conf.parse(self._system.read(RESOLV_CONF))
         if any(server in _STUBS for server in found.servers):
@@ -32,8 +34,12 @@ class Resolved(FileBackend):
     def _survey(self, port: int) -> Survey:
         found = resolv_conf.parse(self._system.read(_UPLINKS))
         change = changes.survey(self._system.root, self._path, drop_ins.resolved(port))
-        rivals = drop_ins.rivals(self._system.command("resolvectl", "domain"))
-        warnings = tuple(f"{link} claims all names too: what it gets does not pass here" for link in rivals)
+        claims = drop_ins.claims(self._system.command("resolvectl", "domain"))
+        warnings = tuple(
+            f"{link} claims {'all names' if domain == '.' else f'names below {domain}'} too: "
+            "what its servers get does not pass here"
+            for link, domain in claims
+        )
         servers = tuple(server for server in found.servers if server != "127.0.0.1")
         return Survey(servers, found.search, (change,), warnings)
 
@@ -44,7 +50,9 @@ class Resolved(FileBackend):
         return ""
 
     def _activate(self) -> None:
-        self._system.command("systemctl", "try-restart", "systemd-resolved.service")
+        """Restart it; systemd would refuse the sixth time in 10 s, and leave the machine without names."""
+        self._system.succeeds("systemctl", "reset-failed", _UNIT)
+        self._system.command("systemctl", "try-restart", _UNIT)
 
 
 def _hosts_sources(nsswitch: bytes) -> list[bytes]:

@@ -2,7 +2,8 @@ import configparser
 
 import pytest
 
-from sockslocal.system_dns.drop_ins import asks_us, network_manager, resolved, rivals, takes_ports
+from sockslocal.system_dns.drop_ins import asks_us, claims, network_manager, resolved, takes_ports
+from sockslocal.system_dns.resolv_conf import ResolvConf
 
 
 def test_systemd_resolved_is_told_the_port() -> None:
@@ -22,12 +23,21 @@ def test_systemd_resolved_is_told_the_port() -> None:
 
 
 def test_network_manager_is_told_one_server_for_all_names() -> None:
-    """By its global DNS."""
-    parsed = configparser.ConfigParser()
-    parsed.read_string(network_manager().decode())
-    assert {name: dict(parsed[name]) for name in parsed.sections()} == {
-        "global-dns-domain-*": {"servers": "127.0.0.1"}
+    """By its global DNS; what completes short names, which the connections told, stays."""
+    before = ResolvConf("", (), ("lan.test", "b.test"), (b"options edns0 trust-ad", b"options ndots:2 a,b="))
+    found = told(network_manager(before))
+    assert found == {
+        "global-dns": {"searches": "lan.test,b.test", "options": "edns0,trust-ad,ndots:2"},
+        "global-dns-domain-*": {"servers": "127.0.0.1"},
     }
+    assert told(network_manager(ResolvConf()))["global-dns"] == {}
+
+
+def told(content: bytes) -> dict[str, dict[str, str]]:
+    """What NetworkManager reads there."""
+    parsed = configparser.ConfigParser()
+    parsed.read_string(content.decode())
+    return {name: dict(parsed[name]) for name in parsed.sections()}
 
 
 @pytest.mark.parametrize(
@@ -44,10 +54,10 @@ def test_older_versions_know_no_ports(version: str, takes: bool) -> None:  # noq
     assert takes_ports(version) is takes
 
 
-def test_links_that_claim_all_names() -> None:
-    """Those with `~.`, and no others."""
-    printed = "Global: ~.\nLink 2 (eth0): lan.test\nLink 3 (tun0): corp.test ~.\nLink 4 (wg0):\nrest\n"
-    assert rivals(printed) == ("tun0",)
+def test_links_that_claim_names() -> None:
+    """By a domain for searching or for routing, which is the same to systemd-resolved."""
+    printed = "Global: ~.\nLink 2 (eth0): lan.test\nLink 3 (tun0): ~corp.test ~.\nLink 4 (wg0):\nrest\n"
+    assert claims(printed) == (("eth0", "lan.test"), ("tun0", "corp.test"), ("tun0", "."))
 
 
 @pytest.mark.parametrize(

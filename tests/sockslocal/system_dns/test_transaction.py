@@ -243,11 +243,14 @@ def test_a_link_is_replaced_and_not_written_through(tmp_path: Path) -> None:
     assert not (machine.root / RESOLV_CONF).is_symlink()
 
 
-def test_a_link_that_claims_all_names_is_told(tmp_path: Path) -> None:
-    """Such as a VPN's: what it gets does not pass the resolver."""
+def test_a_link_that_claims_names_is_told(tmp_path: Path) -> None:
+    """Such as a VPN's, or that of a network with a domain: what it gets does not pass the resolver."""
     machine = with_resolved(tmp_path)
-    machine.domains = "Global:\nLink 3 (tun0): ~.\n"
-    assert "tun0" in applied_on(machine, 5399).warnings[0]
+    machine.domains = "Global:\nLink 2 (eth0): lan.test\nLink 3 (tun0): ~.\n"
+    assert [warning.partition(" too: ")[0] for warning in applied_on(machine, 5399).warnings] == [
+        "eth0 claims names below lan.test",
+        "tun0 claims all names",
+    ]
 
 
 def test_a_method_of_another_system_cannot_be_restored_here(tmp_path: Path) -> None:

@@ -2,15 +2,14 @@
 
 import asyncio
 import socket
-from collections.abc import Iterable
 from functools import partial
 from typing import cast
 
 from sockslocal.net.engine import Engine
 from sockslocal.net.listener import Listener
 from sockslocal.net.sockets import Socket, for_asyncio
+from sockslocal.resolver.incoming import Incoming, NotDnsError
 from sockslocal.resolver.pipeline import Backend
-from sockslocal.resolver.wire import HEADER
 
 MAX_CONNECTIONS = 256
 IDLE_S = 10.0
@@ -20,8 +19,14 @@ BUSY_IDLE_S = 2.0
 MAX_OUTSTANDING = 128
 """Queries of one connection that wait for answers before no more are read from it."""
 
+AT_ONCE = 32
+"""Queries of one connection that are taken in one iteration of the loop."""
+
+ENOUGH_UNSENT = 64 << 10
+"""Octets of answers that a client leaves unread before no more queries are taken from it."""
+
 MAX_UNSENT = 256 << 10
-"""Octets of answers a client may leave unread before its connection is aborted."""
+"""Octets of answers to queries taken before: with more unread than this its connection is aborted."""
 
 
 class StreamServer:
@@ -84,21 +89,29 @@ class StreamConnection(asyncio.Protocol):
         self._server = server
         self._loop = asyncio.get_running_loop()
         self.used = self._loop.time()
-        self._buffer = bytearray()
+        self._incoming = Incoming()
+        self._turn: asyncio.Handle | None = None
+        self._unread = False
+        """Whether the client has to read before more queries are taken."""
         self._ended = False
+        """Whether no more queries come."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(ENOUGH_UNSENT)
         self._idle = self._loop.call_later(self._server.idle_s, self._close_if_idle)
         self._server.connections.add(self)
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._idle.cancel()
+        if self._turn is not None:
+            self._turn.cancel()
         self._server.connections.discard(self)
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        self._read()
+        if not self._ended:
+            self._incoming.add(data)
+            self._take()
 
     def eof_received(self) -> bool:
         """A client that has asked all it wants still gets its answers (RFC 7766 §6.2.3)."""
@@ -106,60 +119,73 @@ class StreamConnection(asyncio.Protocol):
         self._close_if_done()
         return True
 
+    def pause_writing(self) -> None:
+        self._unread = True
+
+    def resume_writing(self) -> None:
+        self._unread = False
+        self.used = self._loop.time()
+        self._go_on()
+
     def abort(self) -> None:
         """Close at once, and count no more: others may be accepted before `connection_lost` is called."""
         self._server.connections.discard(self)
         self._transport.abort()
 
-    def _read(self) -> None:
-        """Take whole messages from the buffer; those answered at once share one write."""
-        replies: list[bytes] = []
-        start, buffer = 0, self._buffer
-        while self.outstanding < MAX_OUTSTANDING and len(buffer) - start >= 2:
-            length = buffer[start] << 8 | buffer[start + 1]
-            if length < HEADER:
-                self.abort()
-                return
-            end = start + 2 + length
-            if len(buffer) < end:
-                break
-            replies.append(self._serve(bytes(buffer[start + 2 : end])))
-            start = end
-        del buffer[:start]
+    def _take(self) -> None:
+        """Take some queries; those answered at once share one write. Further ones have another turn."""
+        self._turn = None
+        replies = bytearray()
+        left = AT_ONCE
+        try:
+            while left and len(replies) < ENOUGH_UNSENT and self._may_take:
+                replies += self._serve(self._incoming.take())
+                left -= 1
+        except NotDnsError:
+            self._incoming.clear()
+            self._ended = True
         self._write(replies)
-        if self.outstanding >= MAX_OUTSTANDING:
+        if self._incoming.ready:
             self._transport.pause_reading()
-        self._close_if_done()
+            self._go_on()
+        else:
+            self._transport.resume_reading()
+            self._close_if_done()
+
+    @property
+    def _may_take(self) -> bool:
+        """Whether there is a query, and room for what comes of it."""
+        if self._unread or self.outstanding >= MAX_OUTSTANDING or self._transport.is_closing():
+            return False
+        return self._incoming.ready
+
+    def _go_on(self) -> None:
+        """Take what waits when others had their turn."""
+        if self._turn is None and self._may_take:
+            self._turn = self._loop.call_soon(self._take)
 
     def _serve(self, message: bytes) -> bytes:
-        """The reply, or nothing yet."""
+        """What is to be sent at once."""
         backend = self._server.backend
         self.used = self._loop.time()
         backend.statistics.queries += 1
         reply = backend.cache.hit(message, backend.now(), stream=True)
         if reply is not None:
             backend.statistics.hits += 1
-            return reply
+            return _framed(reply)
         reply = backend.pipeline.submit(message, self._respond, stream=True)
         if reply is None:
             self.outstanding += 1
-            return b""
-        return reply
+        return _framed(reply or b"")
 
     def _respond(self, reply: bytes) -> None:
         self.outstanding -= 1
-        if self._transport.is_closing():
-            return
-        self._write((reply,))
-        if self.outstanding == MAX_OUTSTANDING - 1:
-            self._transport.resume_reading()
-            self._read()
-        else:
+        if not self._transport.is_closing():
+            self._write(_framed(reply))
+            self._go_on()
             self._close_if_done()
 
-    def _write(self, replies: Iterable[bytes]) -> None:
-        """Each with its length before it, all in one write (RFC 7766 §8)."""
-        octets = b"".join(len(reply).to_bytes(2, "big") + reply for reply in replies if reply)
+    def _write(self, octets: bytes | bytearray) -> None:
         if octets:
             self._transport.write(octets)
         if self._transport.get_write_buffer_size() > MAX_UNSENT:
@@ -170,8 +196,14 @@ class StreamConnection(asyncio.Protocol):
             self._transport.close()
 
     def _close_if_idle(self) -> None:
+        """Nor does it wait for a client that does not read."""
         left = self.used + self._server.idle_s - self._loop.time()
         if left > 0 or self.outstanding:
             self._idle = self._loop.call_later(max(left, 1.0), self._close_if_idle)
         else:
-            self._transport.close()
+            self.abort()
+
+
+def _framed(reply: bytes) -> bytes:
+    """With its length before it, in the same write (RFC 7766 §8); nothing where there is none."""
+    return len(reply).to_bytes(2, "big") + reply if reply else b""

@@ -186,6 +186,11 @@ def _bad_version(message: bytes, end: int) -> bytes:
     return message[:2] + flags + message[HEADER:end] + opt_record(dnssec_ok=False, rcode=BADVERS)
 
 
+def asks_one_question(header: bytes) -> bool:
+    """Whether `header` is that of a request with one question, whatever its opcode."""
+    return not header[2] & _QR and header[4:6] == b"\0\1"
+
+
 def question_end(message: bytes) -> int:
     """Where the first question ends; raises MalformedError.
 

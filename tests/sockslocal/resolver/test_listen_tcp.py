@@ -11,7 +11,7 @@ from fakes.dns_client import PATIENCE_S, ask, connected, resolver
 from fakes.dns_tunnel import FakeTunnel, addresses, query, response, silence, until
 from fakes.engine import POLLERS
 from sockslocal.net.poller import Poller
-from sockslocal.resolver import listen_tcp
+from sockslocal.resolver import listen_tcp, wire
 from sockslocal.resolver.listen_tcp import MAX_OUTSTANDING, StreamConnection
 
 
@@ -80,10 +80,38 @@ async def test_a_client_that_closes_its_side_gets_its_answers() -> None:
 
 @pytest.mark.parametrize("length", [0, 11])
 async def test_a_length_below_a_header_ends_the_connection(length: int) -> None:
-    """There is no way to go on after it (checklist 60)."""
+    """There is no way to go on after it (checklist 60); what was asked before is answered."""
+    async with resolver(FakeTunnel()) as made:
+        await ask(made, query())
+        async with connected(made) as client:
+            client.send(query(id=1), query("unknown.example", id=2))
+            client.writer.write(
+                struct.pack("!H", length) + b"x" * length + query().to_wire(prepend_length=True)
+            )
+            assert {(await client.receive()).id, (await client.receive()).id} == {1, 2}
+            assert await client.ended()
+        assert made.status().queries == 3
+
+
+async def test_a_web_page_cannot_ask_behind_an_http_head() -> None:
+    """What a browser sends first is no query, so that nothing in it is taken for one."""
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n"
+    smuggled = head.ljust(2 + int.from_bytes(head[:2], "big")) + query().to_wire(prepend_length=True)
     async with resolver(FakeTunnel()) as made, connected(made) as client:
-        client.writer.write(struct.pack("!H", length) + b"x" * length)
+        client.writer.write(smuggled)
         assert await client.ended()
+        assert made.status().queries == 0
+
+
+async def test_a_query_that_is_too_long_is_told_so() -> None:
+    """And the next one is answered (RFC 8906 §5)."""
+    async with resolver(FakeTunnel()) as made, connected(made) as client:
+        message = query(id=1).to_wire() + bytes(wire.MAX_QUERY)
+        client.writer.write(len(message).to_bytes(2, "big") + message)
+        client.send(query(id=2))
+        first = await client.receive()
+        assert (first.id, first.rcode()) == (1, dns.rcode.FORMERR)
+        assert (await client.receive()).id == 2
 
 
 async def test_malformed_messages_cost_only_themselves() -> None:
@@ -155,6 +183,15 @@ class Recorder(asyncio.Transport):
 
     def get_write_buffer_size(self) -> int:
         return 0
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+    def pause_reading(self) -> None:
+        pass
 
     def is_closing(self) -> bool:
         return False
@@ -235,24 +272,89 @@ async def test_outstanding_queries_of_a_connection_are_bounded() -> None:
         assert {(await client.receive()).id for _ in range(count)} == set(range(count))
 
 
+def large(asked: dns.message.Message, _path: str) -> list[bytes]:
+    """The script of a server whose answers are some 50 KB."""
+    return [
+        response(
+            asked,
+            *(
+                f"{asked.question[0].name.to_text(omit_final_dot=True)} TXT {number:0250}"
+                for number in range(200)
+            ),
+        )
+    ]
+
+
+async def test_a_client_that_does_not_read_is_not_listened_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While answers wait no more of its queries are taken; when it reads, all are answered."""
+    most, count = 0, 400
+    write = StreamConnection._write
+
+    def watched(self: StreamConnection, octets: bytes | bytearray) -> None:
+        nonlocal most
+        write(self, octets)
+        most = max(most, len(octets), self._transport.get_write_buffer_size())
+
+    monkeypatch.setattr(StreamConnection, "_write", watched)
+    async with resolver(FakeTunnel(large), "tcp") as made, connected(made) as client:
+        client.send(query(rdtype="TXT"))
+        length = len((await client.receive()).to_wire(max_size=65_535))
+        client.send(*[query(rdtype="TXT")] * count)
+        (served,) = made._listeners.streams[0].connections
+        await until(lambda: served._unread and served._turn is None)
+        taken = made.status().queries
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert made.status().queries == taken < count
+        async with asyncio.timeout(PATIENCE_S):
+            for _ in range(count):
+                assert await client.reader.readexactly(2) == length.to_bytes(2, "big")
+                await client.reader.readexactly(length)
+        assert most <= listen_tcp.ENOUGH_UNSENT + 2 * length
+        assert not served._incoming.ready
+
+
+async def test_queries_have_to_share_the_loop() -> None:
+    """However many come at once, others have a turn after some of them."""
+    async with resolver(FakeTunnel()) as made:
+        await ask(made, query())
+        client, transport = StreamConnection(made._listeners.streams[0]), Recorder()
+        client.connection_made(transport)
+        client.data_received(query().to_wire(prepend_length=True) * (listen_tcp.AT_ONCE + 1))
+        assert made.status().queries == 1 + listen_tcp.AT_ONCE
+        await until(lambda: len(transport.writes) == 2)
+        assert made.status().queries == 2 + listen_tcp.AT_ONCE
+        client.data_received(query().to_wire(prepend_length=True) * (listen_tcp.AT_ONCE + 1))
+        client.connection_lost(None)
+        await asyncio.sleep(0)
+        assert len(transport.writes) == 3
+
+
 async def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its answers must not pile up here."""
-    monkeypatch.setattr(listen_tcp, "MAX_UNSENT", 10_000)
+    """After a while, like any that is idle: it has what it has not read taken from it."""
+    monkeypatch.setattr(listen_tcp, "IDLE_S", 0.05)
+    async with resolver(FakeTunnel(large), "tcp") as made:
+        await ask(made, query(rdtype="TXT"))
+        async with connected(made) as client:
+            client.send(*[query(rdtype="TXT")] * 400)
+            (server,) = made._listeners.streams
+            await until(lambda: len(server.connections) == 1)
+            await until(lambda: not server.connections)
 
-    def script(asked: dns.message.Message, _path: str) -> list[bytes]:
-        return [response(asked, *(f"www.example TXT {number:0250}" for number in range(200)))]
 
-    async with resolver(FakeTunnel(script), "tcp") as made, connected(made) as client:
+async def test_answers_to_who_does_not_read_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that come late must not pile up here."""
+    monkeypatch.setattr(listen_tcp, "MAX_UNSENT", 100_000)
+    async with resolver(FakeTunnel(large), "tcp") as made, connected(made) as client:
         client.send(query(rdtype="TXT"))
         await client.receive()
-        sock = client.writer.get_extra_info("socket")
-        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        await until(lambda: len(made._listeners.streams[0].connections) == 1)
-        async with asyncio.timeout(PATIENCE_S):
-            while made._listeners.streams[0].connections:
-                client.send(*[query(rdtype="TXT")] * 20)
-                await asyncio.sleep(0)
-        assert sock.fileno() >= 0
+        (served,) = made._listeners.streams[0].connections
+        for transport in (served._transport, client.writer.transport):
+            sock = transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.send(*(query(f"host{number}.example", "TXT") for number in range(MAX_OUTSTANDING)))
+        await until(lambda: not made._listeners.streams[0].connections)
 
 
 async def test_a_client_that_resets_costs_nothing() -> None:

@@ -170,6 +170,14 @@ def test_bad_names_are_format_errors(question: bytes) -> None:
     assert reply[3] == dns.rcode.FORMERR
 
 
+@pytest.mark.parametrize(
+    ("flags", "questions", "asks"), [(0x01, 1, True), (0x28, 1, True), (0x81, 1, False), (0x01, 2, False)]
+)
+def test_what_begins_like_a_query(flags: int, questions: int, *, asks: bool) -> None:
+    """A request of any opcode, with one question."""
+    assert wire.asks_one_question(bytes((0, 7, flags, 0, 0, questions)) + bytes(6)) == asks
+
+
 def test_a_name_of_255_octets_is_taken() -> None:
     """The longest name there is (RFC 1035 §2.3.4)."""
     question = (b"\x3f" + b"a" * 63) * 3 + b"\x3d" + b"b" * 61 + b"\0\0\1\0\1"

@@ -25,7 +25,6 @@ from sockslocal.cli.privileged import HELPER, INSTALLED
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
 POLICY = LINUX / "org.sockslocal.dns.policy"
-APPLY = (sys.executable, "-I", str(HELPER), "apply", "5399", "fail-closed")
 
 
 @pytest.fixture(params=SERVICES)
@@ -106,21 +105,29 @@ def test_another_name_server_that_was_set_meanwhile_is_asked_afterwards(machine:
         machine.wait_for(other)
 
 
-@pytest.mark.parametrize(("call", "times"), [("rename", 3), ("vfork", 8)])
-def test_a_kill_at_each_step_loses_nothing(machine: Machine, call: str, times: int) -> None:
-    """Of the helper that applies, before each file that it puts there and each program that it runs."""
+@pytest.mark.skipif(not shutil.which("strace"), reason="not installed: strace")
+@pytest.mark.parametrize(
+    ("verb", "call", "times"),
+    [("apply", "rename", 3), ("apply", "vfork", 8), ("restore", "rename", 2), ("restore", "vfork", 4)],
+)
+def test_a_kill_at_each_step_loses_nothing(machine: Machine, verb: str, call: str, times: int) -> None:
+    """Of the helper, before each file that it puts there and each program that it runs."""
     before = machine.picture()
-    survived = 0
+    last = ["resolv-conf"] if machine.kind == "resolv.conf" else []
+    arguments = [verb] if verb == "restore" else [verb, "5399", "fail-closed", *last]
+    killed = 0
     with resolver(machine):
         for step in range(1, times + 1):
+            if verb == "restore":
+                machine.apply("fail-closed")
             inject = f"inject={call}:signal=KILL:when={step}"
-            command = ["strace", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject, *APPLY]
-            last = ["resolv-conf"] if machine.kind == "resolv.conf" else []
-            survived += "applied" in machine.run(*command, *last, check=False)
+            traced = ["strace", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject]
+            told = machine.run(*traced, sys.executable, "-I", str(HELPER), *arguments, check=False)
+            killed += not told
             machine.helper("restore")
             assert machine.picture() == before, f"{call} {step}"
             machine.wait_for(BEFORE)
-    assert survived < times
+    assert killed
 
 
 CONFIG = """

@@ -15,7 +15,6 @@ State = Literal["off", "connecting", "up", "degraded", "failed", "needs-unlock"]
 Category = Literal["keyring", "config", "server", "resolver", "forward", "system-dns", "daemon"]
 
 _BY_SEVERITY: tuple[Severity, ...] = ("locked", "error", "warning", "info")
-_BREAKS = ("locked", "error")
 
 
 class Trouble(msgspec.Struct, frozen=True):
@@ -64,12 +63,11 @@ def troubles(status: Status | None, absence: Problem | None = None) -> tuple[Tro
 def _causes(status: Status) -> Iterator[Trouble]:
     for found in status.problems:
         yield _trouble(found, "daemon")
-    if not status.tunnel.on:
-        return
     in_use = {service.server for service in _services(status)} or status.servers.keys()
     for name, server in status.servers.items():
         if server.problem is not None:
-            yield _trouble(server.problem, f"server {name}", spare=name not in in_use)
+            spare: Severity = "locked" if name in in_use else "warning"
+            yield _trouble(server.problem, f"server {name}", at_most=spare if status.tunnel.on else "info")
     if status.dns is not None:
         yield from _of_service(status, status.dns, "resolver")
     for name, forward in status.forwards.items():
@@ -90,12 +88,10 @@ def _is_server_in_trouble(status: Status, service: Forward | Dns) -> bool:
     return server is not None and server.problem is not None
 
 
-def _trouble(found: Problem, about: str, *, spare: bool = False) -> Trouble:
-    """What is wrong with a server that nothing goes through now is no more than a warning."""
+def _trouble(found: Problem, about: str, *, at_most: Severity = "locked") -> Trouble:
+    """The trouble, made little of where nothing, or nobody now, goes that way."""
     kind = REGISTRY.get(found.code)  # a newer daemon knows others
-    severity: Severity = kind.severity if kind else "error"
-    if spare and severity in _BREAKS:
-        severity = "warning"
+    severity: Severity = max(kind.severity if kind else "error", at_most, key=_BY_SEVERITY.index)
     return Trouble(found, severity, kind.after_s if kind else 0.0, about)
 
 

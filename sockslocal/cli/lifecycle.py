@@ -9,11 +9,11 @@ from sockslocal.cli.context import Context
 from sockslocal.cli.outcome import settled, warn_of_other
 from sockslocal.cli.propose import config_of, same, spelled
 from sockslocal.cli.render import print_warning
-from sockslocal.cli.screen import problems
 from sockslocal.cli.terminal import say
 from sockslocal.config.load import load
 from sockslocal.control.client import Client
 from sockslocal.errors import ControlError
+from sockslocal.health import troubles
 from sockslocal.paths import Paths
 from sockslocal.problems import ExitCode
 from sockslocal.secret import Secret
@@ -95,8 +95,8 @@ def _launch(context: Context, level: str, secrets: dict[str, Secret]) -> int:
             say(line)
         return error.exit_code
     say(f"sockslocal runs as process {status.daemon.pid}")
-    for problem in problems(settled(Client(context.paths))):
-        print_warning(problem, context.paths.config)
+    for trouble in troubles(settled(Client(context.paths))):
+        print_warning(trouble.problem, context.paths.config)
     return ExitCode.DONE
 
 

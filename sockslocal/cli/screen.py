@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from sockslocal.cli.render import columns
 from sockslocal.cli.terminal import Line, Span, Style, line
+from sockslocal.health import troubles
 from sockslocal.problems import Problem
 from sockslocal.status import Dns, Forward, Server, Status
 
@@ -58,28 +59,16 @@ class _Row(NamedTuple):
     problem: Problem | None
 
 
-def problems(status: Status) -> list[Problem]:
-    """Everything that is wrong, each once."""
-    dns = status.dns
-    found = [
-        *status.problems,
-        *(server.problem for server in status.servers.values()),
-        *(forward.problem for forward in status.forwards.values()),
-        dns.problem if dns else None,
-    ]
-    return list(dict.fromkeys(problem for problem in found if problem))
-
-
 def screen(status: Status, view: View) -> list[Line]:
     """The whole picture."""
     marks = view.marks
-    told: set[Problem] = set()
+    untold = {trouble.problem for trouble in troubles(status)}
     sections = [
         _heading(status, view),
-        _section("Servers", [_server(*item, marks) for item in status.servers.items()], view, told),
-        _section("Forwards", _forwards(status, marks), view, told),
-        *([_section("DNS", [_dns(status.dns, marks)], view, told)] if status.dns else []),
-        _section("In general", _general(status, told, marks), view, told),
+        _section("Servers", [_server(*item, marks) for item in status.servers.items()], view, untold),
+        _section("Forwards", _forwards(status, marks), view, untold),
+        *([_section("DNS", [_dns(status.dns, marks)], view, untold)] if status.dns else []),
+        _section("In general", _general(status, untold, marks), view, untold),
         _next(status, view),
         _verdict(status),
     ]
@@ -114,7 +103,7 @@ def _stopping(status: Status) -> str:
     return f"It is stopping: {open_now} open, and may take {seconds} s more to end"
 
 
-def _section(title: str, rows: Sequence[_Row], view: View, told: set[Problem]) -> list[Line]:
+def _section(title: str, rows: Sequence[_Row], view: View, untold: set[Problem]) -> list[Line]:
     if not rows:
         return []
     lines = [line(title, "strong")]
@@ -129,15 +118,15 @@ def _section(title: str, rows: Sequence[_Row], view: View, told: set[Problem]) -
         else:
             lines.append(cells)
             lines += [line(f"      {row.numbers}", "dim")] if row.numbers else []
-        lines += _wrong(row.problem, view, told)
+        lines += _wrong(row.problem, view, untold)
     return lines
 
 
-def _wrong(problem: Problem | None, view: View, told: set[Problem]) -> list[Line]:
-    """What is wrong, unless it was `told` already, of something else."""
-    if problem is None or problem in told:
+def _wrong(problem: Problem | None, view: View, untold: set[Problem]) -> list[Line]:
+    """What is wrong, unless that was told already, or only follows from what is told elsewhere."""
+    if problem is None or problem not in untold:
         return []
-    told.add(problem)
+    untold.remove(problem)
     text = [line(f"      {part}", "bad") for part in textwrap.wrap(problem.text, max(20, view.width - 6))]
     return [*text, (Span(f"      {view.marks.to} ", "dim"), Span(view.spell(problem.remedy), "strong"))]
 
@@ -196,12 +185,12 @@ def _dns(dns: Dns, marks: Marks) -> _Row:
     return _Row((_mark(dns.state, marks), Span(dns.listen)), numbers, dns.problem)
 
 
-def _general(status: Status, told: set[Problem], marks: Marks) -> list[_Row]:
+def _general(status: Status, untold: set[Problem], marks: Marks) -> list[_Row]:
     """What is wrong with no part in particular."""
     return [
         _Row((Span(marks.bad, "bad"), Span(problem.title)), "", problem)
         for problem in status.problems
-        if problem not in told
+        if problem in untold
     ]
 
 
@@ -220,7 +209,7 @@ def _hint(text: str, command: str) -> list[Line]:
 
 def _verdict(status: Status) -> list[Line]:
     """The last line is what a person sees first."""
-    wrong = len(problems(status))
+    wrong = len(troubles(status))
     if wrong:
         return [line(f"{count(wrong, 'problem', 'problems')}, with what mends it above.", "bad")]
     goes_on = status.tunnel.on and status.daemon.state == "running"

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from fakes.control import status, stopping
-from sockslocal.cli.screen import ASCII, View, duration, problems, screen, size
+from sockslocal.cli.screen import ASCII, View, duration, screen, size
 from sockslocal.cli.terminal import text_of
 from sockslocal.problems import Problem, problem
 from sockslocal.status import Bytes, Connections, Dns, Forward, Server, Status, Tunnel
@@ -189,7 +189,6 @@ def test_problems_of_the_whole_and_of_parts_are_counted_once() -> None:
         problems=(bad,),
         dns=Dns("l:1", "home", "error", problem=REJECTED),
     )
-    assert problems(state) == [bad, REJECTED]
     lines = shown(state)
     assert lines[lines.index("In general") :][:4] == [
         "In general",
@@ -200,6 +199,14 @@ def test_problems_of_the_whole_and_of_parts_are_counted_once() -> None:
     assert sum(REJECTED.remedy in line for line in lines) == 1
     assert lines[-1] == "2 problems, with what mends it above."
     assert "In general" not in shown(msgspec.structs.replace(state, problems=(REJECTED,)))
+
+
+def test_what_follows_from_a_dead_server_is_not_told_beside_it() -> None:
+    """The resolver cannot ask anybody through it: mending that would be no use."""
+    silent = problem("dns-no-upstream", reason="all are silent", remedy="try others")
+    lines = shown(status(servers={"home": HOME}, dns=Dns("l:1", "home", "listening", problem=silent)))
+    assert not any("silent" in line for line in lines)
+    assert lines[-1] == "1 problem, with what mends it above."
 
 
 @pytest.mark.parametrize(

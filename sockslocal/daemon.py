@@ -5,9 +5,10 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sockslocal import __version__, credentials, log
 from sockslocal.config.load import load
@@ -16,12 +17,15 @@ from sockslocal.control import endpoint
 from sockslocal.control.server import ControlServer
 from sockslocal.errors import ConfigError
 from sockslocal.net.engine import Engine
+from sockslocal.net.passed import PassedSockets
 from sockslocal.net.poller import new_loop
 from sockslocal.net.profiles import ProfileStore
 from sockslocal.paths import Paths
 from sockslocal.problems import ExitCode
 from sockslocal.secret import Secret
+from sockslocal.service_manager import Passed, ServiceManager, take_sockets
 from sockslocal.supervisor import Supervisor, Switches
+from sockslocal.supervisor.reporter import Reporter
 from sockslocal.supervisor.requests import Requests
 
 COLLECT = (5_000, 20, 100)
@@ -29,6 +33,9 @@ COLLECT = (5_000, 20, 100)
 
 GRACE_S = 5.0
 """For open connections, when a signal ends the daemon."""
+
+END_S = 10.0
+"""What the end may take beside the grace."""
 
 LOOK_S = 0.5
 """How often the configuration file is looked at; a change is applied once two looks in a row agree."""
@@ -45,12 +52,13 @@ def run(paths: Paths, *, log_to_stderr: bool, level: str, secrets: Mapping[str, 
     Raises SockslocalError for what keeps it from starting.
     """
     credentials.harden()
+    manager, sockets = ServiceManager.of_environment(), take_sockets()
     seen = _signature(paths.config)  # before it is read, so that a change from here on is noticed
     config = load(paths.config)
     with endpoint.claim(paths) as claimed:
         log.set_up(None if log_to_stderr else paths.log, level)
         with asyncio.Runner(loop_factory=new_loop) as runner:
-            runner.run(_Daemon(paths, config, claimed, secrets).run(seen))
+            runner.run(_Daemon(paths, config, claimed, secrets, manager).run(seen, sockets))
     return ExitCode.DONE
 
 
@@ -58,19 +66,25 @@ class _Daemon:
     """One run, from the first listener to the last."""
 
     def __init__(
-        self, paths: Paths, config: Config, claimed: endpoint.Endpoint, secrets: Mapping[str, Secret]
+        self,
+        paths: Paths,
+        config: Config,
+        claimed: endpoint.Endpoint,
+        secrets: Mapping[str, Secret],
+        manager: ServiceManager,
     ) -> None:
         self._paths = paths
         self._config = config
         self._claimed = claimed
         self._secrets = secrets
+        self._manager = manager
         self._grace = GRACE_S
         self._stopping = asyncio.Event()
         self._at_once = asyncio.Event()
 
-    async def run(self, seen: Signature) -> None:
-        """Everything; `seen` is the configuration file as it was loaded."""
-        engine = Engine.make()
+    async def run(self, seen: Signature, sockets: Iterable[Passed] = ()) -> None:
+        """Everything; `seen` is the configuration file as it was loaded, `sockets` were handed over."""
+        engine = Engine.make(passed=PassedSockets(sockets))
         supervisor = Supervisor(
             engine,
             Switches(self._paths.switches),
@@ -81,24 +95,34 @@ class _Daemon:
         control = ControlServer(
             self._claimed, Requests(supervisor, self._stop).table(), supervisor.changes.after
         )
-        self._listen_to_signals(supervisor)
+        reload = partial(_reload, supervisor, self._manager)
+        reporter = Reporter(self._manager, supervisor.changes, engine.poller)
+        self._listen_to_signals(reload)
         try:
+            engine.passed.keep(self._config)
             supervisor.apply(self._config)
             await control.start()
             gc.freeze()  # what the start made stays: the collector need not look at it again
             gc.set_threshold(*COLLECT)
             _log.info("= sockslocal %s is up", __version__)
-            async with asyncio.TaskGroup() as group:
-                watch = _watch(supervisor, self._paths.config, seen)
-                watching = group.create_task(watch, name="configuration")
-                await self._stopping.wait()
-                watching.cancel()
+            reporter.start()
+            await self._work(_watch(reload, self._paths.config, seen), reporter.run())
+            self._manager.stopping(self._grace + END_S)
             await self._drain(supervisor)
         finally:
+            reporter.stop()
             await control.close()
             await supervisor.close()
             engine.stop()
             _log.info("= sockslocal is down")
+
+    async def _work(self, *jobs: Coroutine[Any, Any, None]) -> None:
+        """Do what has no end, until it is time to stop."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(job) for job in jobs]
+            await self._stopping.wait()
+            for task in tasks:
+                task.cancel()
 
     async def _drain(self, supervisor: Supervisor) -> None:
         """Let what is open come to its end, until the grace is over or a second signal comes."""
@@ -116,18 +140,18 @@ class _Daemon:
         self._grace = grace
         self._stopping.set()
 
-    def _listen_to_signals(self, supervisor: Supervisor) -> None:
+    def _listen_to_signals(self, reload: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
         if sys.platform == "win32":
             signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(self._stop, GRACE_S))
             return
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, GRACE_S)
-        loop.add_signal_handler(signal.SIGHUP, _reload, supervisor)
+        loop.add_signal_handler(signal.SIGHUP, reload)
 
 
-async def _watch(supervisor: Supervisor, path: Path, applied: Signature) -> None:
-    """Apply the file whenever it differs from what was `applied`.
+async def _watch(reload: Callable[[], None], path: Path, applied: Signature) -> None:
+    """Have the file applied whenever it differs from what was `applied`.
 
     Not while it is changing: an editor that empties a file before it writes must not cost a connection.
     """
@@ -137,7 +161,7 @@ async def _watch(supervisor: Supervisor, path: Path, applied: Signature) -> None
         now = _signature(path)
         if now == before != applied:
             applied = now
-            _reload(supervisor)
+            reload()
         before = now
 
 
@@ -149,11 +173,14 @@ def _signature(path: Path) -> Signature:
     return state.st_mtime_ns, state.st_ctime_ns, state.st_size, state.st_ino
 
 
-def _reload(supervisor: Supervisor) -> None:
+def _reload(supervisor: Supervisor, manager: ServiceManager) -> None:
     """Apply the file, if it can be; whatever hinders that costs no connection."""
+    manager.reloading()
     try:
         supervisor.reload()
     except ConfigError as error:
         _log.error("! the configuration stays as it was: %s", error)
     except Exception:  # noqa: BLE001  a bug there would end the daemon, and with it what works
         _log.exception("! the configuration cannot be applied")
+    finally:
+        manager.ready()

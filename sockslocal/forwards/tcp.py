@@ -47,8 +47,9 @@ class TcpForward:
         config = self.config
         if config.only_me and not owners.available():
             raise ListenError.of("only-me-unavailable", name=config.name, listen=config.listen[0])
-        sockets = bind_all(bind_stream, config.listen, "tcp", config.name)
         engine = self.engine
+        bind = partial(bind_stream, passed=engine.passed)
+        sockets = bind_all(bind, config.listen, "tcp", config.name)
         try:
             for sock, target in zip(sockets, config.to, strict=True):
                 listener = Listener(engine.poller, sock, partial(self._accepted, target), engine.budget)

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+from functools import partial
 
 from sockslocal import status
 from sockslocal.address import Endpoint, spell
@@ -35,7 +36,8 @@ class UdpForward:
 
     def open(self) -> None:
         """Listen on every address, or on none and raise ListenError."""
-        sockets = bind_all(bind_datagram, self.config.listen, "udp", self.config.name)
+        bind = partial(bind_datagram, passed=self.engine.passed)
+        sockets = bind_all(bind, self.config.listen, "udp", self.config.name)
         try:
             for sock, target in zip(sockets, self.config.to, strict=True):
                 self._listeners.append(_Listener(self, sock, target))

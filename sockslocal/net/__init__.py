@@ -30,8 +30,8 @@ Below them all is the Engine (engine.py), what the sockets of the process share:
 epoll.py, kqueue.py), Deadlines (deadlines.py), the Batch of datagrams (datagrams.py; mmsg.py), the PipePool
 (pipes.py), the DescriptorBudget (descriptors.py), the Watchdog (watchdog.py) and the Ears (ears.py).
 
-Locally: binding.py makes listening sockets, listener.py accepts, owners.py tells whose a connection is, as
-the kernel says (sock_diag.py).
+Locally: binding.py makes listening sockets, or takes those that a service manager has made (passed.py),
+listener.py accepts, owners.py tells whose a connection is, as the kernel says (sock_diag.py).
 Of a server: way.py is how to get there, login.py its credentials.
 Small tools: abort.py, backoff.py, datagram_queue.py, flows.py (the table of flows), keepalive.py, sockets.py.
 """

@@ -16,6 +16,7 @@ import psutil
 from sockslocal.address import Endpoint, ListenAddress, UnixPath, unmapped
 from sockslocal.errors import ListenError
 from sockslocal.net.keepalive import LOCAL_IDLE_S, keep_alive
+from sockslocal.net.passed import PassedSockets
 
 BACKLOG = 1024
 DATAGRAM_BUFFER = 4 << 20
@@ -23,6 +24,8 @@ DATAGRAM_BUFFER = 4 << 20
 
 FIRST_FREE_PORT = 1024
 """Ports below need a privilege on Unix."""
+
+_INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 Kind = Literal["tcp", "udp", "dns"]
 Service = Literal["forward", "resolver"]
@@ -36,16 +39,24 @@ To find out, all descriptors of all processes are looked at, and a busy port is 
 """
 
 
-def bind_stream(address: ListenAddress, kind: Kind, name: str) -> socket.socket:
-    """A non-blocking listening socket on `address`; raises ListenError for the forward `name`."""
-    if isinstance(address, UnixPath):
-        return _bind_unix(address, kind, name)
-    return _bind(address, socket.SOCK_STREAM, kind, name)
+_NOTHING = PassedSockets()
 
 
-def bind_datagram(address: Endpoint, kind: Kind, name: str) -> socket.socket:
-    """A non-blocking UDP socket on `address`; raises ListenError for the forward `name`."""
-    return _bind(address, socket.SOCK_DGRAM, kind, name)
+def bind_stream(
+    address: ListenAddress, kind: Kind, name: str, passed: PassedSockets = _NOTHING
+) -> socket.socket:
+    """A non-blocking listening socket on `address`, from what was `passed` where it is among that.
+
+    Raises ListenError for the forward `name`.
+    """
+    return _bind(address, socket.SOCK_STREAM, kind, name, passed)
+
+
+def bind_datagram(
+    address: Endpoint, kind: Kind, name: str, passed: PassedSockets = _NOTHING
+) -> socket.socket:
+    """A non-blocking UDP socket on `address`, likewise."""
+    return _bind(address, socket.SOCK_DGRAM, kind, name, passed)
 
 
 A = TypeVar("A")
@@ -82,11 +93,40 @@ def unwatched(
     )
 
 
-def _bind(address: Endpoint, type_: socket.SocketKind, kind: Kind, name: str) -> socket.socket:
+def _bind(
+    address: ListenAddress, type_: socket.SocketKind, kind: Kind, name: str, passed: PassedSockets
+) -> socket.socket:
     sock: socket.socket | None = None
     try:
-        sock = socket.socket(_family(address), type_)
-        sock.setblocking(False)
+        sock = passed.get(address, type_) or _bound(address, type_, name)
+        _prepare(sock)
+    except OSError as error:
+        if sock is not None:
+            sock.close()
+        raise _listen_error(error, address, type_, kind, name) from None
+    if isinstance(address, Endpoint):
+        _holders.pop((address, type_), None)
+    return sock
+
+
+def _prepare(sock: socket.socket) -> None:
+    """Have it listen, as well as it can. Raises OSError."""
+    sock.setblocking(False)
+    if sock.type is socket.SOCK_STREAM:
+        if sock.family in _INTERNET:
+            keep_alive(sock, LOCAL_IDLE_S)
+        sock.listen(BACKLOG)
+    else:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DATAGRAM_BUFFER)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, DATAGRAM_BUFFER)
+
+
+def _bound(address: ListenAddress, type_: socket.SocketKind, name: str) -> socket.socket:
+    """A new one. Raises OSError, and ListenError where there are none of its kind."""
+    if isinstance(address, UnixPath):
+        return _bound_unix(address, name)
+    sock = socket.socket(_family(address), type_)
+    try:
         if sys.platform == "win32":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         elif type_ is socket.SOCK_STREAM:
@@ -94,17 +134,9 @@ def _bind(address: Endpoint, type_: socket.SocketKind, kind: Kind, name: str) ->
         if sock.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((address.host, address.port))
-        _holders.pop((address, type_), None)
-        if type_ is socket.SOCK_STREAM:
-            keep_alive(sock, LOCAL_IDLE_S)
-            sock.listen(BACKLOG)
-        else:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DATAGRAM_BUFFER)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, DATAGRAM_BUFFER)
-    except OSError as error:
-        if sock is not None:
-            sock.close()
-        raise _listen_error(error, address, type_, kind, name) from None
+    except OSError:
+        sock.close()
+        raise
     return sock
 
 
@@ -112,7 +144,7 @@ def _family(address: Endpoint) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address.host else socket.AF_INET
 
 
-def _bind_unix(address: UnixPath, kind: Kind, name: str) -> socket.socket:
+def _bound_unix(address: UnixPath, name: str) -> socket.socket:
     if sys.platform == "win32":
         raise ListenError.of(
             "listen-failed",
@@ -124,17 +156,15 @@ def _bind_unix(address: UnixPath, kind: Kind, name: str) -> socket.socket:
         )
     sock = _UnixSocket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        sock.setblocking(False)
         _make_way(address.path)
         umask = os.umask(0o177)
         try:
             sock.bind_at(address.path)
         finally:
             os.umask(umask)
-        sock.listen(BACKLOG)
-    except OSError as error:
+    except OSError:
         sock.close()
-        raise _listen_error(error, address, sock.type, kind, name) from None
+        raise
     return sock
 
 

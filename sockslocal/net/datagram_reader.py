@@ -70,6 +70,9 @@ class DatagramReader:
             self.closed = True
             if self._refused is None:
                 self._ears.discard(self._ear)
+                self._poller.release(
+                    self.sock
+                )  # closing would not do where a service manager has it open too
             self._poller.close(self.sock)
 
     def _ready(self, events: int) -> None:

@@ -9,6 +9,7 @@ from sockslocal.net.datagrams import Batch, best_batch
 from sockslocal.net.deadlines import Deadlines
 from sockslocal.net.descriptors import DescriptorBudget, descriptor_limit
 from sockslocal.net.ears import Ears
+from sockslocal.net.passed import PassedSockets
 from sockslocal.net.pipes import PipePool
 from sockslocal.net.poller import Poller, best_poller
 from sockslocal.net.watchdog import Watchdog
@@ -29,10 +30,16 @@ class Engine:
     clock: Clock
     watchdog: Watchdog = field(default_factory=Watchdog)
     ears: Ears = field(default_factory=Ears)
+    passed: PassedSockets = field(default_factory=PassedSockets)
 
     @classmethod
-    def make(cls, poller: Poller | None = None, clock: Clock = time.monotonic) -> Self:
-        """The engine for this platform, or for a given `poller`."""
+    def make(
+        cls,
+        poller: Poller | None = None,
+        clock: Clock = time.monotonic,
+        passed: PassedSockets | None = None,
+    ) -> Self:
+        """The engine for this platform, or for a given `poller`; `passed` is its own from now on."""
         budget = DescriptorBudget(descriptor_limit())
         return cls(
             poller=poller or best_poller(),
@@ -41,6 +48,7 @@ class Engine:
             pipes=PipePool(budget.ceiling),
             budget=budget,
             clock=clock,
+            passed=passed or PassedSockets(),
         )
 
     def stop(self) -> None:
@@ -48,4 +56,5 @@ class Engine:
         self.deadlines.stop()
         self.watchdog.stop()
         self.pipes.close()
+        self.passed.close()
         self.poller.stop()

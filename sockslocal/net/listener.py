@@ -48,6 +48,7 @@ class Listener:
         """Stop accepting; connections already accepted are not touched."""
         if not self._closed:
             self._closed = True
+            self._poller.release(self._sock)  # closing would not do where a service manager has it open too
             self._poller.close(self._sock)
             if self._pause is not None:
                 self._pause.cancel()

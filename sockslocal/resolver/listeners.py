@@ -48,9 +48,10 @@ class Listeners:
 
     def _listen(self, endpoint: Endpoint) -> None:
         """UDP and TCP on the same port (RFC 7766 §5)."""
-        stream = bind_stream(endpoint, "dns", "dns")
+        passed = self._engine.passed
+        stream = bind_stream(endpoint, "dns", "dns", passed)
         self.streams.append(StreamServer(self._engine, stream, self._backend))
         bound = Endpoint(endpoint.host, stream.getsockname()[1])
-        datagrams = bind_datagram(bound, "dns", "dns")
+        datagrams = bind_datagram(bound, "dns", "dns", passed)
         self.datagrams.append(DatagramServer(self._engine, datagrams, self._backend))
         self.endpoints.append(bound)

@@ -13,7 +13,7 @@ class Changes:
     """Numbers the states; only what differs from the last counts as a new one."""
 
     def __init__(self, snapshot: Callable[[], Status]) -> None:
-        self._snapshot = snapshot
+        self.snapshot = snapshot
         self._poked = asyncio.Event()
         self._seq = 0
         self._last: Status | None = None
@@ -22,10 +22,15 @@ class Changes:
         """Something that is shown has changed."""
         self._poked.set()
 
+    async def poked(self) -> None:
+        """Return when something that is shown, beside counters, has changed."""
+        self._poked.clear()
+        await self._poked.wait()
+
     async def after(self, seq: int) -> tuple[int, Status]:
         """The present state, once its number is greater than `seq`."""
         while True:
-            status = self._snapshot()
+            status = self.snapshot()
             if self._last is None or _news(status) != _news(self._last):
                 self._seq += 1
                 self._last = status

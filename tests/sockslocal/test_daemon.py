@@ -7,22 +7,29 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dns.message import make_query
+from dns.query import tcp as tcp_query
+from dns.query import udp
 
 from fakes.processes import pid_in, wait_for_end
+from fakes.service_manager import handing_over, service_manager
 from fakes.socks5_server import FakeServer
 from fakes.targets import tcp_echo
 from fakes.waiting import wait_until
-from integration.daemon import Daemon, section, tcp
+from integration.daemon import Daemon, dns, section, tcp
 from integration.servers.process import free_port
 from sockslocal import daemon as module
 from sockslocal.control import endpoint
 from sockslocal.control.client import Client
 from sockslocal.errors import ConfigError
+from sockslocal.service_manager import ServiceManager
 
 # The daemon as it is, but for what a test says in the environment: seconds, a password, an edit.
 PROGRAM = """
@@ -272,6 +279,11 @@ class Looks:
         return self.left.pop(0)
 
 
+def reloading(supervisor: Any) -> Callable[[], None]:
+    """What has `supervisor` read the file again; no manager is told."""
+    return partial(module._reload, supervisor, ServiceManager())
+
+
 class Reloads:
     """In place of a supervisor: counts, and at each remembers how many looks were left."""
 
@@ -309,7 +321,7 @@ def test_a_change_is_applied_once_it_has_come_to_rest(
     monkeypatch.setattr(module, "_signature", looks)
     monkeypatch.setattr(module, "LOOK_S", 0.0)
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(module._watch(reloads, Path("config.toml"), (1,)))
+        asyncio.run(module._watch(reloading(reloads), Path("config.toml"), (1,)))
     assert reloads.at == at
 
 
@@ -329,7 +341,7 @@ def test_a_bad_file_does_not_end_the_watch(
     monkeypatch.setattr(module, "_signature", looks)
     monkeypatch.setattr(module, "LOOK_S", 0.0)
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(module._watch(reloads, Path("config.toml"), (1,)))
+        asyncio.run(module._watch(reloading(reloads), Path("config.toml"), (1,)))
     assert len(reloads.at) == 2
     assert caplog.text.count(logged) == 2
 
@@ -350,6 +362,101 @@ def test_what_a_signature_tells_apart(tmp_path: Path) -> None:
     signatures.append(module._signature(path))
     assert signatures[0] is None
     assert len(set(signatures)) == len(signatures)
+
+
+# the service manager
+
+needs_manager = pytest.mark.skipif(sys.platform == "win32", reason="there is no such manager on Windows")
+
+
+@needs_manager
+def test_the_service_manager_is_told_how_it_goes(child: Child, server: FakeServer) -> None:
+    """Ready when the forward listens; then what changes, a reload, that it lives, and the end."""
+    with service_manager(child.folder) as told:
+        child.settings |= {"NOTIFY_SOCKET": told.address, "WATCHDOG_USEC": "200000", "TEST_GRACE_S": "7"}
+        with forwarding(child, server):
+            told.wait_for("STATUS=1 of 1 forwards up")
+            assert told.lines.index("READY=1") > 0
+            assert all("forwards up" in line for line in told.lines[: told.lines.index("READY=1")])
+            told.wait_for("WATCHDOG=1")
+            child.configure(child.server(f"127.0.0.1:{server.port}", username="ana", password="hunter2"))
+            told.wait_for("STATUS=nothing to forward")
+            reload = next(number for number, line in enumerate(told.lines) if line == "RELOADING=1")
+            assert told.lines[reload + 1].startswith("MONOTONIC_USEC=")
+            wait_until(lambda: "READY=1" in told.lines[reload:], seconds=10, what="the reload is over")
+            child.process.signal(signal.SIGTERM)
+            assert child.ended() == 0
+        assert told.lines[told.lines.index("STOPPING=1") + 1] == "EXTEND_TIMEOUT_USEC=17000000"
+
+
+@needs_manager
+def test_a_daemon_that_hangs_says_nothing(child: Child) -> None:
+    """So that the manager restarts it."""
+    with service_manager(child.folder) as told:
+        child.settings |= {"NOTIFY_SOCKET": told.address, "WATCHDOG_USEC": "100000"}
+        child.start()
+        told.wait_for("WATCHDOG=1")
+        child.process.signal(signal.SIGSTOP)
+        wait_until(lambda: _is_stopped(child.pid), seconds=10, what="it hangs")
+        before = len(told.lines)
+        time.sleep(0.5)  # for nothing to happen in
+        assert len(told.lines) == before
+        child.process.signal(signal.SIGCONT)
+        wait_until(lambda: len(told.lines) > before, seconds=10, what="it goes on")
+
+
+def _is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+@needs_manager
+def test_sockets_that_are_handed_over_are_listened_on(child: Child) -> None:
+    """Also after reloads that leave them, and take them again; what nothing listens on is told."""
+    port, other = free_port(), free_port()
+    child.configure(_resolver(port))
+    places = (f"udp,127.0.0.1,{port}", f"tcp,127.0.0.1,{port}", f"tcp,127.0.0.1,{other}")
+    child.start(prefix=handing_over(*places))
+    assert child.log().count(f"handed over 127.0.0.1:{other}, which is closed") == 1
+    _answers(port)
+    elsewhere = free_port()
+    child.configure(_resolver(elsewhere))
+    wait_until(lambda: _listens(child, elsewhere), seconds=10, what="it listens elsewhere")
+    _answers(elsewhere)
+    child.configure(_resolver(port))
+    wait_until(lambda: _listens(child, port), seconds=10, what="it listens there again")
+    _answers(port)
+    child.process.signal(signal.SIGTERM)
+    assert child.ended() == 0
+
+
+def _resolver(port: int) -> str:
+    rules = section("dns.rules", **{"dev.test": "192.0.2.7"}).replace("dev.test", '"dev.test"')
+    return "\n".join((section("server.office", address="127.0.0.1:1"), dns(port, "tcp://192.0.2.1"), rules))
+
+
+def _listens(child: Child, port: int) -> bool:
+    shown = child.status().dns
+    return shown is not None and (shown.listen, shown.state) == (f"127.0.0.1:{port}", "listening")
+
+
+def _answers(port: int) -> None:
+    query = make_query("dev.test", "A")
+    for ask in (udp, tcp_query):
+        assert "192.0.2.7" in str(ask(query, "127.0.0.1", port=port, timeout=10))
+
+
+def test_the_passwords_process_knows_nothing_of_the_manager(child: Child) -> None:
+    """Else it could speak in the daemon's name, and would hold what was handed over."""
+    found = child.folder / "environment"
+    password = f"command:sh -c 'env > {found}.new; mv {found}.new {found}; exec sleep 3600'"
+    child.settings |= {"NOTIFY_SOCKET": "/nowhere", "WATCHDOG_USEC": "1000000"}
+    child.configure(section("server.office", address="127.0.0.1:1", username="ana", password_from=password))
+    child.start(prefix=handing_over(f"udp,127.0.0.1,{free_port()}"))
+    wait_until(found.exists, seconds=10, what="the command runs")
+    variables = found.read_text().splitlines()
+    assert not [line for line in variables if line.startswith(("NOTIFY_", "LISTEN_", "WATCHDOG_"))]
+    child.process.signal(signal.SIGTERM)
+    assert child.ended() == 0
 
 
 # ending

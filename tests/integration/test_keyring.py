@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from jeepney import Message, new_error, new_method_return
 
-from fakes.session_keyring import MISSING, Keyring, SessionBus, StandIn, gnome_keyring, session_bus
+from fakes.session_bus import SessionBus, StandIn, session_bus
+from fakes.session_keyring import MISSING, Keyring, gnome_keyring
 from sockslocal import credentials
 from sockslocal.address import Endpoint
 from sockslocal.config.model import ServerConfig

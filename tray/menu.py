@@ -99,7 +99,7 @@ def _facts(status: Status, state: State) -> Iterator[str]:
         yield f"{name} ({server.address}{latency})" if server.state == "up" else f"{name} ({server.address})"
     forwards = status.forwards.values()
     listening = sum(forward.state == "listening" for forward in forwards)
-    if forwards and state in ("up", "degraded", "failed"):
+    if forwards and state in ("up", "degraded"):
         yield f"{listening}/{len(forwards)} up"
 
 

@@ -43,6 +43,7 @@ def build() -> Parser:
     _dns(root)
     _config(root)
     _logs(root)
+    _tray(root)
     _completion(root)
     return parser
 
@@ -337,6 +338,29 @@ def _logs(root: Branch) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="stay, and print what comes")
     parser.add_argument(
         "-n", "--lines", metavar="N", type=number, default=100, help="how many lines (default 100)"
+    )
+
+
+def _tray(root: Branch) -> None:
+    parser = root.command(
+        "tray",
+        "tray:show",
+        "show an icon in the panel, to switch from; starts sockslocal where it does not run",
+        "  sockslocal tray\n  sockslocal tray --wait 1m    at login, when the panel may come later",
+    )
+    parser.add_argument(
+        "--wait",
+        metavar="TIME",
+        type=seconds,
+        default=0.0,
+        help="how long a panel may take to come (default 0s)",
+    )
+    parser.add_argument(
+        "--panel",
+        metavar="COLOUR",
+        choices=("auto", "dark", "light"),
+        default="auto",
+        help="for which panel the icon is drawn: dark, light, or auto (default), which asks the desktop",
     )
 
 

@@ -225,7 +225,7 @@ def test_a_forward_that_cannot_listen_is_marked() -> None:
     ("state", "server", "expected"),
     [
         ("connecting", Server("p:1", "connecting"), "◌ Connecting · office (p:1)"),
-        ("failed", Server("p:1", "down", 42.0), "✕ Not working · office (p:1) · 1/1 up"),
+        ("failed", Server("p:1", "down", 42.0), "✕ Not working · office (p:1)"),
         ("needs-unlock", Server("p:1", "needs-unlock"), "○ Waiting for the password · office (p:1)"),
         ("up", Server("p:1", "up"), "● Connected · office (p:1) · 1/1 up"),
         ("off", Server("p:1", "up"), "○ Off"),

@@ -67,8 +67,12 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 def failure(outcome: Outcome) -> Problem:
     """What a command that failed has said on stderr, as it is written there: error, and help."""
-    errors = [line for line in outcome.text.splitlines() if line.startswith("error: ")]
-    helps = [line for line in outcome.text.splitlines() if line.startswith("  help: ")]
-    text = errors[-1].removeprefix("error: ") if errors else outcome.text or f"exit code {outcome.code}"
-    remedy = helps[-1].removeprefix("  help: ") if helps else ""
-    return Problem("command-failed", "That did not work", text, remedy)
+    error, place, remedy = (_last(outcome.text, label) for label in ("error: ", "  --> ", "  help: "))
+    text = error or outcome.text or f"exit code {outcome.code}"
+    return Problem("command-failed", "That did not work", f"{place}: {text}" if place else text, remedy)
+
+
+def _last(text: str, label: str) -> str:
+    """What follows `label` on the last line that begins with it."""
+    found = [line.removeprefix(label) for line in text.splitlines() if line.startswith(label)]
+    return found[-1] if found else ""

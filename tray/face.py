@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 _NAME = "sockslocal"
 _PIXELS = 64  # for backends that scale
-_MAX_TITLE, _MAX_MESSAGE = 63, 255  # Windows' limits, less the final zero
+_MAX_TIP, _MAX_TITLE, _MAX_MESSAGE = 127, 63, 255  # Windows' limits, less the final zero
 
 Choose = Callable[[Action], object]
 
@@ -37,11 +37,11 @@ class Message(NamedTuple):
 class Face(Protocol):
     """What the rest of the tray needs of an icon."""
 
-    def show(self, drawing: Drawing, title: str) -> None:
+    def show(self, drawing: Drawing) -> None:
         """Look like this."""
 
-    def lay_out(self, rows: Sequence[Row]) -> None:
-        """Have this menu."""
+    def lay_out(self, title: str, rows: Sequence[Row]) -> None:
+        """Have this title, which panels show beside the pointer, and this menu."""
 
     def tell(self, message: Message) -> None:
         """Pop this up."""
@@ -83,12 +83,12 @@ class Icon:
     def stop(self) -> None:
         self._icon.stop()
 
-    def show(self, drawing: Drawing, title: str) -> None:
-        self._icon.title = title
+    def show(self, drawing: Drawing) -> None:
         self._icon.icon = drawing if self._backend.draws else drawing.at(_PIXELS)
         self._icon.visible = True
 
-    def lay_out(self, rows: Sequence[Row]) -> None:
+    def lay_out(self, title: str, rows: Sequence[Row]) -> None:
+        self._icon.title = title[:_MAX_TIP]
         self._icon.menu = self._menu(rows)
 
     def _menu(self, rows: Sequence[Row]) -> Any:

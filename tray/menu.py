@@ -75,6 +75,8 @@ def rows(view: View) -> tuple[Row, ...]:
 def state_line(view: View) -> str:
     """How it is, in one line; it is the title of the icon too."""
     status = view.status
+    if status is None and view.state == "failed":
+        return "✕ Not to be reached"
     if status is None:
         return "○ Not running" if view.configured else "○ Not set up yet"
     if status.daemon.state == "stopping":
@@ -223,7 +225,7 @@ def _wanting_password(status: Status) -> str | None:
 
 
 def _more(view: View) -> Iterator[Row]:
-    if view.status is None and view.configured:
+    if view.status is None and view.configured and view.state != "failed":
         yield Row("Start", Action("start"))
     if not view.configured:
         yield Row("Set up…", Action("setup"))

@@ -23,7 +23,7 @@ ICON_PAUSE_S, MENU_PAUSE_S = 0.5, 1.0
 _SLEPT_S = 5.0
 """By how much the clocks must differ more than before for the machine to have slept."""
 
-_BUTTONS = {"remedy": "Mend it", "password": "Enter password…"}
+_BUTTONS = {"remedy": "Run it", "password": "Enter password…"}
 
 
 class Painter:
@@ -53,13 +53,12 @@ class Painter:
         shown = self._patience.seen(health.troubles(*seen), now)
         state = health.state(seen.status, shown)
         view = replace(self.template, status=seen.status, state=state, troubles=shown)
-        title = menu.state_line(view)
-        if self._icon.is_due(Drawing(state, self._dark), now):
-            self._face.show(Drawing(state, self._dark), title)
+        drawing = Drawing(state, self._dark)
+        if self._icon.is_due(drawing, now):
+            self._face.show(drawing)
         rows = menu.rows(view)
         if self._menu.is_due(rows, now):
-            self._face.show(Drawing(state, self._dark), title)
-            self._face.lay_out(rows)
+            self._face.lay_out(menu.state_line(view), rows)
         self._announce(view, now)
         times = (self._icon.next_at, self._menu.next_at, self._patience.next_at, self._announcer.next_at)
         return min((at for at in times if at is not None), default=None)

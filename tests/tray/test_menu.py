@@ -94,6 +94,18 @@ def test_the_menu_without_a_daemon() -> None:
     assert drawn(rows(view("off", now=None))) == expected
 
 
+def test_a_daemon_that_does_not_answer_is_not_to_be_started() -> None:
+    """It is there, and has to be ended first, as its trouble says."""
+    stuck = trouble("daemon", problem("not-answering", pid=7, seconds=5.0))
+    expected = """\
+  ✕ Not to be reached   [status] *
+  ⚠ process 7 holds the lock but did not answer within 5 s   [remedy sockslocal restart]
+      → sockslocal restart   [remedy sockslocal restart]
+  ───
+  More ▸"""
+    assert drawn(rows(view("failed", stuck, now=None))).startswith(expected)
+
+
 def test_the_menu_before_anything_is_configured() -> None:
     """A click on the icon, too, leads to the first step."""
     expected = """\

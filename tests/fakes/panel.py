@@ -73,6 +73,9 @@ def screen(folder: Path, size: str = "640x480") -> Iterator[Screen]:
     """A screen of `size` pixels, until the end of the block."""
     reading, writing = os.pipe()
     command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{size}x24", "-nolisten", "tcp"]
+    command.append(
+        "-noreset"
+    )  # it would begin anew, and refuse whoever comes meanwhile, when its last client leaves
     with (
         (folder / "xvfb.log").open("wb") as log,
         os.fdopen(reading) as number,

@@ -70,7 +70,10 @@ class Interface:
         return new_signal(address, "PropertiesChanged", "sa{sv}as", (self.name, values, []))
 
 
+_INTROSPECTABLE = "org.freedesktop.DBus.Introspectable"
+_PEER = "org.freedesktop.DBus.Peer"
 _PROPERTIES = "org.freedesktop.DBus.Properties"
+_STANDARD = (_INTROSPECTABLE, _PEER, _PROPERTIES)
 
 
 class Objects:
@@ -118,16 +121,16 @@ class Objects:
         return [self._introspectable(path, [])]
 
     def _sides(self, path: str, own: Interface) -> list[Interface]:
-        sides = [own, _properties(own), _PEER]
+        sides = [own, _properties(own), Interface(_PEER, methods={"Ping": Method(tuple)})]
         return [*sides, self._introspectable(path, sides)]
 
     def _introspectable(self, path: str, sides: Sequence[Interface]) -> Interface:
         def introspect() -> Body:
             below = sorted({_next_part(known, path) for known in self._objects if _is_below(known, path)})
-            return ("\n".join(_node(sides, below)),)
+            return ("\n".join(_node([*sides, itself], below)),)
 
-        name = "org.freedesktop.DBus.Introspectable"
-        return Interface(name, methods={"Introspect": Method(introspect, gives="s:xml")})
+        itself = Interface(_INTROSPECTABLE, methods={"Introspect": Method(introspect, gives="s:xml")})
+        return itself
 
 
 def _check_arguments(method: Method, incoming: Incoming) -> None:
@@ -140,6 +143,8 @@ def _check_arguments(method: Method, incoming: Incoming) -> None:
 
 def _properties(own: Interface) -> Interface:
     def known(interface: str) -> Mapping[str, Property]:
+        if interface in _STANDARD:
+            return {}  # panels ask for those of this interface, too
         if interface not in ("", own.name):
             raise RefusedError("UnknownInterface", "no such interface")
         return own.properties
@@ -169,9 +174,6 @@ def _properties(own: Interface) -> Interface:
         },
         signals={"PropertiesChanged": "s:interface a{sv}:changed as:invalidated"},
     )
-
-
-_PEER = Interface("org.freedesktop.DBus.Peer", methods={"Ping": Method(tuple)})
 
 
 def _signature(arguments: str) -> str:

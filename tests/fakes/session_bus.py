@@ -18,10 +18,18 @@ from fakes.waiting import wait_until
 class SessionBus:
     """A bus with nobody on it but whom the test puts there; `environment` leads a process to it."""
 
-    def __init__(self, folder: Path, address: str, environment: dict[str, str]) -> None:
+    def __init__(
+        self, folder: Path, address: str, environment: dict[str, str], daemon: subprocess.Popen[bytes]
+    ) -> None:
         self.folder = folder
         self.address = address
         self.environment = environment
+        self._daemon = daemon
+
+    def stop(self) -> None:
+        """Take it away, as the end of a session does."""
+        self._daemon.terminate()
+        self._daemon.wait()
 
     def connect(self) -> DBusConnection:
         """A connection to it; to be closed."""
@@ -58,8 +66,8 @@ def session_bus(folder: Path) -> Iterator[SessionBus]:
         "XDG_DATA_HOME": str(folder / "data"),
     }
     command = ["dbus-daemon", f"--config-file={configuration}", "--nofork", "--nopidfile"]
-    with (folder / "bus.log").open("wb") as log, running(command, stdout=log, stderr=log):
-        bus = SessionBus(folder, address, environment)
+    with (folder / "bus.log").open("wb") as log, running(command, stdout=log, stderr=log) as daemon:
+        bus = SessionBus(folder, address, environment, daemon)
         wait_until(bus.answers, seconds=10, what="a session bus")
         yield bus
 
@@ -115,6 +123,14 @@ class StandIn:
     def vanish(self) -> None:
         """Leave the bus; who waits for an answer is told by the bus that there will be none."""
         self._ending.set()
+
+    def wait_for(self, method: str) -> None:
+        """Return as soon as it was called."""
+        wait_until(lambda: method in self.calls, seconds=10, what=f"a call of {method}")
+
+    def tell(self, signal: Message) -> None:
+        """Send a signal."""
+        self._connection.send(signal)
 
     def _serve(self) -> None:
         with self._connection as connection:

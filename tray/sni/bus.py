@@ -30,7 +30,7 @@ _MAX_UNSENT = 4 * 1024 * 1024
 """Octets: some two hundred icons. A bus that takes no more is as good as gone."""
 
 Answered = Callable[[Incoming | None], object]
-"""Is given the reply, or None where there is none: an error, or nothing within the deadline."""
+"""Is given the reply, or None: for an error, another signature, or nothing within the deadline."""
 
 
 class BusLostError(ConnectionError):
@@ -52,7 +52,7 @@ class Bus:
         self._inbox = Inbox()
         self._unsent = bytearray()
         self._serials = count(1)
-        self._answers: dict[int, Answered] = {}
+        self._answers: dict[int, tuple[str, Answered]] = {}
         self._timers: list[tuple[float, Callable[[], object]]] = []
         self._waker, self._woken = socket.socketpair()
         for end in (self._socket, self._waker, self._woken):
@@ -70,7 +70,7 @@ class Bus:
 
     def _hello(self) -> str:
         try:
-            hello = self.ask(message_bus.Hello())
+            hello = self.ask(message_bus.Hello(), gives="s")
         except BusLostError:
             self.close()
             raise
@@ -90,16 +90,16 @@ class Bus:
         self._flush()
         return serial
 
-    def call(self, message: Message, answered: Answered = lambda _: None) -> None:
-        """Call a method; `answered` is called once, from `serve` or `ask`."""
+    def call(self, message: Message, answered: Answered = lambda _: None, *, gives: str = "") -> None:
+        """Call a method whose reply has the signature `gives`; `answered` is called once, while serving."""
         serial = self.send(message)
-        self._answers[serial] = answered
+        self._answers[serial] = (gives, answered)
         self.later(_ANSWER_SECONDS, lambda: self._answer(serial, None))
 
-    def ask(self, message: Message) -> Incoming | None:
+    def ask(self, message: Message, *, gives: str = "") -> Incoming | None:
         """Call a method and wait for the reply; None where there is none."""
         replies: list[Incoming | None] = []
-        self.call(message, replies.append)
+        self.call(message, replies.append, gives=gives)
         while not replies:
             self._turn()
         return replies[0]
@@ -203,9 +203,10 @@ class Bus:
                 self._answer(header.fields.get(HeaderFields.reply_serial), None)
 
     def _answer(self, serial: Any, reply: Incoming | None) -> None:
-        answered = self._answers.pop(serial, None)
-        if answered:
-            answered(reply if reply and reply.readable else None)
+        if serial in self._answers:
+            gives, answered = self._answers.pop(serial)
+            proper = reply and reply.readable and reply.field(HeaderFields.signature) == gives
+            answered(reply if proper else None)
 
 
 def _connected() -> socket.socket:

@@ -23,13 +23,13 @@ class _Waiting:
         bus.match(sender=watcher.NAME, member="StatusNotifierHostRegistered")
 
     def ends_well(self, within: float) -> bool:
-        self._on_answer(self._bus.ask(watcher.is_host_registered()))
+        self._on_answer(self._bus.ask(watcher.is_host_registered(), gives="v"))
         self._bus.later(within, self._end)
         self._bus.serve(lambda: self._there or self._over)
         return self._there
 
     def _look(self) -> None:
-        self._bus.call(watcher.is_host_registered(), self._on_answer)
+        self._bus.call(watcher.is_host_registered(), self._on_answer, gives="v")
 
     def _on_answer(self, reply: Incoming | None) -> None:
         self._there = reply is not None and reply.body == (("b", True),)

@@ -109,7 +109,8 @@ class Notifications:
 
     def on_signal(self, signal: Incoming) -> None:
         """To be told of all signals. Only the server that showed a notification is believed about it."""
-        if signal.field(HeaderFields.interface) != _NAME or len(signal.body) != 2:
+        fields = signal.field(HeaderFields.interface), signal.field(HeaderFields.signature)
+        if fields not in ((_NAME, "us"), (_NAME, "uu")):
             return
         about = signal.field(HeaderFields.sender), signal.body[0]
         entry = next((one for one in self._categories.values() if about == (one.server, one.number)), None)
@@ -121,10 +122,7 @@ class Notifications:
             case "ActionInvoked":
                 notice.choose(signal.body[1])
             case "NotificationClosed":
-                if entry.wanted is notice:
-                    entry.wanted = None
-                entry.sent, entry.number = None, 0
-                self._work(entry)
+                self._gone(entry)
 
     def _work(self, entry: _Category) -> None:
         """Do what is to be done next, so that what is wanted is shown."""
@@ -135,11 +133,11 @@ class Notifications:
         elif entry.wanted:
             entry.asked = True
             # asked each time, for another server may have taken the place of the last one
-            self._bus.call(_call("GetCapabilities"), lambda reply: self._send(entry, reply))
+            self._bus.call(_call("GetCapabilities"), lambda reply: self._send(entry, reply), gives="as")
         else:
             entry.asked = True
             close = _call("CloseNotification", "u", entry.number)
-            self._bus.call(close, lambda _: self._sent(entry, None, None))
+            self._bus.call(close, lambda _: self._closed(entry))
 
     def _send(self, entry: _Category, capabilities: Incoming | None) -> None:
         notice = entry.wanted
@@ -149,14 +147,26 @@ class Notifications:
             return
         known = capabilities.body[0] if capabilities else []
         notify = _call("Notify", "susssasa{sv}i", *notice.arguments(self._name, entry.number, known))
-        self._bus.call(notify, lambda reply: self._sent(entry, notice, reply))
+        self._bus.call(notify, lambda reply: self._sent(entry, notice, reply), gives="u")
 
-    def _sent(self, entry: _Category, notice: Notice | None, reply: Incoming | None) -> None:
-        if notice and not reply:
-            _log.warning("! no notification server showed: %s", notice.title)
+    def _sent(self, entry: _Category, notice: Notice, reply: Incoming | None) -> None:
         entry.asked, entry.sent = False, notice
-        entry.number = reply.body[0] if notice and reply else 0
-        entry.server = reply.field(HeaderFields.sender) if reply else ""
+        if reply:
+            entry.number, entry.server = reply.body[0], reply.field(HeaderFields.sender)
+            self._work(entry)
+        else:
+            _log.warning("! no notification server showed: %s", notice.title)
+            self._gone(entry)
+
+    def _closed(self, entry: _Category) -> None:
+        entry.asked = False
+        self._gone(entry)
+
+    def _gone(self, entry: _Category) -> None:
+        """What was sent is not seen any more; what has been wanted since then still is."""
+        if entry.wanted is entry.sent:
+            entry.wanted = None
+        entry.sent, entry.number = None, 0
         self._work(entry)
 
     def _forget_ended(self) -> None:

@@ -13,7 +13,8 @@ from sockslocal_tray.sni.inbox import Incoming
 NAME = "org.kde.StatusNotifierWatcher"
 _WATCHER = DBusAddress("/StatusNotifierWatcher", NAME, NAME)
 _TRIES = 5
-"""A panel may have its name on the bus before it answers: five tries, seconds apart and ever longer."""
+_FIRST_PAUSE = 1.0
+"""Seconds; twice as long each time. A panel may have its name on the bus before it answers."""
 
 
 class Registration:
@@ -29,7 +30,8 @@ class Registration:
     def start(self) -> None:
         """Announce it now, and to every watcher that comes."""
         self._wanted = True
-        self._bus.call(message_bus.RequestName(self._item), lambda _: self._register(self._watcher, _TRIES))
+        watcher = self._watcher
+        self._bus.call(message_bus.RequestName(self._item), lambda _: self._register(watcher, _TRIES))
 
     def stop(self) -> None:
         """Take it back: a watcher strikes off whose name is gone."""
@@ -49,7 +51,8 @@ class Registration:
 
         def answered(reply: Incoming | None) -> None:
             if not reply:
-                self._bus.later(2.0 ** (_TRIES - tries), lambda: self._register(watcher, tries - 1))
+                pause = _FIRST_PAUSE * 2.0 ** (_TRIES - tries)
+                self._bus.later(pause, lambda: self._register(watcher, tries - 1))
 
         self._bus.call(call, answered)
 

@@ -77,6 +77,7 @@ def shown() -> Shown:
 
 
 def child(number: int, properties: dict[str, Any], *children: object) -> tuple[str, Any]:
+    """A row as it stands in the layout."""
     return "(ia{sv}av)", (number, properties, list(children))
 
 
@@ -124,9 +125,9 @@ def test_properties_of_rows(shown: Shown) -> None:
 def test_clicks(shown: Shown) -> None:
     """They do what the row does."""
     assert shown.click(1) == ()
-    assert shown.ask("EventGroup", "a(isvu)", [(6, "clicked", ("s", ""), 0), (4, "clicked", ("i", 1), 0)]) == (
-        [],
-    )
+    assert shown.ask(
+        "EventGroup", "a(isvu)", [(6, "clicked", ("s", ""), 0), (4, "clicked", ("i", 1), 0)]
+    ) == ([],)
     assert shown.clicked == ["Status", "Quit", "office"]
 
 

@@ -4,16 +4,18 @@ import pytest
 from jeepney import DBusAddress, HeaderFields, new_method_call
 
 from fakes.dbus_messages import octets
-from sockslocal_tray.sni.inbox import MAX_OCTETS, Inbox, NoMessagesError
+from sockslocal_tray.sni.inbox import MAX_OCTETS, Inbox, Incoming, NoMessagesError
 
 ITEM = DBusAddress("/StatusNotifierItem", ":1.1", "org.kde.StatusNotifierItem")
 
 
 def activate(x: int = 1) -> bytes:
+    """A call."""
     return octets(new_method_call(ITEM, "Activate", "ii", (x, 2)))
 
 
 def long(length: int) -> bytes:
+    """A call with so many octets of text."""
     return octets(new_method_call(ITEM, "Scroll", "s", ("x" * length,)))
 
 
@@ -40,7 +42,7 @@ def test_a_message_that_is_too_long_is_known_by_its_header_alone(size: int) -> N
     """It takes no memory, can be answered, and the next one is read as ever."""
     inbox = Inbox()
     stream = long(3 * MAX_OCTETS) + activate()
-    incoming = []
+    incoming: list[Incoming] = []
     for at in range(0, len(stream), size):
         incoming += inbox.feed(stream[at : at + size])
         assert len(inbox._buffer) < MAX_OCTETS + size

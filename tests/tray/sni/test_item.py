@@ -36,9 +36,8 @@ class Shown:
     def properties(self) -> dict[str, tuple[str, Any]]:
         """All of them."""
         interface = "org.freedesktop.DBus.Properties"
-        (found,) = answer(self.objects, call(PATH, interface, "GetAll", "s", NAME))
-        assert isinstance(found, dict)
-        return found
+        found: Any = answer(self.objects, call(PATH, interface, "GetAll", "s", NAME))
+        return dict(found[0])
 
 
 def test_properties() -> None:

@@ -13,15 +13,18 @@ LIT = [False]
 
 
 def switch(on: bool) -> tuple[bool]:  # noqa: FBT001  as it comes from the bus
+    """Light or dark."""
     LIT[0] = on
     return (not on,)
 
 
 def fail() -> tuple[()]:
+    """A bug."""
     raise ZeroDivisionError
 
 
 def refuse() -> tuple[()]:
+    """No."""
     raise RefusedError("AccessDenied", "not today")
 
 
@@ -35,6 +38,7 @@ OBJECTS = Objects({"/house/lamp": LAMP_SIDE})
 
 
 def ask(interface: str | None, method: str, signature: str = "", *body: object) -> Any:
+    """What the lamp answers."""
     return answer(OBJECTS, call("/house/lamp", interface, method, signature, *body))
 
 
@@ -62,26 +66,24 @@ def test_a_call_that_wants_no_reply() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "path", "interface", "method", "signature", "body"),
+    ("error", "where", "called"),
     [
-        ("UnknownObject", "/house/door", LAMP, "Switch", "b", (True,)),
-        ("UnknownObject", "/house/lamp/bulb", LAMP, "Switch", "b", (True,)),
-        ("UnknownInterface", "/house/lamp", "org.example.Door", "Switch", "b", (True,)),
-        ("UnknownInterface", "/house", LAMP, "Switch", "b", (True,)),
-        ("UnknownMethod", "/house/lamp", LAMP, "Explode", "b", (True,)),
-        ("UnknownMethod", "/house/lamp", None, "Explode", "", ()),
-        ("InvalidArgs", "/house/lamp", LAMP, "Switch", "s", ("yes",)),
-        ("InvalidArgs", "/house/lamp", LAMP, "Switch", "bb", (True, True)),
-        ("InvalidArgs", "/house/lamp", LAMP, "Switch", "", ()),
-        ("AccessDenied", "/house/lamp", LAMP, "Refuse", "", ()),
-        ("Failed", "/house/lamp", LAMP, "Fail", "", ()),
+        ("UnknownObject", ("/house/door", LAMP), ("Switch", "b", True)),
+        ("UnknownObject", ("/house/lamp/bulb", LAMP), ("Switch", "b", True)),
+        ("UnknownInterface", ("/house/lamp", "org.example.Door"), ("Switch", "b", True)),
+        ("UnknownInterface", ("/house", LAMP), ("Switch", "b", True)),
+        ("UnknownMethod", ("/house/lamp", LAMP), ("Explode", "b", True)),
+        ("UnknownMethod", ("/house/lamp", None), ("Explode", "")),
+        ("InvalidArgs", ("/house/lamp", LAMP), ("Switch", "s", "yes")),
+        ("InvalidArgs", ("/house/lamp", LAMP), ("Switch", "bb", True, True)),
+        ("InvalidArgs", ("/house/lamp", LAMP), ("Switch", "")),
+        ("AccessDenied", ("/house/lamp", LAMP), ("Refuse", "")),
+        ("Failed", ("/house/lamp", LAMP), ("Fail", "")),
     ],
 )
-def test_errors(
-    error: str, path: str, interface: str | None, method: str, signature: str, body: tuple[object, ...]
-) -> None:
+def test_errors(error: str, where: tuple[str, str | None], called: tuple[Any, ...]) -> None:
     """Whatever is wrong about a call has its error, and nothing else happens."""
-    assert answer(OBJECTS, call(path, interface, method, signature, *body)) == error
+    assert answer(OBJECTS, call(*where, *called)) == error
     assert LIT == [False]
 
 
@@ -113,7 +115,7 @@ def test_signals() -> None:
     """Those of the interface, and the one that all have for their properties."""
     assert sent(LAMP_SIDE.signal("/house/lamp", "Switched", True)) == ("Switched", (True,))
     assert sent(LAMP_SIDE.signal("/house/lamp", "Broke")) == ("Broke", ())
-    changed = ("PropertiesChanged", (LAMP, {"Lit": ("b", False)}, []))
+    changed: tuple[str, tuple[Any, ...]] = ("PropertiesChanged", (LAMP, {"Lit": ("b", False)}, []))
     assert sent(LAMP_SIDE.changed("/house/lamp", ["Lit"])) == changed
 
 
@@ -123,7 +125,10 @@ def test_ping() -> None:
 
 
 def introspected(path: str) -> ET.Element:
-    (xml,) = answer(OBJECTS, call(path, "org.freedesktop.DBus.Introspectable", "Introspect"))
+    """The description of the object at `path`."""
+    answered = answer(OBJECTS, call(path, "org.freedesktop.DBus.Introspectable", "Introspect"))
+    assert isinstance(answered, tuple)
+    (xml,) = answered
     return ET.fromstring(xml)  # noqa: S314  our own
 
 

@@ -17,25 +17,30 @@ class Deed:
 
 
 def item(text: str, deed: str = "", **more: Any) -> MenuItem:
+    """A row of a menu."""
     return MenuItem(text, Deed(deed) if deed else None, **more)
 
 
 def shown(*items: MenuItem) -> Tree:
+    """A menu with these rows."""
     tree = Tree()
     tree.replace(rows(Menu(*items)))
     return tree
 
 
 def changed(tree: Tree, *items: MenuItem) -> Change:
+    """What is new when it has these."""
     return tree.replace(rows(Menu(*items)))
 
 
 def properties(item: MenuItem) -> dict[str, Any]:
+    """What a row has, without types."""
     (row,) = rows(Menu(item))
     return {name: value for name, (_, value) in row.properties.items()}
 
 
 def labels(tree: Tree) -> dict[int, str]:
+    """The texts by their numbers."""
     return {
         number: node.row.properties["label"][1]
         for number, node in tree.nodes.items()

@@ -42,8 +42,6 @@ def test_pixmaps_of_a_drawing() -> None:
 
 def test_the_picture_of_a_notification() -> None:
     """The largest; red first, and the numbers that say so."""
-    width, height, stride, has_alpha, bits, channels, data = image_data(
-        Image.new("RGBA", (64, 64), YELLOW)
-    )
+    width, height, stride, has_alpha, bits, channels, data = image_data(Image.new("RGBA", (64, 64), YELLOW))
     assert (width, height, stride, has_alpha, bits, channels) == (48, 48, 48 * 4, True, 8, 4)
     assert data == bytes(YELLOW) * 48 * 48

@@ -27,7 +27,7 @@ def _prefers_light() -> bool:
     question.header.flags |= MessageFlag.no_auto_start  # the icon does not wait for it
     try:
         with Bus() as bus:
-            answer = bus.ask(question)
+            answer = bus.ask(question, gives="v")
     except BusLostError:
         return False
     return answer is not None and _bare(answer.body[0]) == _PREFERS_LIGHT

@@ -372,6 +372,9 @@ REGISTRY: dict[str, Kind] = {
         "wait until they are done, and try again",
         severity="info",
     ),
+    "autostart-failed": Kind(
+        "Start at login not changed", "what starts at login stays as it is, {place}: {reason}", "{remedy}"
+    ),
     "usage": Kind("Wrong usage", "{reason}", "{remedy}", ExitCode.USAGE),
     "bad-request": Kind("Request not understood", "{reason}", "sockslocal --help", ExitCode.USAGE),
     "unknown-name": Kind(

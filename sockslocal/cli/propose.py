@@ -9,7 +9,8 @@ from sockslocal import paths
 from sockslocal.status import Status
 
 _OF_THE_FILE = re.compile(
-    r"\bsockslocal (?=(?:config|forward|login|logout|restart|run|server|start)\b(?!.* --help))"
+    r"\bsockslocal (?=(?:autostart|config|forward|login|logout|restart|run|server|setup|start)\b"
+    r"(?!.* --help))"
 )
 """What begins a command that reads the configuration; who asks for help needs none."""
 

@@ -1,4 +1,4 @@
-"""`server add`, `remove`, `list`."""
+"""`server add`, `use`, `remove`, `list`."""
 
 import sys
 from argparse import Namespace
@@ -45,6 +45,14 @@ def add(arguments: Namespace, context: Context) -> int:
     elif not config.tcp and not config.udp and config.dns is None:
         say(spelled(f"next: {NO_FORWARD}", config.path))
     return code
+
+
+def use(arguments: Namespace, context: Context) -> int:
+    """Another default server."""
+    edited = edit.use_server(context.paths.config, arguments.name)
+    say(f"server {arguments.name} is the default in {short_path(context.paths.config)}")
+    _say_rerouted(edited)
+    return _apply(edited, context.paths)
 
 
 def remove(arguments: Namespace, context: Context) -> int:

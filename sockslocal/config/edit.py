@@ -8,7 +8,7 @@ import copy
 import os
 import shlex
 import tomllib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +71,18 @@ def remove_server(path: Path, name: str) -> Edited:
         return edited._replace(rerouted=tuple(_by_default(file)), default=others[0])
 
 
+def use_server(path: Path, name: str) -> Edited:
+    """Make `[server.NAME]` the first one, which is the default: what names no server goes through it."""
+    with _editing(path) as file:
+        where = file.find("server", ("server",), name)
+        servers = file.document["server"]
+        first = next(iter(servers))
+        wanted = {**file.document, "server": {name: servers[name], **servers}}
+        text = file.text if name == first else rewrite.moved_before(file.text, where, ("server", first))
+        edited = file.replace(text, wanted, where)
+        return edited._replace(rerouted=() if name == first else tuple(_by_default(file)), default=name)
+
+
 def _by_default(file: "_File") -> Iterator[str]:
     """The forwards, and `dns`, that go through the first server, as they name none."""
     document = file.document
@@ -98,16 +110,45 @@ def set_forward(path: Path, name: str, changes: Mapping[str, Setting | None]) ->
     with _editing(path) as file:
         where = file.find("forward", ("tcp", "udp"), name)
         _refuse_misplaced(where[0], name, changes)
-        wanted, text = copy.deepcopy(file.document), file.text
-        table = wanted[where[0]][name]
-        for key, setting in changes.items():
-            table.pop(key, None)
-            if setting is None:
-                text = rewrite.without(text, (*where, key))
-            else:
-                table[key] = _plain(setting)
-                text = rewrite.with_value(text, where, key, rewrite.rendered(setting))
+        wanted = copy.deepcopy(file.document)
+        text = _granted(wanted, file.text, Wish(where, changes))
         return file.replace(text, wanted, where, edited=[(*where, key) for key in changes])
+
+
+class Wish(NamedTuple):
+    """What is to be in a table: keys with their values; one that is None goes, others stay."""
+
+    where: tuple[str, ...]
+    settings: Mapping[str, Setting | None]
+
+
+def put(path: Path, wishes: Sequence[Wish]) -> Edited:
+    """Make all `wishes` come true at once, or none; tables and the file are made where they are missing."""
+    with _editing(path, may_be_missing=True) as file:
+        wanted, text = copy.deepcopy(file.document), file.text
+        for wish in wishes:
+            text = _granted(wanted, text, wish)
+        return file.replace(text, wanted, wishes[0].where, edited=[wish.where for wish in wishes])
+
+
+def _granted(document: dict[str, Any], text: str, wish: Wish) -> str:
+    """`text` as wished; `document`, which is what it says, becomes so too."""
+    *sections, name = wish.where
+    for section in sections:
+        document = document.setdefault(section, {})
+    given = {key: setting for key, setting in wish.settings.items() if setting is not None}
+    if name not in document:
+        document[name] = {key: _plain(setting) for key, setting in given.items()}
+        return _with_table(text, wish.where, given)
+    for key, setting in wish.settings.items():
+        old = document[name].pop(key, None)
+        if setting is None:
+            text = rewrite.without(text, (*wish.where, key))
+            continue
+        document[name][key] = _plain(setting)
+        if old != document[name][key]:
+            text = rewrite.with_value(text, wish.where, key, rewrite.rendered(setting))
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +185,7 @@ class _File:
         self,
         text: str,
         wanted: dict[str, Any],
-        where: tuple[str, str],
+        where: tuple[str, ...],
         *,
         edited: Collection[Where] = (),
         adds: bool = False,
@@ -215,14 +256,17 @@ def _add(file: _File, section: str, name: str, settings: Mapping[str, Setting]) 
         raise source.error(where, f"there is a [{section}.{name}] already", "choose another name")
     wanted = copy.deepcopy(file.document)
     wanted.setdefault(section, {})[name] = {key: _plain(setting) for key, setting in settings.items()}
+    return file.replace(_with_table(file.text, where, settings), wanted, where, edited=[where], adds=True)
+
+
+def _with_table(text: str, where: tuple[str, ...], settings: Mapping[str, Setting]) -> str:
+    """`text` with a table more at its end."""
     lines = [
-        f"[{section}.{rewrite.rendered_key(name)}]",
+        f"[{'.'.join(map(rewrite.rendered_key, where))}]",
         *(f"{rewrite.rendered_key(key)} = {rewrite.rendered(value)}" for key, value in settings.items()),
     ]
-    before = file.text.rstrip("\r\n")
-    newline = rewrite.newline_of(file.text)
-    text = (before + 2 * newline if before else "") + newline.join(lines) + newline
-    return file.replace(text, wanted, where, edited=[where], adds=True)
+    before, newline = text.rstrip("\r\n"), rewrite.newline_of(text)
+    return (before + 2 * newline if before else "") + newline.join(lines) + newline
 
 
 def _remove(file: _File, where: tuple[str, str]) -> Edited:
@@ -237,7 +281,8 @@ def _says(text: str, wanted: dict[str, Any]) -> bool:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         return False
-    return _without_empty(document) == _without_empty(wanted)
+    same_order = [*document.get("server", ())] == [*wanted.get("server", ())]  # the first is the default
+    return same_order and _without_empty(document) == _without_empty(wanted)
 
 
 def _without_empty(document: dict[str, Any]) -> dict[str, Any]:

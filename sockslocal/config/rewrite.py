@@ -30,12 +30,54 @@ def with_value(text: str, table: Where, key: str, value: str) -> str:
 def without(text: str, where: Where) -> str:
     """`text` without the lines of `where`; comments before and after them stay."""
     for first, last in reversed(_runs(mentions(text), where)):
-        start, end = text.rfind("\n", 0, first) + 1, _line_end(text, last)
-        before, after = text[:start], text[end:].removeprefix("\r").removeprefix("\n")
-        if not before or before.endswith(("\n\n", "\n\r\n")):
-            after = after.removeprefix("\r").removeprefix("\n")  # one empty line is enough
-        text = before + after
+        text = _cut(text, _line_start(text, first), _line_end(text, last))
     return text
+
+
+def moved_before(text: str, where: Where, other: Where) -> str:
+    """`text` with the lines of `where` above those of `other`, which come before them.
+
+    Both take along the comments right above them, and `where` those that end it.
+    """
+    known = mentions(text)
+    (first, last), *_ = _runs(known, where)
+    (place, _), *_ = _runs(known, other)
+    start, end = _with_comments_above(text, first), _with_comments_below(text, last)
+    place = _with_comments_above(text, place)
+    newline = newline_of(text)
+    return text[:place] + text[start:end] + 2 * newline + _cut(text, start, end)[place:]
+
+
+def _cut(text: str, start: int, end: int) -> str:
+    """`text` without the lines from `start` to `end`, and no two empty lines where they were."""
+    before, after = text[:start], text[end:].removeprefix("\r").removeprefix("\n")
+    if not before or before.endswith(("\n\n", "\n\r\n")):
+        after = after.removeprefix("\r").removeprefix("\n")
+    return before + after
+
+
+def _with_comments_above(text: str, at: int) -> int:
+    """Where the line of `at` starts, or the first of the comments right above it."""
+    start = _line_start(text, at)
+    while start and text[(above := _line_start(text, start - 1)) : start].lstrip().startswith("#"):
+        start = above
+    return start
+
+
+def _with_comments_below(text: str, at: int) -> int:
+    """Where the line of `at` ends, or the last of the comments right below it.
+
+    Not where those lead to something else without an empty line between: they are about that, then.
+    """
+    end = last = at = _line_end(text, at)
+    while at < len(text):
+        start = text.index("\n", at) + 1
+        at = _line_end(text, start)
+        line = text[start:at].strip()
+        if not line.startswith("#"):
+            return end if line else last
+        last = at
+    return last
 
 
 def _runs(known: list[Mention], where: Where) -> list[tuple[int, int]]:
@@ -51,6 +93,11 @@ def _runs(known: list[Mention], where: Where) -> list[tuple[int, int]]:
             runs.append((mention.start, mention.end))
             follows = True
     return runs
+
+
+def _line_start(text: str, at: int) -> int:
+    """Where the line of `at` starts."""
+    return text.rfind("\n", 0, at) + 1
 
 
 def _line_end(text: str, at: int) -> int:

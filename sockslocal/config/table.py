@@ -58,7 +58,7 @@ class Source:
 
     path: Path
     text: str
-    edited: tuple[str, str] | None = None
+    edited: tuple[str, ...] | None = None
     adds: bool = False
     faults: dict[Where, ConfigError] = field(default_factory=dict)
     _mentions: list[Mention] = field(default_factory=list, init=False, repr=False, compare=False)

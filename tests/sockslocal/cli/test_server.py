@@ -7,6 +7,7 @@ import pytest
 from fakes.cli import CommandLine
 from fakes.control import fake_daemon, status
 from sockslocal.cli.screen import NO_FORWARD, NO_SERVER
+from sockslocal.config.load import load
 from sockslocal.paths import Paths
 from sockslocal.status import Server
 
@@ -117,6 +118,25 @@ def test_a_faulty_forward_is_rerouted_too(cli: CommandLine, paths: Paths) -> Non
     done = cli("server", "remove", "office")
     assert done.code == 4
     assert 'through server home now: "db", "bad"\n' in done.err
+
+
+def test_another_server_is_the_default(cli: CommandLine, paths: Paths) -> None:
+    """What names no server goes through it, and is told; what names its own stays with that."""
+    paths.config.write_text(
+        '[server.office]\naddress = "proxy:1080"\n[server.home]\naddress = "192.0.2.7:1080"\n'
+        '[tcp.db]\nlisten = "127.0.0.1:1"\nto = "a:1"\n'
+        '[tcp.own]\nlisten = "127.0.0.1:3"\nto = "a:1"\nserver = "office"\n'
+    )
+    with fake_daemon(paths, {"reload": _reload}) as daemon:
+        done = cli("server", "use", "home")
+        assert [verb for verb, _ in daemon.calls if verb == "reload"] == ["reload"]
+    assert (done.code, done.err) == (
+        0,
+        f'server home is the default in {paths.config}\nthrough server home now: "db"\n',
+    )
+    assert "through" not in cli("server", "use", "home").err
+    assert cli("server", "use", "lab").code == 2
+    assert load(paths.config).tcp["own"].servers == ("office",)
 
 
 def test_a_running_daemon_hears_of_it(cli: CommandLine, paths: Paths) -> None:

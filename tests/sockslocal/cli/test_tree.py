@@ -37,9 +37,9 @@ def test_the_commands_of_the_interface_are_there() -> None:
     assert names == {
         *("demo", "run", "start", "stop", "restart", "status", "on", "off", "login", "logout", "logs"),
         *("forward add", "forward set", "forward remove", "forward list"),
-        *("server add", "server remove", "server list", "server test"),
+        *("server add", "server use", "server remove", "server list", "server test"),
         *("dns query", "dns flush", "dns status", "dns use-system", "dns restore"),
-        *("config path", "config check", "completion", "tray"),
+        *("config path", "config check", "completion", "autostart", "tray"),
     }
 
 

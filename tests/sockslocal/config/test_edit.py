@@ -4,6 +4,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from fakes.config import FORWARD, SERVER, Complaint, complaint_of
 from fakes.limited import run_with_small_files
 from sockslocal.address import Endpoint
 from sockslocal.config import edit
-from sockslocal.config.edit import Edited
+from sockslocal.config.edit import Edited, Wish
 from sockslocal.config.load import load
 from sockslocal.errors import ConfigError
 from sockslocal.locks import folder_lock
@@ -115,6 +116,103 @@ def test_the_only_server_stays_while_it_is_needed(path: Path) -> None:
     )
     path.write_text(SERVER)
     assert not edit.remove_server(path, "office").config.servers
+
+
+TWO = f"""\
+# what was before
+
+# the office
+{SERVER}# udp = "off"
+
+# at home
+[server.home]
+address = "[::1]:1080"
+# until May
+
+[tcp.db]
+listen = "127.0.0.1:5432"
+to = "db.internal:5432"
+[tcp.own]
+listen = "127.0.0.1:5433"
+to = "db.internal:5432"
+server = "office"
+"""
+
+
+def test_another_default_server(path: Path) -> None:
+    """It stands first then, with its comments; only what names no server goes through it."""
+    path.write_text(TWO)
+    edited = edit.use_server(path, "home")
+    assert edited.rerouted == ("db",)
+    assert edited.default == "home"
+    assert [*edited.config.servers] == ["home", "office"]
+    assert edited.config.tcp["db"].servers == ("home",)
+    assert edited.config.tcp["own"].servers == ("office",)
+    assert path.read_text() == (
+        '# what was before\n\n# at home\n[server.home]\naddress = "[::1]:1080"\n# until May\n\n'
+        f'# the office\n{SERVER}# udp = "off"\n\n' + TWO[TWO.index("[tcp.db]") :]
+    )
+    assert load(path) == edited.config
+
+
+def test_the_default_server_stays_it(path: Path) -> None:
+    """Nothing changes."""
+    path.write_text(TWO)
+    assert edit.use_server(path, "office").rerouted == ()
+    assert path.read_text() == TWO
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        '[server]\noffice.address = "a:1"\nhome.address = "b:1"\nhome.username = "ana"\n',
+        'server.office.address = "a:1"\nserver.home.address = "b:1"\nserver.home.username = "ana"\n',
+        'server.office = { address = "a:1" }\nserver.home = { address = "b:1", username = "ana" }',
+        'server = { office = { address = "a:1" }, home = { address = "b:1", username = "ana" } }',
+        '[server]\nhome.address = "b:1"\n[server.office]\naddress = "a:1"\n',
+    ],
+)
+def test_other_ways_to_write_servers(path: Path, tables: str) -> None:
+    """However they are written, the other one is the first, or it is said that it cannot be."""
+    path.write_text(tables)
+    first, second = load(path).servers
+    with suppress(ConfigError):
+        edit.use_server(path, second)
+    assert [*load(path).servers] == [second, first] or path.read_text() == tables
+
+
+def test_several_tables_at_once(path: Path) -> None:
+    """New tables stand at the end, of old ones what is another now changes, and every comment stays."""
+    wishes = [
+        Wish(("server", "office"), {"address": "proxy.example.net:1080", "username": "ana"}),
+        Wish(("tcp", "db"), {"listen": "127.0.0.1:15432", "to": "db.internal:5432", "server": None}),
+        Wish(("tcp", "web"), {"listen": "127.0.0.1:8080", "to": "web.internal:80"}),
+        Wish(("dns",), {"listen": "127.0.0.1:5399", "upstreams": ["tcp://9.9.9.9"], "server": None}),
+    ]
+    config = edit.put(path, wishes).config
+    assert path.read_text() == (
+        TEXT.replace(SERVER, f'{SERVER}username = "ana"\n').replace(':5432"  #', ':15432"  #')
+        + '\n[tcp.web]\nlisten = "127.0.0.1:8080"\nto = "web.internal:80"\n'
+        + '\n[dns]\nlisten = "127.0.0.1:5399"\nupstreams = ["tcp://9.9.9.9"]\n'
+    )
+    assert load(path) == config
+
+
+def test_one_bad_table_of_several(path: Path) -> None:
+    """None is written."""
+    wishes = [
+        Wish(("server", "home"), {"address": "[::1]:1080"}),
+        Wish(("tcp", "web"), {"listen": "127.0.0.1:5432", "to": "web.internal:80"}),
+    ]
+    assert "127.0.0.1:5432" in _refused(path, lambda: edit.put(path, wishes)).problem.text
+
+
+def test_several_tables_make_the_file(tmp_path: Path) -> None:
+    """And its folder; it is the user's alone."""
+    path = tmp_path / "new" / "config.toml"
+    edit.put(path, [Wish(("server", "office"), {"address": "a:1"})])
+    assert path.read_text() == '[server.office]\naddress = "a:1"\n'
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_first_server_makes_the_file(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockslocal.config.rewrite import newline_of, rendered, rendered_key, with_value, without
+from sockslocal.config.rewrite import moved_before, newline_of, rendered, rendered_key, with_value, without
 
 TEXT = """\
 # about the file
@@ -96,3 +96,43 @@ def test_rendered_key(key: str) -> None:
 def test_newline(text: str, newline: str) -> None:
     """A file keeps the line break it has."""
     assert newline_of(text) == newline
+
+
+ORDER = """\
+# first
+
+# one
+# and more
+[server.one]
+a = 1
+# b = 2
+
+# two
+[server.two]
+a = 1
+# three
+[server.three]
+a = 1
+  # c = 3"""
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("name", "moved", "rest"),
+    [
+        ("two", "# two\n[server.two]\na = 1", "# three\n[server.three]\na = 1\n  # c = 3"),
+        ("three", "# three\n[server.three]\na = 1\n  # c = 3", "# two\n[server.two]\na = 1\n"),
+    ],
+)
+def test_a_table_moves_with_its_comments(name: str, moved: str, rest: str, newline: str) -> None:
+    """Those above it, and those below it unless they are about the next one."""
+    expected = f"# first\n\n{moved}\n\n# one\n# and more\n[server.one]\na = 1\n# b = 2\n\n{rest}"
+    text = ORDER.replace("\n", newline)
+    assert moved_before(text, ("server", name), ("server", "one")) == expected.replace("\n", newline)
+
+
+def test_a_table_moves_to_the_top() -> None:
+    """Where nothing is above the first one, an empty line parts them."""
+    text = "[server.one]\na = 1\n[server.two]\na = 1\n"
+    moved = moved_before(text, ("server", "two"), ("server", "one"))
+    assert moved == "[server.two]\na = 1\n\n[server.one]\na = 1\n"

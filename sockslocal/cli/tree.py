@@ -46,6 +46,7 @@ def build() -> Parser:
     _logs(root)
     _tray(root)
     _autostart(root)
+    _doctor(root)
     _completion(root)
     return parser
 
@@ -228,6 +229,22 @@ def _autostart(root: Branch) -> None:
         help="default: status",
     )
     json_option(parser)
+
+
+def _doctor(root: Branch) -> None:
+    parser = root.command(
+        "doctor",
+        "doctor:show",
+        "look at everything that may be wrong, with what mends it",
+        "  sockslocal doctor                       exit code 1 if a check fails\n"
+        "  sockslocal doctor --bundle report.zip   with what a report of an error needs",
+    )
+    json_option(parser)
+    parser.add_argument(
+        "--bundle",
+        metavar="FILE",
+        help="write configuration, status, log and all checks into FILE, a zip archive, without passwords",
+    )
 
 
 def _completion(root: Branch) -> None:

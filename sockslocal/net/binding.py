@@ -7,14 +7,14 @@ import stat
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import psutil
 
-from sockslocal.address import Endpoint, ListenAddress, UnixPath, unmapped
+from sockslocal.address import Endpoint, ListenAddress, UnixPath
 from sockslocal.errors import ListenError
+from sockslocal.holders import find_holder
 from sockslocal.net.keepalive import LOCAL_IDLE_S, keep_alive
 from sockslocal.net.passed import PassedSockets
 
@@ -244,19 +244,8 @@ def _holder(address: Endpoint, type_: socket.SocketKind) -> str:
 
 def _find_holder(address: Endpoint, type_: socket.SocketKind) -> tuple[int, str]:
     """The process, and what it is called; where it may not be known, one that lives as long as we do."""
-    stream = type_ is socket.SOCK_STREAM
-    with suppress(psutil.Error, OSError, ValueError):
-        for held in psutil.net_connections("tcp" if stream else "udp"):
-            bound = held.status == psutil.CONN_LISTEN or not stream
-            if bound and held.pid and held.laddr and _overlap(address, Endpoint(*held.laddr)):
-                return held.pid, f"{psutil.Process(held.pid).name()} (pid {held.pid})"
-    return os.getpid(), "another program"
-
-
-def _overlap(address: Endpoint, held: Endpoint) -> bool:
-    """Whether a socket bound to `held` keeps others from `address`; `::` may hold IPv4 too."""
-    theirs, ours = unmapped(ip_address(held.host)), ip_address(address.host)
-    return held.port == address.port and (theirs == ours or theirs.is_unspecified or ours.is_unspecified)
+    found = find_holder(address, stream=type_ is socket.SOCK_STREAM)
+    return found or (os.getpid(), "another program")
 
 
 def _free_port_near(address: Endpoint, type_: socket.SocketKind) -> int:

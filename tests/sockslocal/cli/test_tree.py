@@ -35,7 +35,20 @@ def test_the_commands_of_the_interface_are_there() -> None:
     """Scripts and users rely on these names."""
     names = {" ".join(path) for path in ALL if not path[0].startswith("_")}
     assert names == {
-        *("demo", "run", "start", "stop", "restart", "status", "on", "off", "login", "logout", "logs"),
+        *(
+            "demo",
+            "run",
+            "start",
+            "stop",
+            "restart",
+            "status",
+            "on",
+            "off",
+            "login",
+            "logout",
+            "logs",
+            "doctor",
+        ),
         *("forward add", "forward set", "forward remove", "forward list"),
         *("server add", "server use", "server remove", "server list", "server test"),
         *("dns query", "dns flush", "dns status", "dns use-system", "dns restore"),

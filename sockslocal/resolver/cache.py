@@ -116,9 +116,9 @@ class Cache:
 
     def __init__(self, max_bytes: int, *, stale: int = 0, due: Due | None = None) -> None:
         self.bytes = 0
+        self.due = due
         self._max_bytes = max_bytes
         self._stale = stale
-        self._due = due
         self._entries: OrderedDict[bytes, Entry] = OrderedDict()
         self._failures: OrderedDict[bytes, _Failure] = OrderedDict()
         self._revived: set[bytes] = set()
@@ -211,6 +211,12 @@ class Cache:
             entry.answer = msgspec.structs.replace(entry.answer, error=None)
         self._revived.clear()
 
+    def limit(self, max_bytes: int, *, stale: int) -> None:
+        """Have these limits from now on."""
+        self._max_bytes = max_bytes
+        self._stale = stale
+        self._shrink()
+
     def kept(self) -> list[tuple[bytes, Answer, int]]:
         """Each answer with its key, and the time of its end; those that matter most come last."""
         return [(key, entry.answer, entry.ends) for key, entry in self._entries.items()]
@@ -276,9 +282,9 @@ class Cache:
 
     def _refresh(self, entry: Entry, query: Query, now: int) -> None:
         """It is about to end: where it is popular, say so."""
-        if self._due is not None and entry.seconds > POPULAR:
+        if self.due is not None and entry.seconds > POPULAR:
             entry.refresh = now + STALE_TTL
-            self._due(query)
+            self.due(query)
 
     def _insert(self, key: bytes, answer: Answer, stored: int, expires: int) -> None:
         self.remove(key)
@@ -292,6 +298,9 @@ class Cache:
         if answer.is_stale:
             self._revived.add(key)
         self.bytes += cost
+        self._shrink()
+
+    def _shrink(self) -> None:
         while self.bytes > self._max_bytes:
             self._evict()
 

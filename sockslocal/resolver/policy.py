@@ -63,9 +63,13 @@ class Policy:
         """Go by another one from now on."""
         self._policy = policy
         self._rules = Rules(policy, *self._contents)
-        self._generation += 1
+        self.distrust()
         self._choose()
         self.files.watch(policy)
+
+    def distrust(self) -> None:
+        """What is being asked now is answered, and not kept."""
+        self._generation += 1
 
     @property
     def listed(self) -> int:
@@ -82,6 +86,10 @@ class Policy:
         """Why a group did not answer, else which file cannot be read."""
         problems = (group.problem for group in self._all_groups())
         return next(filter(None, problems), self.files.problem)
+
+    async def ready(self) -> None:
+        """Return once all that is said of names is known, as far as it can be."""
+        await self.files.ready()
 
     def is_silent_on(self, query: Query, answer: Answer) -> bool:
         """Whether nothing is said of it, so that an `answer` of former times is as good as any."""
@@ -111,7 +119,7 @@ class Policy:
         group = self._groups[treatment.action] if isinstance(treatment, AskOthers) else self._others
         answer = await group.ask(query)
         if generation != self._generation:
-            answer = msgspec.structs.replace(answer, lifetime=0)
+            answer = msgspec.structs.replace(answer, lifetime=0, transient=True)
         return self._uncloaked(query, answer)
 
     async def close(self) -> None:
@@ -177,7 +185,7 @@ class Policy:
         """The files say something else: what is kept and would not be answered now goes."""
         self._contents = contents
         self._rules = Rules(self._policy, *contents)
-        self._generation += 1
+        self.distrust()
         self._spawn(self._purge(self._generation))
 
     async def _purge(self, generation: int) -> None:

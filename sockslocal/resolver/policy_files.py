@@ -50,6 +50,11 @@ class PolicyFiles:
         self._paths: tuple[tuple[Path, ...], tuple[Path, ...]] = ((), ())
         self._watching: asyncio.Task[None] | None = None
         self._unread: dict[str, Problem] = {}
+        self._read = asyncio.Event()
+
+    async def ready(self) -> None:
+        """Return once all has been looked at, whether or not it could be read."""
+        await self._read.wait()
 
     @property
     def problem(self) -> Problem | None:
@@ -58,6 +63,8 @@ class PolicyFiles:
 
     def watch(self, policy: DnsPolicy) -> None:
         """From now on these files are meant; gone are the contents of others, at the latest with the next."""
+        if self._watching is None and not policy.hosts and not policy.block_lists:
+            self._read.set()
         if self._paths == (policy.hosts, policy.block_lists):
             return
         self._paths = (policy.hosts, policy.block_lists)
@@ -73,6 +80,7 @@ class PolicyFiles:
         """Look no more."""
         if self._watching is not None:
             await cancelled((self._watching,))
+        self._read.set()
 
     async def _watch_instead(
         self, before: asyncio.Task[None] | None, hosts: tuple[Path, ...], lists: tuple[Path, ...]
@@ -84,6 +92,7 @@ class PolicyFiles:
             await self._watch(hosts, lists)
         except Exception:  # noqa: BLE001  what is known goes on to be good, and the log says what happened
             _log.exception("! hosts files and block lists are watched no more")
+            self._read.set()
 
     async def _watch(self, hosts: tuple[Path, ...], lists: tuple[Path, ...]) -> None:
         """Read what has changed, for as long as there is anything to read."""
@@ -103,6 +112,7 @@ class PolicyFiles:
                 except ListsError as error:
                     self._note(lists[0], str(error))
                     pause = RETRY_S
+            self._read.set()
             if not hosts and not lists:
                 return
             await asyncio.sleep(pause)

@@ -254,6 +254,20 @@ def test_the_octets_counted_are_those_taken(records: int) -> None:
     assert after - before == pytest.approx(cache.bytes, rel=0.1)
 
 
+def test_limits_may_change() -> None:
+    """What there is no room for any more goes at once, and so does what is too old for too long."""
+    query = message()
+    cache = stored(query, 300)
+    asked = parse_query(query)
+    assert cache.stale(asked, 1300) is None
+    cache.limit(MAX_BYTES, stale=1)
+    assert cache.stale(asked, 1300) is not None
+    cache.limit(cache.bytes, stale=0)
+    assert (cache.stale(asked, 1300), len(cache)) == (None, 1)
+    cache.limit(cache.bytes - 1, stale=0)
+    assert (cache.bytes, len(cache)) == (0, 0)
+
+
 def test_an_answer_larger_than_the_cache_is_not_kept() -> None:
     """The bound holds for one as for many."""
     query = message()

@@ -11,7 +11,7 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
-from fakes.dns_client import ask, resolver
+from fakes.dns_client import ask, go_by, resolver
 from fakes.dns_tunnel import FakeTunnel, addresses, query, response, until
 from sockslocal.address import Endpoint
 from sockslocal.config.model import Ask, Block, Blocked, DnsPolicy, DnsRule, Fixed, RuleAction, Upstream
@@ -36,7 +36,7 @@ def rules(*given: tuple[str, RuleAction]) -> DnsPolicy:
 async def under(policy: DnsPolicy, tunnel: FakeTunnel) -> AsyncIterator[Resolver]:
     """A resolver that goes by `policy`, with a public upstream."""
     async with resolver(tunnel) as made:
-        made.update(policy)
+        go_by(made, policy)
         yield made
 
 
@@ -137,12 +137,12 @@ async def test_a_new_policy_holds_at_once() -> None:
     async with under(DnsPolicy(), tunnel) as made:
         endpoint = made.endpoints[0]
         assert (await ask(made, query("x.ads.example"))).answer
-        made.update(rules(("ads.example", Block())))
+        go_by(made, rules(("ads.example", Block())))
         assert (await ask(made, query("x.ads.example"))).rcode() == dns.rcode.NXDOMAIN
-        made.update(rules(("ads.example", CORP)))
+        go_by(made, rules(("ads.example", CORP)))
         assert (await ask(made, query("x.ads.example"))).answer
         assert tunnel.targets[-1] == Endpoint("10.0.0.2", 53)
-        made.update(DnsPolicy())
+        go_by(made, DnsPolicy())
         assert (await ask(made, query("x.ads.example"))).answer
         assert [flow.closed for flow in tunnel.flows] == [False, True]
         assert made.endpoints == [endpoint]
@@ -160,7 +160,7 @@ async def test_what_was_asked_for_before_is_not_kept_after() -> None:
     async with under(DnsPolicy(), tunnel) as made:
         waiting = asyncio.create_task(ask(made, query("x.example")))
         await until(lambda: bool(held))
-        made.update(rules(("other.example", Block())))
+        go_by(made, rules(("other.example", Block())))
         tunnel.script = addresses
         tunnel.flows[0].deliver(tunnel.flows[0].sent[0][:2] + addresses(held[0])[0][2:])
         assert (await waiting).answer
@@ -177,7 +177,7 @@ async def test_internal_addresses_are_left_out_by_choice() -> None:
         assert [record.to_text() for record in message.answer[0]] == ["198.51.100.7"]
         assert message.extended_errors()[0].code == 15
         assert len((await ask(made, query("db.corp.example"))).answer[0]) == 2
-        made.update(DnsPolicy())
+        go_by(made, DnsPolicy())
         assert len((await ask(made, query("www.example"))).answer[0]) == 2
 
 

@@ -1,8 +1,6 @@
 """The whole resolver."""
 
 import asyncio
-import sys
-import time
 
 import dns.flags
 import dns.message
@@ -15,15 +13,6 @@ from fakes.dns_tunnel import REFUSAL, FakeTunnel, addresses, query, response, si
 from fakes.forged_dns import NAME, TRUE, answer, with_its_id, with_wrong_ids
 from sockslocal.errors import ControlError
 from sockslocal.resolver import ask_udp, pipeline, upstreams
-from sockslocal.resolver.resolver import steady
-
-
-def test_the_clock_goes_on() -> None:
-    """It is the system's own, which counts the time asleep on Linux."""
-    first = steady()
-    assert steady() >= first
-    if sys.platform == "linux":
-        assert first == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME), abs=5)
 
 
 async def test_ttls_count_down_over_udp_and_tcp() -> None:

@@ -56,7 +56,7 @@ class Policy:
         self._choose()
 
     def open(self) -> None:
-        """Begin to read files; until they are, nothing is said by them."""
+        """Begin to read files: queries wait until they were read for the first time, for a while."""
         self.files.watch(self._policy)
 
     def update(self, policy: DnsPolicy) -> None:
@@ -103,7 +103,8 @@ class Policy:
             group.problem = None
 
     async def __call__(self, query: Query, rest: Rest) -> Found:
-        """The step: answer what is answered here."""
+        """The step: answer what is answered here. At first that takes until it is known."""
+        await self.files.ready()
         answer = self._answer(query)
         if answer is None:
             return await rest(query)

@@ -28,6 +28,11 @@ RETRY_S = 60.0
 MAX_HOSTS = 4 << 20
 """Octets of a hosts file: some 100,000 lines. What is larger is meant to be a block list."""
 
+PATIENCE_S = 10.0
+"""Seconds that queries wait for the files at first, as they do in AdGuard Home and unbound; a million names
+take some 5 s. Clients ask two or three times in that time, and then give up.
+"""
+
 _Signature = tuple[int, ...] | None
 _Result = TypeVar("_Result")
 
@@ -51,9 +56,10 @@ class PolicyFiles:
         self._watching: asyncio.Task[None] | None = None
         self._unread: dict[str, Problem] = {}
         self._read = asyncio.Event()
+        self._patience: asyncio.TimerHandle | None = None
 
     async def ready(self) -> None:
-        """Return once all has been looked at, whether or not it could be read."""
+        """Return once all has been looked at, whether or not it could be read, or that takes too long."""
         await self._read.wait()
 
     @property
@@ -65,6 +71,8 @@ class PolicyFiles:
         """From now on these files are meant; gone are the contents of others, at the latest with the next."""
         if self._watching is None and not policy.hosts and not policy.block_lists:
             self._read.set()
+        if self._patience is None:
+            self._patience = asyncio.get_running_loop().call_later(PATIENCE_S, self._wait_no_more)
         if self._paths == (policy.hosts, policy.block_lists):
             return
         self._paths = (policy.hosts, policy.block_lists)
@@ -80,6 +88,8 @@ class PolicyFiles:
         """Look no more."""
         if self._watching is not None:
             await cancelled((self._watching,))
+        if self._patience is not None:
+            self._patience.cancel()
         self._read.set()
 
     async def _watch_instead(
@@ -116,6 +126,11 @@ class PolicyFiles:
             if not hosts and not lists:
                 return
             await asyncio.sleep(pause)
+
+    def _wait_no_more(self) -> None:
+        if not self._read.is_set():
+            _log.warning("! hosts files and block lists take long to read: names are answered without them")
+            self._read.set()
 
     def _renew(self, contents: Contents) -> None:
         self._contents = contents

@@ -319,6 +319,16 @@ async def test_files_are_read_and_read_again(tmp_path: Path, monkeypatch: pytest
         assert (await ask(made, query("y.ads.example"))).rcode() == dns.rcode.NXDOMAIN
 
 
+async def test_what_a_list_blocks_is_never_answered_before_it_is_read(tmp_path: Path) -> None:
+    """Nobody is asked for it meanwhile: queries wait."""
+    blocks = tmp_path / "ads"
+    blocks.write_text("||ads.example^\n")
+    tunnel = FakeTunnel()
+    async with resolver(tunnel, settings={"policy": DnsPolicy(block_lists=(blocks,))}) as made:
+        assert (await ask(made, query("x.ads.example"))).rcode() == dns.rcode.NXDOMAIN
+        assert not tunnel.asked
+
+
 async def test_of_answers_kept_on_disk_only_those_come_back_that_nothing_is_said_of() -> None:
     """The rules may be others than when they were kept."""
     policy = DnsPolicy(

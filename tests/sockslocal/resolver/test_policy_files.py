@@ -114,6 +114,42 @@ async def test_at_first_what_can_be_read_serves(tmp_path: Path) -> None:
         await until(lambda: bool(made.addresses("nas")))
 
 
+@pytest.mark.parametrize("exists", [True, False])
+async def test_at_first_others_wait(tmp_path: Path, exists: bool) -> None:  # noqa: FBT001
+    """Until all has been read, or could not be; where there is nothing to read, they do not."""
+    path, hosts = tmp_path / "list", tmp_path / "hosts"
+    if exists:
+        path.write_text("a.example\n")
+        hosts.write_text("192.0.2.1 nas.lan\n")
+    async with watched(DnsPolicy(hosts=(hosts,), block_lists=(path,))) as made:
+        assert not made.told
+        await made.files.ready()
+        assert (made.blocked, bool(made.addresses("nas.lan"))) == (exists, exists)
+    async with watched(DnsPolicy()) as made:
+        await made.files.ready()
+        assert not made.told
+
+
+@pytest.mark.parametrize("end", ["patience", "an error", "the end"])
+async def test_nobody_waits_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, end: str
+) -> None:
+    """Not for a disk that hangs, nor after a bug of ours, nor for a resolver that is closed."""
+
+    async def hanging(*_: object) -> None:
+        if end == "an error":
+            raise ValueError("a bug")
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(policy_files, "read_lists", hanging)
+    monkeypatch.setattr(policy_files, "PATIENCE_S", 0.01 if end == "patience" else 1000.0)
+    async with watched(DnsPolicy(block_lists=(tmp_path / "list",))) as made:
+        if end != "the end":
+            await made.files.ready()
+    await made.files.ready()
+    assert ("! hosts files and block lists take long" in caplog.text) == (end == "patience")
+
+
 async def test_broken_lines_are_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """With their number, and the first of a list."""
     caplog.set_level(logging.INFO)

@@ -147,11 +147,16 @@ def _sliced(records: list[Record]) -> Iterator[list[Record]]:
 
 
 def _read(message: bytes) -> Generator[None, None, tuple[bytes, list[list[Record]]]]:
-    """The octets of the question, and the three sections; raises UnusableError."""
+    """The octets of the question, and the three sections; raises UnusableError.
+
+    What has TC set even where a connection has room for all of it is not to be used (RFC 2181 §9).
+    """
     if wire.record_count(message) > MAX_RECORDS:
         raise _TooMuch(f"the answer has more than {MAX_RECORDS:,} records")
     try:
         end = wire.question_end(message)
+        if wire.is_truncated(message):
+            raise UnusableError("truncated answer")
         sections = yield from _read_sections(message, end)
     except wire.MalformedError as error:
         raise UnusableError(f"malformed answer: {error}") from None

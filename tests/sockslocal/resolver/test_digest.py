@@ -67,6 +67,16 @@ def test_an_answer_keeps_its_records() -> None:
         assert texts(getattr(got, section)) == texts(getattr(message, section))
 
 
+@pytest.mark.parametrize("rcode", ["NOERROR", "NXDOMAIN"])
+def test_what_is_truncated_is_no_answer(rcode: str) -> None:
+    """Part of an RRset must not be taken for all of it (RFC 2181 §9, checklist 32)."""
+    message = response(rcode=rcode)
+    message.answer.append(rrset("www.example", "A", "192.0.2.1"))
+    message.flags |= dns.flags.TC
+    with pytest.raises(UnusableError, match="truncated"):
+        digested(message)
+
+
 def test_opt_is_not_part_of_the_answer() -> None:
     """It is between us and the upstream (checklist 46)."""
     message = response()

@@ -6,7 +6,8 @@ begun since it came, so that no TTL is ever served above what is left of it.
 What is asked most is found without taking a message apart: the question's octets are the key, and a reply is
 five slices joined. To find the end of the question its first zero octet will do. Where a label holds one that
 is wrong, but then the octets up to there are no key either: equal octets are read equally, and every key is a
-whole question. Only what has a reason to tell besides, an extended error, takes a little longer.
+whole question, or longer than one. Only what has a reason to tell besides, an extended error, takes a little
+longer.
 
 Past its end an answer stays while there is room, and may be served once more where no upstream answers (RFC
 8767): it is made a `revived` one, whose TTLs are all 30 s, and which is hit like any other for as long.

@@ -48,7 +48,7 @@ def encode(key: bytes, answer: Answer, end: int) -> bytes:
     """
     end_of_question = _name_end(key) + 4
     question, suffix = key[:end_of_question], key[end_of_question:]
-    if len(question) < end_of_question or answer.path == LOCAL:
+    if len(suffix) > 1 or answer.path == LOCAL:
         return b""
     message = b"".join((b"\0\0", answer.header(_AD_WANTED), question, answer.body))
     return _FIXED.pack(end, suffix[0] if suffix else 0, len(message)) + message

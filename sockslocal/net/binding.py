@@ -16,6 +16,7 @@ import psutil
 from sockslocal.address import Endpoint, ListenAddress, UnixPath, unmapped
 from sockslocal.errors import ListenError
 from sockslocal.net.keepalive import LOCAL_IDLE_S, keep_alive
+from sockslocal.net.local_address import ask_for_local_address
 
 BACKLOG = 1024
 DATAGRAM_BUFFER = 4 << 20
@@ -101,6 +102,7 @@ def _bind(address: Endpoint, type_: socket.SocketKind, kind: Kind, name: str) ->
         else:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DATAGRAM_BUFFER)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, DATAGRAM_BUFFER)
+            ask_for_local_address(sock)
     except OSError as error:
         if sock is not None:
             sock.close()

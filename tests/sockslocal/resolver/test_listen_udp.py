@@ -165,3 +165,18 @@ async def test_a_flood_leaves_the_loop_its_turns(monkeypatch: pytest.MonkeyPatch
                 client.sendto(query(f"host{number}.example").to_wire(), made.endpoints[0])
             await until(lambda: len(begun) == 4)
     assert begun[2] > 0
+
+
+async def test_who_is_connected_with_any_of_our_addresses_hears_the_answer() -> None:
+    """It comes from the address that was asked, a hit as well as what took a while."""
+    loop = asyncio.get_running_loop()
+    async with resolver(FakeTunnel(), listen=("0.0.0.0",)) as made:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.setblocking(False)
+            client.connect(("127.0.0.2", made.endpoints[0].port))
+            for number in range(2):
+                client.send(query(id=number).to_wire())
+                async with asyncio.timeout(5):
+                    reply = dns.message.from_wire(await loop.sock_recv(client, 1232))
+                assert (reply.id, len(reply.answer)) == (number, 1)
+    assert made.details().cache_hits == 1

@@ -33,3 +33,11 @@ def names_in(octets: bytes) -> Iterator[bytes]:
         name = first_name(octets)
         yield name
         octets = octets[len(name) :]
+
+
+def last_labels(name: bytes) -> bytes:
+    """The last two labels of `name`, which often are those of a zone."""
+    starts = [0]
+    while length := name[starts[-1]]:
+        starts.append(starts[-1] + length + 1)
+    return name[starts[-3:][0] :]

@@ -97,6 +97,11 @@ class Policy:
             return False
         return self._cloaked(query.name, answer) is None
 
+    def group_of(self, query: Query) -> RuleAction | None:
+        """Which group of upstreams is asked: that of a rule, or None for those that are asked otherwise."""
+        treatment = self._rules.of(query.name)
+        return treatment.action if isinstance(treatment, AskOthers) else None
+
     def forget_problem(self) -> None:
         """What kept upstreams from answering is mended, as far as is known."""
         for group in self._all_groups():
@@ -116,8 +121,8 @@ class Policy:
 
         It is not to be kept where all this has changed in the meantime.
         """
-        generation, treatment = self._generation, self._rules.of(query.name)
-        group = self._groups[treatment.action] if isinstance(treatment, AskOthers) else self._others
+        generation, action = self._generation, self.group_of(query)
+        group = self._groups[action] if action is not None else self._others
         answer = await group.ask(query)
         if generation != self._generation:
             answer = msgspec.structs.replace(answer, lifetime=0, transient=True)

@@ -13,6 +13,7 @@ from sockslocal.resolver.pipeline import (
     Backend,
     Coalesce,
     Pipeline,
+    Share,
     Step,
     ask,
     composed,
@@ -68,12 +69,14 @@ class Resolver:
             require_recursion,
             serve_stale,
             recall_failure(self._cache, self._now),
+            Share(self._policy.group_of),
         )
 
     def _asking(self) -> tuple[Step, ...]:
         """What finds out an answer that is not known, or no more."""
         return (
             self._coalesce,
+            Share(self._policy.group_of),
             Recovery(self._cache),
             store(self._cache, self._now),
             ask(self._policy, self._statistics),

@@ -15,8 +15,8 @@ from fakes.dns_client import ask, go_by, resolver
 from fakes.dns_tunnel import FakeTunnel, addresses, query, response, until
 from sockslocal.address import Endpoint
 from sockslocal.config.model import Ask, Block, Blocked, DnsPolicy, DnsRule, Fixed, RuleAction, Upstream
+from sockslocal.resolver import pipeline, policy_files
 from sockslocal.resolver import policy as policy_module
-from sockslocal.resolver import policy_files
 from sockslocal.resolver.answer import Answer
 from sockslocal.resolver.block_list import BlockList, hashed
 from sockslocal.resolver.names import first_name, to_wire
@@ -365,3 +365,26 @@ async def test_a_list_that_comes_while_another_is_gone_by_is_the_one_that_counts
         await until(lambda: not policy._tasks)
         left = set(map(first_name, made._cache.keys()))
         assert left == {to_wire(name) for name in names[1:4]}
+
+
+async def test_upstreams_of_a_rule_that_do_not_answer_leave_others_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many names of theirs are asked for, those of others are answered."""
+    monkeypatch.setattr(pipeline, "MAX_PENDING", 30)
+
+    def script(asked: dns.message.Message, path: str) -> list[bytes]:
+        return [] if "corp" in asked.question[0].name.to_text() else addresses(asked, path)
+
+    tunnel = FakeTunnel(script)
+    async with under(rules(("corp.example", CORP)), tunnel) as made:
+        waiting = [
+            asyncio.create_task(ask(made, query(f"host{number}.corp.example"))) for number in range(29)
+        ]
+        await until(lambda: len(tunnel.asked) == 10)
+        await told(made, "www.example", dns.rcode.NOERROR)
+        refused = sum(task.done() for task in waiting)
+        assert refused > 0
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)

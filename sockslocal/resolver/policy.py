@@ -13,10 +13,11 @@ from sockslocal.resolver.answer import LOCAL, Answer
 from sockslocal.resolver.cache import Cache
 from sockslocal.resolver.digester import Digester
 from sockslocal.resolver.internal_addresses import leads_inside
-from sockslocal.resolver.local_answers import AAAA, TTL, AskOthers, Blocked, nothing
+from sockslocal.resolver.local_answers import TTL, AskOthers, Blocked, nothing
 from sockslocal.resolver.names import first_name, names_in
 from sockslocal.resolver.pipeline import Found, Rest
 from sockslocal.resolver.policy_files import Contents, PolicyFiles
+from sockslocal.resolver.records import AAAA
 from sockslocal.resolver.rules import Rules
 from sockslocal.resolver.tasks import cancelled
 from sockslocal.resolver.tunnel import Tunnel

@@ -49,6 +49,8 @@ class PlainStream:
         return await self._reader.read(CHUNK)
 
     def write(self, data: bytes) -> None:
+        if self._writer.transport.is_closing():
+            raise ConnectionResetError("connection lost")
         self._writer.write(data)
         if self._writer.transport.get_write_buffer_size() > MAX_UNSENT:
             raise ConnectionAbortedError("it does not read what it is sent")

@@ -65,7 +65,7 @@ class DatagramReader:
         self._poller.register(sock, self._ready)
         self._ear = Endpoint(*sock.getsockname()[:2])
         if refused is None:
-            self._ears.add(self._ear)
+            self._ears.add(self._ear, sock)
 
     def close(self) -> None:
         """Read no more, not even what waits, and close the socket."""

@@ -9,7 +9,7 @@ from sockslocal.net.datagrams import SLOTS, Batch, Peer
 from sockslocal.net.engine import Engine
 from sockslocal.resolver.pipeline import Backend
 
-FEW = 32
+FEW = 20
 """Queries taken at once while some of them are no hits: what they cause is for the next turn to bear."""
 
 

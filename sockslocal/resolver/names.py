@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""What some editors begin a file with, and no name begins with."""
+
 
 def to_wire(name: str) -> bytes:
     """A host name in lower-case A-labels, without final dot, in wire format."""

@@ -4,13 +4,14 @@ Of two that say something of the same name the user's rule comes first, then hos
 say of special names, and last block lists.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 
 from sockslocal.config.model import Block, Blocked, DnsPolicy, DnsRule, Fixed
 from sockslocal.resolver import local_answers
 from sockslocal.resolver.block_list import MAX_LABELS, BlockList
+from sockslocal.resolver.hosts import Hosts
 from sockslocal.resolver.local_answers import Addresses, AskOthers, Treatment
 from sockslocal.resolver.names import to_wire
 from sockslocal.resolver.records import suffixes
@@ -22,7 +23,6 @@ NOWHERE = (bytes(4), bytes(16))
 LIST = "a block list"
 
 _SPECIAL = special_names()
-_NO_HOSTS: Mapping[bytes, Treatment] = {}
 
 
 class Rules:
@@ -31,7 +31,7 @@ class Rules:
     def __init__(
         self,
         policy: DnsPolicy,
-        hosts: Mapping[bytes, Treatment] = _NO_HOSTS,
+        hosts: Hosts | None = None,
         blocks: BlockList | None = None,
     ) -> None:
         self._nowhere = _addresses_of(policy.blocked)
@@ -41,7 +41,7 @@ class Rules:
 
     def of(self, name: bytes) -> Treatment | None:
         """What is done with `name`, in lower case; None where nothing is said of it."""
-        found = self._hosts.get(name) if name not in self._rules else None
+        found = self._hosts.find(name) if self._hosts and name not in self._rules else None
         if found is not None:
             return found
         all_suffixes = list(suffixes(name))

@@ -17,13 +17,16 @@ from sockslocal.config.model import (
     Blocked as BlockedAs,
 )
 from sockslocal.resolver.block_list import BlockList, hashed
-from sockslocal.resolver.local_answers import Addresses, AskOthers, Blocked, NoSuchName, Treatment
+from sockslocal.resolver.hosts import Hosts
+from sockslocal.resolver.local_answers import Addresses, AskOthers, Blocked, NoSuchName
 from sockslocal.resolver.names import to_wire
 from sockslocal.resolver.rules import NOWHERE, Rules
 
 ASK = Ask((Upstream("udp", Endpoint("10.0.0.2", 53)),))
 DIRECT = Direct(Endpoint("192.168.1.1", 53))
-HOSTS: dict[bytes, Treatment] = {to_wire("nas.lan"): Addresses((bytes(4),), "hosts")}
+HOSTS = Hosts()
+for _ in HOSTS.read(b"192.0.2.1 nas.lan"):
+    pass
 
 
 def hashes(names: Iterable[str]) -> list[int]:
@@ -77,7 +80,7 @@ def test_what_rules_say() -> None:
 def test_names_of_hosts_files_are_not_suffixes() -> None:
     """Only the name itself has the addresses."""
     found = rules(("lan", DIRECT))
-    assert found.of(to_wire("nas.lan")) == HOSTS[to_wire("nas.lan")]
+    assert found.of(to_wire("nas.lan")) == Addresses((bytes((192, 0, 2, 1)),), "a hosts file")
     assert found.of(to_wire("x.nas.lan")) == AskOthers(DIRECT)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from sockslocal.config.model import Ask, Direct, DnsPolicy, RuleAction
+from sockslocal.config.model import Allow, Ask, Direct, DnsPolicy, RuleAction
 from sockslocal.config.model import Upstream as UpstreamConfig
 from sockslocal.problems import Problem
 from sockslocal.resolver.answer import LOCAL, Answer
@@ -94,14 +94,16 @@ class Policy:
 
     def is_silent_on(self, query: Query, answer: Answer) -> bool:
         """Whether nothing is said of it, so that an `answer` of former times is as good as any."""
-        if self._rules.of(query.name) is not None or self._answer(query) is not None:
+        treatment = self._rules.of(query.name)
+        if treatment not in (None, AskOthers(Allow())) or self._answer(query) is not None:
             return False
         return self._cloaked(query.name, answer) is None
 
     def group_of(self, query: Query) -> RuleAction | None:
         """Which group of upstreams is asked: that of a rule, or None for those that are asked otherwise."""
         treatment = self._rules.of(query.name)
-        return treatment.action if isinstance(treatment, AskOthers) else None
+        action = treatment.action if isinstance(treatment, AskOthers) else None
+        return None if isinstance(action, Allow) else action
 
     def forget_problem(self) -> None:
         """What kept upstreams from answering is mended, as far as is known."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 
-from sockslocal.config.model import Block, Blocked, DnsPolicy, DnsRule, Fixed
+from sockslocal.config.model import Allow, Block, Blocked, DnsPolicy, DnsRule, Fixed
 from sockslocal.resolver import local_answers
 from sockslocal.resolver.block_list import MAX_LABELS, BlockList
 from sockslocal.resolver.hosts import Hosts
@@ -36,6 +36,7 @@ class Rules:
     ) -> None:
         self._nowhere = _addresses_of(policy.blocked)
         self._rules = {to_wire(rule.suffix): self._treatment(rule) for rule in policy.rules}
+        self._allowed = {to_wire(rule.suffix) for rule in policy.rules if rule.action == Allow()}
         self._hosts = hosts
         self._blocks = blocks
 
@@ -69,6 +70,9 @@ class Rules:
         return None
 
     def _excepts(self, all_suffixes: Sequence[bytes]) -> bool:
+        """Whether no list blocks the name, by a rule of the user's or by one of its own."""
+        if not self._allowed.isdisjoint(all_suffixes):
+            return True
         return self._blocks is not None and self._blocks.excepts(all_suffixes[-MAX_LABELS:])
 
     def _listed(self, blocks: BlockList, suffix: bytes, *, whole: bool) -> Treatment | None:

@@ -14,7 +14,17 @@ import pytest
 from fakes.dns_client import ask, go_by, resolver
 from fakes.dns_tunnel import FakeTunnel, addresses, query, response, until
 from sockslocal.address import Endpoint
-from sockslocal.config.model import Ask, Block, Blocked, DnsPolicy, DnsRule, Fixed, RuleAction, Upstream
+from sockslocal.config.model import (
+    Allow,
+    Ask,
+    Block,
+    Blocked,
+    DnsPolicy,
+    DnsRule,
+    Fixed,
+    RuleAction,
+    Upstream,
+)
 from sockslocal.resolver import pipeline, policy_files
 from sockslocal.resolver import policy as policy_module
 from sockslocal.resolver.answer import Answer
@@ -329,10 +339,27 @@ async def test_what_a_list_blocks_is_never_answered_before_it_is_read(tmp_path: 
         assert not tunnel.asked
 
 
+async def test_what_the_user_allows_is_asked_as_others_are(tmp_path: Path) -> None:
+    """Though a list has it, and others like it."""
+    blocks = tmp_path / "ads"
+    blocks.write_text("||example^\nads.good.example\n")
+    tunnel = FakeTunnel()
+    policy = DnsPolicy(rules=(DnsRule("good.example", Allow()),), block_lists=(blocks,))
+    async with resolver(tunnel, settings={"policy": policy}) as made:
+        assert (await ask(made, query("ads.good.example"))).answer
+        assert (await ask(made, query("bad.example"))).rcode() == dns.rcode.NXDOMAIN
+        assert [name.lower() for name in asked(tunnel)] == ["ads.good.example"]
+
+
 async def test_of_answers_kept_on_disk_only_those_come_back_that_nothing_is_said_of() -> None:
     """The rules may be others than when they were kept."""
     policy = DnsPolicy(
-        rules=(DnsRule("ads.example", Block()), DnsRule("corp.example", CORP)), filter_aaaa=True
+        rules=(
+            DnsRule("ads.example", Block()),
+            DnsRule("corp.example", CORP),
+            DnsRule("ok.example", Allow()),
+        ),
+        filter_aaaa=True,
     )
     async with under(policy, FakeTunnel()) as made:
         for name, rdtype, silent in (
@@ -340,6 +367,7 @@ async def test_of_answers_kept_on_disk_only_those_come_back_that_nothing_is_said
             ("www.example", "AAAA", False),
             ("x.ads.example", "A", False),
             ("x.corp.example", "A", False),
+            ("x.ok.example", "A", True),
         ):
             asked = parse_query(query(name, rdtype).to_wire())
             assert made._policy.is_silent_on(asked, Answer(rcode=NOERROR)) is silent

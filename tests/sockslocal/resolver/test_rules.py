@@ -4,6 +4,7 @@ import pytest
 
 from sockslocal.address import Endpoint
 from sockslocal.config.model import (
+    Allow,
     Ask,
     Block,
     Direct,
@@ -103,6 +104,22 @@ def test_a_rule_exempts_from_a_list() -> None:
     found = rules(("track.example", ASK), listed=("*.track.example", "ads.track.example"))
     assert found.of(to_wire("www.track.example")) == AskOthers(ASK)
     assert isinstance(found.of(to_wire("ads.track.example")), Blocked)
+
+
+def test_a_name_that_the_user_allows_is_on_no_list() -> None:
+    """However exactly a list names what is beneath it; only a rule does so with more to say."""
+    found = rules(
+        ("good.example", Allow()),
+        ("bad.good.example", Block()),
+        listed=("*.example", "ads.good.example", "*.good.example"),
+    )
+    for name in ("good.example", "ads.good.example", "a.b.good.example"):
+        assert found.of(to_wire(name)) == AskOthers(Allow())
+    for name in ("x.bad.good.example", "notgood.example"):
+        assert isinstance(found.of(to_wire(name)), Blocked)
+    assert found.cloaked(to_wire("x.good.example"), [to_wire("ads.example")]) is None
+    alone = Rules(DnsPolicy(rules=(DnsRule("good.example", Allow()),)))
+    assert alone.of(to_wire("good.example")) == AskOthers(Allow())
 
 
 def test_an_exception_holds_for_all_beneath_it() -> None:

@@ -16,6 +16,7 @@ from sockslocal.config.model import Config
 from sockslocal.control import endpoint
 from sockslocal.control.server import ControlServer
 from sockslocal.errors import ConfigError
+from sockslocal.files import remove_leftovers
 from sockslocal.net.engine import Engine
 from sockslocal.net.passed import PassedSockets
 from sockslocal.net.poller import new_loop
@@ -57,6 +58,8 @@ def run(paths: Paths, *, log_to_stderr: bool, level: str, secrets: Mapping[str, 
     config = load(paths.config)
     with endpoint.claim(paths) as claimed:
         log.set_up(None if log_to_stderr else paths.log, level)
+        for path in (paths.switches, paths.profiles, paths.answers):
+            remove_leftovers(path)
         with asyncio.Runner(loop_factory=new_loop) as runner:
             runner.run(_Daemon(paths, config, claimed, secrets, manager).run(seen, sockets))
     return ExitCode.DONE

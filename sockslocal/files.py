@@ -7,8 +7,17 @@ import shlex
 import stat
 import sys
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
+
+_TOKEN = 8
+"""Octets of chance in the name of a temporary file."""
+
+_MAX_ENTRIES = 10_000
+"""Of a folder that are looked at: none of ours has as many."""
+
+_HEX = frozenset("0123456789abcdef")
 
 
 class FileError(OSError):
@@ -51,7 +60,7 @@ def write_atomically(path: Path, content: bytes, *, keep_mode: bool = False) -> 
     link stays, and what it points to is replaced. Raises OSError.
     """
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(_TOKEN)}")
     try:
         with open(temporary, "xb", opener=_open) as file:
             file.write(content)
@@ -65,6 +74,22 @@ def write_atomically(path: Path, content: bytes, *, keep_mode: bool = False) -> 
             temporary.unlink()
         raise
     sync_folder(target.parent)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what `write_atomically` left of `path` where it was killed; call it while nobody writes there.
+
+    What cannot be removed, and what is no regular file, stays.
+    """
+    target = Path(os.path.realpath(path))
+    beginning, length = f".{target.name}.", 2 * _TOKEN
+    with suppress(OSError), os.scandir(target.parent) as entries:
+        for entry in islice(entries, _MAX_ENTRIES):
+            token = entry.name.removeprefix(beginning)
+            if entry.name.startswith(beginning) and len(token) == length and _HEX.issuperset(token):
+                with suppress(OSError):
+                    if entry.is_file(follow_symlinks=False):
+                        os.unlink(entry.path)  # noqa: PTH108  it is a text
 
 
 def sync_folder(folder: Path) -> None:

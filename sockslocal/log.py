@@ -22,6 +22,9 @@ MAX_LINE = 4_000
 MAX_TRACE_LINES = 200
 """Of a longer traceback the beginning and the end are kept: where it was caught, and what it was."""
 
+_TALKATIVE = ("h2", "hpack")
+"""Libraries that tell each step at DEBUG: of one DNS query, twenty lines."""
+
 _concealed: dict[str, str] = {}
 """Every secret, and a pattern for it."""
 
@@ -160,6 +163,8 @@ def set_up(path: Path | None, level: str = "INFO") -> None:
         root.removeHandler(old)
         old.close()
     root.setLevel(level)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
     failure = None
     handler: logging.Handler = logging.StreamHandler(sys.stderr)
     if path is not None:

@@ -54,7 +54,7 @@ def restore(_arguments: Namespace, _context: Context) -> int:
     report = privileged.run_helper("restore")
     for path in report["left"]:
         say(f"{path} was changed by somebody else since, and stays as it is", "warn")
-    say("the system's DNS is as it was")
+    say("all else of the system's DNS is as it was" if report["left"] else "the system's DNS is as it was")
     return ExitCode.DONE
 
 

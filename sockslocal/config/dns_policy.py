@@ -16,12 +16,12 @@ from sockslocal.address import (
     unmapped,
 )
 from sockslocal.config import values
-from sockslocal.config.model import Ask, Block, Blocked, Direct, DnsPolicy, DnsRule, Fixed, RuleAction
+from sockslocal.config.model import Allow, Ask, Block, Blocked, Direct, DnsPolicy, DnsRule, Fixed, RuleAction
 from sockslocal.config.table import MAX_ITEMS, Table, Value
 from sockslocal.config.upstreams import upstream
 from sockslocal.quoting import quote
 
-_REMEDY = 'write an upstream like "udp://10.0.0.2", "direct:192.168.1.1", "block", or an IP address'
+_REMEDY = 'write an upstream like "udp://10.0.0.2", "direct:192.168.1.1", "block", "allow", or an IP address'
 
 
 def policy(table: Table, listen: Collection[Endpoint]) -> DnsPolicy:
@@ -115,6 +115,8 @@ def _single(value: Value, ca: Path | None) -> RuleAction:
     text = value.text
     if text == "block":
         return Block()
+    if text == "allow":
+        return Allow()
     if text.startswith("direct:"):
         return Direct(_direct(value, text.removeprefix("direct:")))
     if "://" in text:

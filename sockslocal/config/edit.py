@@ -22,7 +22,7 @@ from sockslocal.config.model import Config
 from sockslocal.config.rewrite import Setting
 from sockslocal.config.table import Source, Table
 from sockslocal.errors import ConfigError
-from sockslocal.files import unwritable_remedy, write_atomically
+from sockslocal.files import remove_leftovers, unwritable_remedy, write_atomically
 from sockslocal.locks import folder_lock
 from sockslocal.problems import problem
 from sockslocal.quoting import listed, quote
@@ -232,6 +232,7 @@ def _editing(path: Path, *, may_be_missing: bool = False) -> Iterator[_File]:
             stack.enter_context(folder_lock(folder, LOCK_SECONDS))
         except TimeoutError:
             raise ConfigError(problem("config-busy", path=path, seconds=LOCK_SECONDS), path) from None
+        remove_leftovers(path)
         yield _File.read(path, may_be_missing=may_be_missing)
 
 

@@ -165,13 +165,18 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Allow:
+    """Ask those that are asked for most names, and never mind block lists."""
+
+
+@dataclass(frozen=True, slots=True)
 class Fixed:
     """Ask nobody: these IP addresses are the answer."""
 
     addresses: tuple[str, ...]
 
 
-RuleAction = Ask | Direct | Block | Fixed
+RuleAction = Ask | Direct | Block | Allow | Fixed
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,16 +124,17 @@ class Reader:
         """`[dns]`."""
         table.check_keys(KEYS["dns"])
         listen = tuple(chain.from_iterable(self._listen(table, values.listen_datagrams, ("udp", "tcp"))))
+        cache = table.given("cache", values.octets, DEFAULT_CACHE)
         return DnsConfig(
             listen=listen,
             upstreams=tuple(_upstreams(table)),
             servers=self._servers_of(table),
             enabled=table.flag("enabled", default=True),
             policy=policy(table, listen),
-            cache=table.given("cache", values.octets, DEFAULT_CACHE),
+            cache=cache,
             stale=table.given("stale", values.stale, DEFAULT_STALE),
             prefetch=table.flag("prefetch", default=True),
-            keep=table.flag("keep", default=False),
+            keep=_keep(table, cache),
         )
 
     def _listen(
@@ -184,3 +185,12 @@ def _upstreams(table: Table) -> Iterator[Upstream]:
     for value in table.needed_list("upstreams"):
         with table.source.noting():
             yield upstream(value, ca)
+
+
+def _keep(table: Table, cache: int) -> bool:
+    """Whether the cache, of so many octets, is to be on disk."""
+    keep = table.flag("keep", default=False)
+    if keep and not cache:
+        text = f"{table.subject} is to keep its answers, but has no room for any: cache is 0"
+        table.source.note(table.error("keep", text, 'leave out keep, or write a size like cache = "16 MB"'))
+    return keep

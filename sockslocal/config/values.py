@@ -65,10 +65,10 @@ def seconds(value: Value) -> float:
 
 
 def stale(value: Value) -> float:
-    """A duration of at most a week, in seconds; `0s` is one."""
-    duration = parse_duration(value.text)
+    """A duration of at most a week, in seconds; `0` and `0s` are none."""
+    duration = 0.0 if value.text == "0" else parse_duration(value.text)
     if duration is None or duration > LONGEST_STALE:
-        raise value.error(f"{value.called} is {quote(value.text)}, not a duration from 0s (never) to 7d")
+        raise value.error(f"{value.called} is {quote(value.text)}, not a duration from 0 (never) to 7d")
     return duration
 
 
@@ -131,7 +131,9 @@ def host(value: Value) -> str:
 def absolute_path(value: Value) -> Path:
     """A path that means the same wherever it is read."""
     path = Path(value.text)
-    if not path.is_absolute() or _CONTROL.search(value.text):
+    if _CONTROL.search(value.text):
+        raise value.error(f"{value.called} is {quote(value.text)}, with control characters in it")
+    if not path.is_absolute():
         raise value.error(f"{value.called} is {quote(value.text)}, not an absolute path")
     return path
 

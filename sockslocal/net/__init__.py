@@ -27,8 +27,9 @@ An examination (examination.py): what a server does, found out on connections of
   → the Profile (profile.py), kept in a ProfileStore (profiles.py), by which Server and UdpService go.
 
 Below them all is the Engine (engine.py), what the sockets of the process share: the Poller (poller.py;
-epoll.py, kqueue.py), Deadlines (deadlines.py), the Batch of datagrams (datagrams.py; mmsg.py), the PipePool
-(pipes.py), the DescriptorBudget (descriptors.py), the Watchdog (watchdog.py) and the Ears (ears.py).
+epoll.py, kqueue.py), Deadlines (deadlines.py), the Batch of datagrams (datagrams.py; mmsg.py), which are
+answered from where they came to (local_address.py), the PipePool (pipes.py), the DescriptorBudget
+(descriptors.py), the Watchdog (watchdog.py) and the Ears (ears.py).
 
 Locally: binding.py makes listening sockets, or takes those that a service manager has made (passed.py),
 listener.py accepts, owners.py tells whose a connection is, as the kernel says (sock_diag.py).

@@ -16,6 +16,7 @@ from sockslocal.address import Endpoint, ListenAddress, UnixPath
 from sockslocal.errors import ListenError
 from sockslocal.holders import find_holder
 from sockslocal.net.keepalive import LOCAL_IDLE_S, keep_alive
+from sockslocal.net.local_address import ask_for_local_address
 from sockslocal.net.passed import PassedSockets
 
 BACKLOG = 1024
@@ -119,6 +120,7 @@ def _prepare(sock: socket.socket) -> None:
     else:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DATAGRAM_BUFFER)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, DATAGRAM_BUFFER)
+        ask_for_local_address(sock)
 
 
 def _bound(address: ListenAddress, type_: socket.SocketKind, name: str) -> socket.socket:

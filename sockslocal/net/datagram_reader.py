@@ -7,6 +7,7 @@ from collections.abc import Callable
 from sockslocal.address import Endpoint
 from sockslocal.net.datagrams import SLOTS, Batch
 from sockslocal.net.engine import Engine
+from sockslocal.net.local_address import tells_local_address
 from sockslocal.net.poller import READABLE
 
 ROUNDS = 4
@@ -33,6 +34,7 @@ class DatagramReader:
         "_batch",
         "_ear",
         "_ears",
+        "_local",
         "_poller",
         "_received",
         "_refused",
@@ -54,6 +56,7 @@ class DatagramReader:
         self.sock = sock
         self._received = received
         self._refused = refused
+        self._local = tells_local_address(sock)
         self._resuming = False
         self.share = SLOTS
         """How many datagrams it is given at once, at most."""
@@ -62,7 +65,7 @@ class DatagramReader:
         self._poller.register(sock, self._ready)
         self._ear = Endpoint(*sock.getsockname()[:2])
         if refused is None:
-            self._ears.add(self._ear)
+            self._ears.add(self._ear, sock)
 
     def close(self) -> None:
         """Read no more, not even what waits, and close the socket."""
@@ -87,7 +90,7 @@ class DatagramReader:
             if self.closed:
                 return
             share = self.share
-            count = batch.receive(sock, share)
+            count = batch.receive(sock, share, local=self._local)
             enough = self._hand_over(count, refused=batch.refused)
             if count < share:
                 self._poller.wait_readable(sock)

@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+from sockslocal.net.local_address import ROOM, PeerAt, speaking_from
+
 SLOTS = 64
 """Datagrams received at once, at most."""
 
@@ -33,10 +35,11 @@ class Batch(ABC):
     """
 
     @abstractmethod
-    def receive(self, sock: socket.socket, most: int = SLOTS) -> int:
+    def receive(self, sock: socket.socket, most: int = SLOTS, *, local: bool = False) -> int:
         """Take what waits in the non-blocking `sock`, `most` datagrams; fewer than that when it is empty.
 
-        ICMP errors of earlier sends are skipped: they end nothing.
+        ICMP errors of earlier sends are skipped: they end nothing. With `local` the socket is one that tells
+        which address of ours a datagram came to, and its `peer` is answered from there.
         """
 
     @abstractmethod
@@ -103,6 +106,8 @@ def send_one(sock: socket.socket, data: bytes, peer: Peer | None = None) -> bool
         try:
             if peer is None:
                 sock.send(data)
+            elif sys.platform != "win32" and isinstance(peer, PeerAt):
+                sock.sendmsg((data,), (peer.local,), 0, peer.peer)
             else:
                 sock.sendto(data, peer)
         except BlockingIOError:
@@ -120,14 +125,14 @@ class PlainBatch(Batch):
         self._buffer = bytearray(MAX_DATAGRAM)
         self._received: list[tuple[bytes, Peer]] = []
 
-    def receive(self, sock: socket.socket, most: int = SLOTS) -> int:
+    def receive(self, sock: socket.socket, most: int = SLOTS, *, local: bool = False) -> int:
         received = self._received
         received.clear()
         errors = 0
         self.refused = False
         while len(received) < most and errors < SLOTS:
             try:
-                size, peer = sock.recvfrom_into(self._buffer)
+                size, peer = _receive(sock, self._buffer, local=local)
             except BlockingIOError:
                 break
             except OSError as error:
@@ -164,6 +169,19 @@ class PlainBatch(Batch):
 
     def send_many(self, sock: socket.socket, messages: Sequence[tuple[Peer, bytes]]) -> int:
         return sum(send_one(sock, data, peer) for peer, data in messages)
+
+
+def _receive(sock: socket.socket, buffer: bytearray, *, local: bool) -> tuple[int, Peer]:
+    """One datagram: its length, and who sent it."""
+    if sys.platform == "win32" or not local:
+        size, peer = sock.recvfrom_into(buffer)
+        return size, peer
+    size, told, _, peer = sock.recvmsg_into((buffer,), ROOM)
+    for level, kind, data in told:
+        mine = speaking_from(level, kind, data)
+        if mine is not None:
+            return size, PeerAt(peer, (level, kind, mine))
+    return size, peer
 
 
 def best_batch() -> Batch:

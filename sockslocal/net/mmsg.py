@@ -15,10 +15,12 @@ import ctypes
 import errno
 import mmap
 import socket
+import struct
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from sockslocal.net.datagrams import HEADROOM, MAX_DATAGRAM, SLOTS, Batch, Peer
+from sockslocal.net.local_address import ROOM, PeerAt, speaking_from
 
 _SLOT = HEADROOM + MAX_DATAGRAM + 1
 _NAME = 128  # sockaddr_storage
@@ -44,6 +46,10 @@ class _Mmsghdr(ctypes.Structure):
     _fields_ = [("hdr", _Msghdr), ("len", ctypes.c_uint)]
 
 
+_CMSGHDR = struct.Struct("@Nii")
+_CMSG_DATA = socket.CMSG_LEN(0)
+
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _recvmmsg = _libc.recvmmsg
 _recvmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p]
@@ -63,6 +69,57 @@ def _column(table: ctypes.Array[Any], offset: int, code: Literal["Q", "I"]) -> m
     return memoryview(table).cast("B").cast(code)[offset // width :: row // width]
 
 
+class _Incoming:
+    """The headers of a batch that is received; `told` is room for what the kernel says of each datagram."""
+
+    def __init__(self, base: int, *, told: bool) -> None:
+        self._table = (_Mmsghdr * SLOTS)()
+        self._iov = (_Iovec * SLOTS)()
+        self._names = (ctypes.c_char * (_NAME * SLOTS))()
+        self._room = (ctypes.c_char * (ROOM * SLOTS))()
+        self.told = memoryview(self._room).cast("B") if told else None
+        names, iovs = ctypes.addressof(self._names), ctypes.addressof(self._iov)
+        for index in range(SLOTS):
+            self._iov[index] = _Iovec(base + index * _SLOT + HEADROOM, MAX_DATAGRAM)
+            header = self._table[index].hdr
+            header.name = names + index * _NAME
+            header.iov, header.iovlen = iovs + index * ctypes.sizeof(_Iovec), 1
+            if self.told is not None:
+                header.control = ctypes.addressof(self._room) + index * ROOM
+        self.address = ctypes.addressof(self._table)
+        self.sizes = _column(self._table, _Mmsghdr.len.offset, "I")
+        self.names = memoryview(self._names).cast("B")
+        self.namelens = _column(self._table, _Msghdr.namelen.offset, "I")
+        self._fresh_namelens = memoryview(array.array("I", [_NAME] * SLOTS))
+        self._no_namelens = memoryview(array.array("I", [0] * SLOTS))
+        self._rooms = _column(self._table, _Msghdr.controllen.offset, _WORD)
+        self._fresh_rooms = memoryview(array.array(_WORD, [ROOM] * SLOTS))
+
+    def renew(self) -> None:
+        """Make ready for another batch: the kernel wrote how much of it was needed."""
+        self.namelens[:] = self._fresh_namelens
+        if self.told is not None:
+            self._rooms[:] = self._fresh_rooms
+
+    def forget(self) -> None:
+        """What is in the batch now came from nobody."""
+        self.namelens[:] = self._no_namelens
+
+    def local(self, index: int) -> bytes:
+        """What to give to the kernel with an answer to datagram `index`; empty for nothing."""
+        assert self.told is not None
+        return _speaking_from(bytes(self.told[index * ROOM : index * ROOM + self._rooms[index]]))
+
+
+def _speaking_from(told: bytes) -> bytes:
+    """What to give to the kernel with an answer to a datagram that came with `told`; empty for nothing."""
+    if len(told) < _CMSG_DATA:
+        return b""
+    length, level, kind = _CMSGHDR.unpack_from(told)
+    data = speaking_from(level, kind, told[_CMSG_DATA:length])
+    return told[:_CMSG_DATA] + data if data is not None else b""
+
+
 class MmsgBatch(Batch):
     """One lazily committed buffer: memory is touched only as far as datagrams reach."""
 
@@ -70,52 +127,43 @@ class MmsgBatch(Batch):
         self._map = mmap.mmap(-1, SLOTS * _SLOT, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._bytes = memoryview(self._map)
         self._base = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
-        self._names = (ctypes.c_char * (_NAME * SLOTS))()
-        self._names_view = memoryview(self._names).cast("B")
         self._sizes: list[int] = []
-        self._set_up_receiving()
+        self._plain = self._in = _Incoming(self._base, told=False)
+        self._local = _Incoming(self._base, told=True)
         self._set_up_sending()
-
-    def _set_up_receiving(self) -> None:
-        self._in = (_Mmsghdr * SLOTS)()
-        self._in_iov = (_Iovec * SLOTS)()
-        names, iovs = ctypes.addressof(self._names), ctypes.addressof(self._in_iov)
-        for index in range(SLOTS):
-            self._in_iov[index] = _Iovec(self._base + index * _SLOT + HEADROOM, MAX_DATAGRAM)
-            header = self._in[index].hdr
-            header.name = names + index * _NAME
-            header.iov, header.iovlen = iovs + index * ctypes.sizeof(_Iovec), 1
-        self._in_address = ctypes.addressof(self._in)
-        self._in_sizes = _column(self._in, _Mmsghdr.len.offset, "I")
-        self._in_namelens = _column(self._in, _Msghdr.namelen.offset, "I")
-        self._fresh_namelens = memoryview(array.array("I", [_NAME] * SLOTS))
-        self._no_namelens = memoryview(array.array("I", [0] * SLOTS))
 
     def _set_up_sending(self) -> None:
         self._out = (_Mmsghdr * SLOTS)()
         self._out_iov = (_Iovec * SLOTS)()
         self._out_addresses = (ctypes.c_char * (_NAME * SLOTS))()
         self._out_addresses_view = memoryview(self._out_addresses).cast("B")
+        self._out_locals = (ctypes.c_char * (ROOM * SLOTS))()
+        self._out_locals_view = memoryview(self._out_locals).cast("B")
+        self._speaking = False
         iovs = ctypes.addressof(self._out_iov)
         for index in range(SLOTS):
             header = self._out[index].hdr
             header.iov, header.iovlen = iovs + index * ctypes.sizeof(_Iovec), 1
+            header.control = ctypes.addressof(self._out_locals) + index * ROOM
         self._out_address = ctypes.addressof(self._out)
         self._out_bases = _column(self._out_iov, _Iovec.base.offset, _WORD)
         self._out_lengths = _column(self._out_iov, _Iovec.len.offset, _WORD)
         self._out_names = _column(self._out, _Msghdr.name.offset, _WORD)
         self._out_namelens = _column(self._out, _Msghdr.namelen.offset, "I")
+        self._out_rooms = _column(self._out, _Msghdr.controllen.offset, _WORD)
+        self._no_rooms = memoryview(array.array(_WORD, [0] * SLOTS))
 
-    def receive(self, sock: socket.socket, most: int = SLOTS) -> int:
-        self._in_namelens[:] = self._fresh_namelens
+    def receive(self, sock: socket.socket, most: int = SLOTS, *, local: bool = False) -> int:
+        self._in = table = self._local if local else self._plain
+        table.renew()
         count = self._receive(sock.fileno(), most)
-        self._sizes = self._in_sizes[:count].tolist()
+        self._sizes = table.sizes[:count].tolist()
         return count
 
     def _receive(self, fd: int, most: int) -> int:
         self.refused = False
         for _ in range(SLOTS):
-            count = int(_recvmmsg(fd, self._in_address, most, socket.MSG_DONTWAIT, None))
+            count = int(_recvmmsg(fd, self._in.address, most, socket.MSG_DONTWAIT, None))
             if count >= 0:
                 return count
             error = ctypes.get_errno()
@@ -132,12 +180,15 @@ class MmsgBatch(Batch):
                 start = len(self._sizes) * _SLOT + HEADROOM
                 self._bytes[start : start + len(datagram)] = datagram
                 self._sizes.append(len(datagram))
-        self._in_namelens[:] = self._no_namelens
+        self._in = self._plain
+        self._in.forget()
         return len(self._sizes)
 
     def peer(self, index: int) -> Peer:
-        start = index * _NAME
-        return bytes(self._names_view[start : start + self._in_namelens[index]])
+        table, start = self._in, index * _NAME
+        name = bytes(table.names[start : start + table.namelens[index]])
+        local = table.local(index) if table.told is not None else b""
+        return PeerAt(name, local) if local else name
 
     def payload(self, index: int) -> memoryview:
         start = index * _SLOT + HEADROOM
@@ -157,7 +208,10 @@ class MmsgBatch(Batch):
     ) -> int:
         self._lay_out(indices, skip, header)
         self._address(indices, peer)
-        return self._send(sock.fileno(), indices)
+        taken = self._send(sock.fileno(), indices)
+        if self._speaking:
+            self._speak_as_ever()
+        return taken
 
     def send_many(self, sock: socket.socket, messages: Sequence[tuple[Peer, bytes]]) -> int:
         taken = 0
@@ -166,10 +220,13 @@ class MmsgBatch(Batch):
             for index, (peer, data) in enumerate(some):
                 self._lay_out_one(index, peer, data)
             taken += self._send(sock.fileno(), range(len(some)))
+            if self._speaking:
+                self._speak_as_ever()
         return taken
 
     def _lay_out_one(self, index: int, peer: Peer, data: bytes) -> None:
-        assert isinstance(peer, bytes)  # what `peer` gave
+        if not isinstance(peer, bytes):
+            peer = self._speak_to(range(index, index + 1), peer)
         start, name = index * _SLOT, index * _NAME
         self._bytes[start : start + len(data)] = data
         self._out_addresses_view[name : name + len(peer)] = peer
@@ -194,13 +251,29 @@ class MmsgBatch(Batch):
         if peer is None:
             name, length = 0, 0
         else:
-            assert isinstance(peer, bytes)  # what `peer` gave
+            if not isinstance(peer, bytes):
+                peer = self._speak_to(indices, peer)
             self._out_addresses_view[: len(peer)] = peer
             name, length = ctypes.addressof(self._out_addresses), len(peer)
         names, lengths = self._out_names, self._out_namelens
         for index in indices:
             names[index] = name
             lengths[index] = length
+
+    def _speak_to(self, indices: range, peer: Peer) -> bytes:
+        """Have these datagrams come from the address of ours that `peer` knows; gives its own."""
+        assert isinstance(peer, PeerAt)  # what `peer` gave
+        address, local = peer
+        for index in indices:
+            self._out_locals_view[index * ROOM : index * ROOM + len(local)] = local
+            self._out_rooms[index] = len(local)
+        self._speaking = True
+        return bytes(address)
+
+    def _speak_as_ever(self) -> None:
+        """Leave to routing again which address is spoken from."""
+        self._out_rooms[:] = self._no_rooms
+        self._speaking = False
 
     def _send(self, fd: int, indices: range) -> int:
         """Send the run; an error costs the datagram it names, or is an older one's and costs nothing."""

@@ -7,6 +7,7 @@ A query that the cache knows is answered from its octets within the listener; an
 pipeline.
 """
 
+from sockslocal.resolver.memory import Memory
 from sockslocal.resolver.resolver import Resolver
 
-__all__ = ["Resolver"]
+__all__ = ["Memory", "Resolver"]

@@ -6,7 +6,8 @@ begun since it came, so that no TTL is ever served above what is left of it.
 What is asked most is found without taking a message apart: the question's octets are the key, and a reply is
 five slices joined. To find the end of the question its first zero octet will do. Where a label holds one that
 is wrong, but then the octets up to there are no key either: equal octets are read equally, and every key is a
-whole question. Only what has a reason to tell besides, an extended error, takes a little longer.
+whole question, or longer than one. Only what has a reason to tell besides, an extended error, takes a little
+longer.
 
 Past its end an answer stays while there is room, and may be served once more where no upstream answers (RFC
 8767): it is made a `revived` one, whose TTLs are all 30 s, and which is hit like any other for as long.
@@ -116,9 +117,9 @@ class Cache:
 
     def __init__(self, max_bytes: int, *, stale: int = 0, due: Due | None = None) -> None:
         self.bytes = 0
+        self.due = due
         self._max_bytes = max_bytes
         self._stale = stale
-        self._due = due
         self._entries: OrderedDict[bytes, Entry] = OrderedDict()
         self._failures: OrderedDict[bytes, _Failure] = OrderedDict()
         self._revived: set[bytes] = set()
@@ -211,6 +212,12 @@ class Cache:
             entry.answer = msgspec.structs.replace(entry.answer, error=None)
         self._revived.clear()
 
+    def limit(self, max_bytes: int, *, stale: int) -> None:
+        """Have these limits from now on."""
+        self._max_bytes = max_bytes
+        self._stale = stale
+        self._shrink()
+
     def kept(self) -> list[tuple[bytes, Answer, int]]:
         """Each answer with its key, and the time of its end; those that matter most come last."""
         return [(key, entry.answer, entry.ends) for key, entry in self._entries.items()]
@@ -276,9 +283,9 @@ class Cache:
 
     def _refresh(self, entry: Entry, query: Query, now: int) -> None:
         """It is about to end: where it is popular, say so."""
-        if self._due is not None and entry.seconds > POPULAR:
+        if self.due is not None and entry.seconds > POPULAR:
             entry.refresh = now + STALE_TTL
-            self._due(query)
+            self.due(query)
 
     def _insert(self, key: bytes, answer: Answer, stored: int, expires: int) -> None:
         self.remove(key)
@@ -292,6 +299,9 @@ class Cache:
         if answer.is_stale:
             self._revived.add(key)
         self.bytes += cost
+        self._shrink()
+
+    def _shrink(self) -> None:
         while self.bytes > self._max_bytes:
             self._evict()
 

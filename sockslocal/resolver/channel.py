@@ -56,13 +56,14 @@ class Channel(ABC, Generic[Reply]):
         if self.ended is not None:
             raise copied(self.ended)
         number = self._number()
-        waiting = self._waiting[number] = _Exchange(question, self._loop.create_future())
+        self._waiting[number] = _Exchange(question, self._loop.create_future())
         self._used = self._loop.time()
         if self._silent_since is None:
             self._silent_since = self._used
         try:
             send(number)
-            return await waiting.answered
+            # in no variable of this frame: the traceback of its error has the frame, and so would lead back
+            return await self._waiting[number].answered
         except asyncio.CancelledError:
             self._give_up(number)
             raise

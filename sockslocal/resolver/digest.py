@@ -2,10 +2,11 @@
 
 Every record is read and written anew, so what leaves here is well-formed whatever came in. Of the answer
 section only what answers the question is taken: its name, the names its CNAMEs lead to, and the signatures of
-those (RFC 5452 §6).
+those (RFC 5452 §6). What goes with it is for `scrub`.
 """
 
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from typing import NamedTuple, Self, cast
 
 from sockslocal.resolver import wire
@@ -23,8 +24,8 @@ from sockslocal.resolver.records import (
     Reader,
     Record,
     Writer,
-    suffixes,
 )
+from sockslocal.resolver.scrub import in_additional, in_authority, with_parents
 
 MAX_TTL = 86_400
 """Seconds (1 day) anything is kept at most (RFC 8767 §4 allows any such cap)."""
@@ -117,8 +118,12 @@ def _digesting(
         return Answer(rcode=rcode if rcode < 16 else wire.SERVFAIL, upstream=upstream, path=path)
     question = _Question.of(octets)
     chain = _chain(answer, question)
-    cacheable = _answers(answer, chain, question, rcode) or _limit_negative(authority, chain[-1], question)
-    answer = yield from _belonging(answer, chain, question)
+    exists = _answers(answer, chain, question, rcode)
+    cacheable = exists or _limit_negative(authority, chain[-1], question)
+    above = with_parents(chain)
+    answer = yield from _filtered(answer, partial(_belongs, chain, above, question))
+    authority = yield from _filtered(authority, in_authority(answer, authority, above, exists=exists))
+    additional = yield from _filtered(additional, in_additional(chain, (*answer, *authority)))
     left_out = 0
     if unwanted is not None:
         before = len(answer) + len(additional)
@@ -147,11 +152,16 @@ def _sliced(records: list[Record]) -> Iterator[list[Record]]:
 
 
 def _read(message: bytes) -> Generator[None, None, tuple[bytes, list[list[Record]]]]:
-    """The octets of the question, and the three sections; raises UnusableError."""
+    """The octets of the question, and the three sections; raises UnusableError.
+
+    What has TC set even where a connection has room for all of it is not to be used (RFC 2181 §9).
+    """
     if wire.record_count(message) > MAX_RECORDS:
         raise _TooMuch(f"the answer has more than {MAX_RECORDS:,} records")
     try:
         end = wire.question_end(message)
+        if wire.is_truncated(message):
+            raise UnusableError("truncated answer")
         sections = yield from _read_sections(message, end)
     except wire.MalformedError as error:
         raise UnusableError(f"malformed answer: {error}") from None
@@ -188,11 +198,10 @@ def _without(unwanted: Unwanted, records: list[Record]) -> Generator[None, None,
 
 
 def _write(question: bytes, *sections: list[Record]) -> Generator[None, None, tuple[tuple[int, ...], Writer]]:
-    """The number of records in each section, and the records; OPT and its like are left out."""
+    """The number of records in each section, and the records."""
     writer = Writer(question)
     counts = []
-    for section in sections:
-        records = yield from _filtered(section, _is_of_a_name)
+    for records in sections:
         lowest: dict[_SetKey, int] = {}
         for some in _sliced(records):
             _note_ttls(some, lowest)
@@ -239,17 +248,9 @@ def _chain(answer: list[Record], question: _Question) -> list[bytes]:
     return chain
 
 
-def _belonging(
-    answer: list[Record], chain: list[bytes], question: _Question
-) -> Generator[None, None, list[Record]]:
-    """Those records of the answer section that are part of the answer."""
-    above = frozenset(name for link in chain for name in suffixes(link))
-    return _filtered(answer, lambda record: _belongs(record, chain, above, question))
-
-
-def _belongs(record: Record, chain: list[bytes], above: frozenset[bytes], question: _Question) -> bool:
+def _belongs(chain: list[bytes], above: frozenset[bytes], question: _Question, record: Record) -> bool:
     """Whether a record of the answer section is part of the answer; `above` is the chain and its parents."""
-    if not question.includes(record):
+    if not question.includes(record) or not _is_of_a_name(record):
         return False
     owner, rdtype = record.owner.lower(), record.covers or record.rdtype
     if rdtype == DNAME and owner in above:
@@ -264,7 +265,7 @@ def _is_of_a_name(record: Record) -> bool:
 
 def _limit_negative(authority: list[Record], name: bytes, question: _Question) -> bool:
     """Give the SOA that denies `name` the TTL of that (RFC 2308 §5); False where there is none."""
-    zones = {*suffixes(name), b"\0"}
+    zones = with_parents((name,))
     for index, record in enumerate(authority):
         if record.rdtype == SOA and question.includes(record) and record.owner.lower() in zones:
             minimum = int.from_bytes(record.after[-4:], "big")

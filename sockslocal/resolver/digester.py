@@ -20,10 +20,10 @@ LARGE = 4096
 
 MAX_LARGE = 64
 
-SLICE_S = 0.0005
+SLICE_S = 0.0003
 """Seconds of work in one iteration of the loop."""
 
-MAX_TURNS = 4
+MAX_TURNS = 3
 """Messages that are begun or gone on with in one iteration."""
 
 FOLLOWING_S = 0.0001

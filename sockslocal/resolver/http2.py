@@ -3,7 +3,8 @@
 The library's state machine speaks the protocol; what is here bounds what a server may have us keep.
 """
 
-import asyncio
+import re
+import sys
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
@@ -17,11 +18,15 @@ import h2.settings
 
 from sockslocal.resolver import wire
 from sockslocal.resolver.errors import LostError, UnusableError
+from sockslocal.resolver.places import Places
 from sockslocal.resolver.stream import Stream
 from sockslocal.resolver.transport import Connection
 
 MAX_STREAMS = 100
 """Queries at once, or fewer where the server says so; further ones wait their turn."""
+
+FIRST_STREAMS = 8
+"""Queries at once until the server has said how many it takes: what is more it refuses."""
 
 MAX_HEADERS = 16_384
 """Octets of the headers of one response, unpacked."""
@@ -40,6 +45,8 @@ GOAWAY = 7
 
 _GOAWAY_FIXED = 8
 _STREAM = 0x7FFFFFFF
+
+_STATUS = re.compile("[0-9]{3}")  # RFC 9110 §15
 
 KEPT = ("content-type", "age")
 """The headers of a response that are looked at."""
@@ -130,13 +137,13 @@ class Http2Connection(Connection[Response]):
         self._incoming: dict[int, _Incoming] = {}
         self._unsent: dict[int, bytes] = {}
         """Bodies for which the server has no room yet (RFC 9113 §5.2)."""
-        self._turn = asyncio.Semaphore(MAX_STREAMS)
+        self._places = Places(FIRST_STREAMS)
         self._http.initiate_connection()
         self._flush()
 
     async def ask(self, message: bytes, question: bytes) -> Response:
         """The response to a POST of `message`, whose id is 0 (RFC 8484 §4.1)."""
-        async with self._turn:
+        async with self._places:
             if self.retired:
                 raise LostError("replaced while the query waited for its turn")
             return await self.exchange(question, partial(self._send, message))
@@ -205,14 +212,20 @@ class Http2Connection(Connection[Response]):
                 self.retire()
             case h2.events.RemoteSettingsChanged():
                 allowed = self._http.remote_settings.max_concurrent_streams
-                self._turn = asyncio.Semaphore(max(1, min(MAX_STREAMS, allowed)))
+                self._places.allow(min(MAX_STREAMS, allowed))
 
     def _take_headers(self, event: h2.events.ResponseReceived) -> None:
-        incoming = self._incoming.get(event.stream_id)
-        if incoming is not None:
-            headers = {str(name): str(value) for name, value in event.headers}
-            incoming.status = int(headers[":status"])
-            incoming.headers = {name: headers[name] for name in KEPT if name in headers}
+        number = event.stream_id
+        incoming = self._incoming.get(number)
+        if incoming is None:
+            return
+        headers = {str(name): str(value) for name, value in event.headers}
+        status = headers[":status"]
+        if not _STATUS.fullmatch(status):
+            self._refuse(number, "a response without a status")
+            return
+        incoming.status = int(status)
+        incoming.headers = {name: headers[name] for name in KEPT if name in headers}
 
     def _take_data(self, event: h2.events.DataReceived) -> None:
         number = event.stream_id
@@ -222,8 +235,7 @@ class Http2Connection(Connection[Response]):
             return
         incoming.body += event.data
         if len(incoming.body) > wire.STREAM_LIMIT:
-            self._fail(number, UnusableError("longer than a message can be"))
-            self._cancel(number)
+            self._refuse(number, "longer than a message can be")
 
     def _take_end(self, number: int) -> None:
         incoming = self._incoming.get(number)
@@ -231,20 +243,31 @@ class Http2Connection(Connection[Response]):
             self._heard()
             self._answer(number, Response(incoming.status, incoming.headers, bytes(incoming.body)))
 
+    def _refuse(self, number: int, reason: str) -> None:
+        """Take no more of a response that is none."""
+        self._fail(number, UnusableError(reason))
+        self._cancel(number)
+
     def _give_up(self, number: int) -> None:
-        if self.ended is None:
-            self._cancel(number)
+        self._cancel(number)
         super()._give_up(number)
 
     def _cancel(self, number: int) -> None:
         """Tell the server that nobody wants the response any more."""
         self._incoming.pop(number, None)
         self._unsent.pop(number, None)
+        if self.ended is not None:
+            return
         with suppress(h2.exceptions.ProtocolError, OSError):
             self._http.reset_stream(number, h2.errors.ErrorCodes.CANCEL)
             self._flush()
 
     def _done(self, number: int) -> None:
+        if number in self._unsent:  # answered before it was all there: the server still waits for the rest
+            self._cancel(number)
         self._incoming.pop(number, None)
-        self._unsent.pop(number, None)
         super()._done(number)
+
+    def _close(self) -> None:
+        super()._close()
+        self._places.allow(sys.maxsize)  # who waits for a place is told that there is none any more

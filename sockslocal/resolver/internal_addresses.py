@@ -6,10 +6,8 @@ should reach (DNS rebinding).
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from sockslocal.resolver.local_answers import AAAA, A
-from sockslocal.resolver.records import Record
+from sockslocal.resolver.records import AAAA, HTTPS, SVCB, A, Record
 
-SVCB, HTTPS = 64, 65
 _IPV4HINT, _IPV6HINT = 4, 6  # RFC 9460 §14.3.2
 
 _V4 = tuple(

@@ -1,11 +1,12 @@
 """Answers as they are kept in a file: whole messages, which are read again as warily as an upstream's.
 
-A line that names the format, then for each answer its end in seconds since 1970, the DNSSEC flags that it was
-asked with, its length, and the message with the TTLs that it came with.
+A line that names the format and whose answers they are, then for each answer its end in seconds since 1970,
+the DNSSEC flags that it was asked with, its length, and the message with the TTLs that it came with.
 """
 
 import struct
 from collections.abc import Iterator
+from hashlib import blake2b
 from typing import NamedTuple
 
 from sockslocal.resolver.answer import LOCAL, Answer
@@ -20,7 +21,7 @@ from sockslocal.resolver.wire import (
     question_end,
 )
 
-FORMAT = b"sockslocal answers 1\n"
+_FORMAT = b"sockslocal answers 2 "
 
 _FIXED = struct.Struct("!QBH")
 _AD_WANTED = 4  # one of the flags of `Profile.variant`
@@ -35,6 +36,11 @@ class Kept(NamedTuple):
     end: int
 
 
+def head(sources: bytes) -> bytes:
+    """What the file begins with where `sources` say who answers: of others it begins with something else."""
+    return _FORMAT + blake2b(sources, digest_size=16).hexdigest().encode() + b"\n"
+
+
 def encode(key: bytes, answer: Answer, end: int) -> bytes:
     """What stands in the file for one of `Cache.kept`.
 
@@ -42,15 +48,15 @@ def encode(key: bytes, answer: Answer, end: int) -> bytes:
     """
     end_of_question = _name_end(key) + 4
     question, suffix = key[:end_of_question], key[end_of_question:]
-    if len(question) < end_of_question or answer.path == LOCAL:
+    if len(suffix) > 1 or answer.path == LOCAL:
         return b""
     message = b"".join((b"\0\0", answer.header(_AD_WANTED), question, answer.body))
     return _FIXED.pack(end, suffix[0] if suffix else 0, len(message)) + message
 
 
-def decode(content: bytes) -> Iterator[Kept | None]:
-    """What the file holds, as far as it can be read; None in the place of what is no message."""
-    at = len(FORMAT) if content.startswith(FORMAT) else len(content)
+def decode(content: bytes, beginning: bytes) -> Iterator[Kept | None]:
+    """What is in a file that has that `head`, as far as it can be read; None in the place of no message."""
+    at = len(beginning) if content.startswith(beginning) else len(content)
     while len(content) - at >= _FIXED.size:
         end, flags, length = _FIXED.unpack_from(content, at)
         at += _FIXED.size + length

@@ -17,6 +17,7 @@ import msgspec
 
 from sockslocal.files import open_regular
 from sockslocal.resolver.block_list import NotAName, NotForDns, hashed, is_exception, names_of
+from sockslocal.resolver.names import BYTE_ORDER_MARK
 
 MAX_NAMES = 5_000_000
 """Of all lists together: 40 MB of the daemon's memory."""
@@ -102,6 +103,8 @@ def _read(path: str, names: _Names, out: IO[bytes]) -> ListRead:
     error = None
     try:
         with open_regular(Path(path)) as file:
+            if file.read(len(BYTE_ORDER_MARK)) != BYTE_ORDER_MARK:
+                file.seek(0)
             for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), start=1):
                 try:
                     names.add(line)

@@ -3,12 +3,13 @@
 import socket
 from functools import partial
 
+from sockslocal.address import Endpoint
 from sockslocal.net.datagram_reader import DatagramReader
 from sockslocal.net.datagrams import SLOTS, Batch, Peer
 from sockslocal.net.engine import Engine
 from sockslocal.resolver.pipeline import Backend
 
-FEW = 32
+FEW = 20
 """Queries taken at once while some of them are no hits: what they cause is for the next turn to bear."""
 
 
@@ -17,11 +18,13 @@ class DatagramServer:
 
     def __init__(self, engine: Engine, sock: socket.socket, backend: Backend) -> None:
         self._batch = engine.batch
+        self._ears = engine.ears
+        self._place = Endpoint(*sock.getsockname()[:2])
         self._backend = backend
         self._reader = DatagramReader(engine, sock, self._answer)
 
     def close(self) -> None:
-        """Receive no more. The port is free at once, so what still waits gets no reply."""
+        """Receive no more. The port is free at once: who still waits gets a reply by whoever has it then."""
         self._reader.close()
 
     def _answer(self, batch: Batch, count: int) -> bool:
@@ -49,5 +52,6 @@ class DatagramServer:
         return bool(missed)
 
     def _respond(self, peer: Peer, reply: bytes) -> None:
-        if not self._reader.closed:
-            self._batch.send_many(self._reader.sock, ((peer, reply),))
+        sock = self._ears.at(self._place)
+        if sock is not None:
+            self._batch.send_many(sock, ((peer, reply),))

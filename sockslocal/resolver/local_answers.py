@@ -13,7 +13,7 @@ import msgspec
 from sockslocal.config.model import RuleAction
 from sockslocal.resolver.answer import LOCAL, Answer
 from sockslocal.resolver.names import to_wire
-from sockslocal.resolver.records import ANY, ANY_CLASS, IN, NS, PTR, SOA, Record, Writer
+from sockslocal.resolver.records import AAAA, ANY, ANY_CLASS, DS, IN, NS, PTR, SOA, A, Record, Writer
 from sockslocal.resolver.wire import NOERROR, NXDOMAIN, Query
 
 TTL = 60
@@ -21,8 +21,6 @@ TTL = 60
 
 BLOCKED = 15
 """Code of the extended error (RFC 8914 §4.16)."""
-
-A, AAAA, DS = 1, 28, 43
 
 _SOA_NUMBERS = b"".join(number.to_bytes(4, "big") for number in (1, 3600, 1200, 604_800, TTL))
 """Serial, refresh, retry, expire, minimum: RFC 6303 §3 but for the last."""

@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""What some editors begin a file with, and no name begins with."""
+
 
 def to_wire(name: str) -> bytes:
     """A host name in lower-case A-labels, without final dot, in wire format."""
@@ -33,3 +36,11 @@ def names_in(octets: bytes) -> Iterator[bytes]:
         name = first_name(octets)
         yield name
         octets = octets[len(name) :]
+
+
+def last_labels(name: bytes) -> bytes:
+    """The last two labels of `name`, which often are those of a zone."""
+    starts = [0]
+    while length := name[starts[-1]]:
+        starts.append(starts[-1] + length + 1)
+    return name[starts[-3:][0] :]

@@ -5,24 +5,28 @@
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from sockslocal.resolver.answer import Answer, failure
 from sockslocal.resolver.cache import Cache
 from sockslocal.resolver.errors import NoUpstreamError
+from sockslocal.resolver.names import last_labels
 from sockslocal.resolver.nursery import Nursery
 from sockslocal.resolver.statistics import Statistics
 from sockslocal.resolver.tasks import cancelled, joined
 from sockslocal.resolver.wire import FORMERR, OPT, REFUSED, SERVFAIL, Query, Refused, parse_query
 
 MAX_PENDING = 2048
-"""Queries that wait for an answer; further ones get a stale one at once, or SERVFAIL."""
+"""Queries that wait for an answer, and questions that are asked: who waits no more may leave one behind.
 
-MAX_BEGINNING = 4
-"""Queries that begin in one iteration of the loop: some 1 ms of work."""
+Further ones get a stale answer at once, or SERVFAIL.
+"""
+
+MAX_BEGINNING = 3
+"""Queries that begin in one iteration of the loop: some 0.5 ms of work."""
 
 OTHER, NOT_READY, NOT_AUTHORITATIVE, NOT_SUPPORTED, UNREACHABLE, NETWORK = 0, 14, 20, 21, 22, 23
 """Codes of extended errors (RFC 8914 §4)."""
@@ -85,11 +89,39 @@ async def require_recursion(query: Query, rest: Rest) -> Found:
     return await rest(query)
 
 
-class Coalesce:
-    """Who asks what is being asked already waits for that answer (RFC 5452 §5).
+class Share:
+    """Let as many through as may wait, and leave room to others where one group of upstreams is slow.
 
-    So many questions are asked at a time as queries may wait; who waits no more may have left one behind.
+    Each group has at most as many as remain free, and each zone as many as then remain to its group: a group
+    that does not answer takes half of all, two take two thirds, and one dead zone takes a third.
     """
+
+    def __init__(self, group_of: Callable[[Query], Hashable]) -> None:
+        self._group_of = group_of
+        self._waiting: Counter[Hashable] = Counter()
+        self._all = 0
+
+    async def __call__(self, query: Query, rest: Rest) -> Found:
+        group, zone = self._group_of(query), last_labels(query.name)
+        room = MAX_PENDING - self._all - self._waiting[group]
+        if self._waiting[zone] >= room:
+            return TOO_MANY
+        self._count(1, group, zone)
+        try:
+            return await rest(query)
+        finally:
+            self._count(-1, group, zone)
+
+    def _count(self, change: int, *parties: Hashable) -> None:
+        self._all += change
+        for party in parties:
+            self._waiting[party] += change
+            if not self._waiting[party]:
+                del self._waiting[party]
+
+
+class Coalesce:
+    """Who asks what is being asked already waits for that answer (RFC 5452 §5)."""
 
     def __init__(self) -> None:
         self._asking: dict[bytes, asyncio.Task[Found]] = {}
@@ -98,8 +130,6 @@ class Coalesce:
         key = query.key
         task = self._asking.get(key)
         if task is None:
-            if len(self._asking) >= MAX_PENDING:
-                return TOO_MANY
             task = self._asking[key] = asyncio.create_task(rest(query))
             task.add_done_callback(lambda _: self._asking.pop(key, None))
         return await joined(task)

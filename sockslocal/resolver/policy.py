@@ -6,17 +6,18 @@ from typing import Any
 
 import msgspec
 
-from sockslocal.config.model import Ask, Direct, DnsPolicy, RuleAction
+from sockslocal.config.model import Allow, Ask, Direct, DnsPolicy, RuleAction
 from sockslocal.config.model import Upstream as UpstreamConfig
 from sockslocal.problems import Problem
 from sockslocal.resolver.answer import LOCAL, Answer
 from sockslocal.resolver.cache import Cache
 from sockslocal.resolver.digester import Digester
 from sockslocal.resolver.internal_addresses import leads_inside
-from sockslocal.resolver.local_answers import AAAA, TTL, AskOthers, Blocked, nothing
+from sockslocal.resolver.local_answers import TTL, AskOthers, Blocked, nothing
 from sockslocal.resolver.names import first_name, names_in
 from sockslocal.resolver.pipeline import Found, Rest
 from sockslocal.resolver.policy_files import Contents, PolicyFiles
+from sockslocal.resolver.records import AAAA
 from sockslocal.resolver.rules import Rules
 from sockslocal.resolver.tasks import cancelled
 from sockslocal.resolver.tunnel import Tunnel
@@ -56,16 +57,20 @@ class Policy:
         self._choose()
 
     def open(self) -> None:
-        """Begin to read files; until they are, nothing is said by them."""
+        """Begin to read files: queries wait until they were read for the first time, for a while."""
         self.files.watch(self._policy)
 
     def update(self, policy: DnsPolicy) -> None:
         """Go by another one from now on."""
         self._policy = policy
         self._rules = Rules(policy, *self._contents)
-        self._generation += 1
+        self.distrust()
         self._choose()
         self.files.watch(policy)
+
+    def distrust(self) -> None:
+        """What is being asked now is answered, and not kept."""
+        self._generation += 1
 
     @property
     def listed(self) -> int:
@@ -83,11 +88,22 @@ class Policy:
         problems = (group.problem for group in self._all_groups())
         return next(filter(None, problems), self.files.problem)
 
+    async def ready(self) -> None:
+        """Return once all that is said of names is known, as far as it can be."""
+        await self.files.ready()
+
     def is_silent_on(self, query: Query, answer: Answer) -> bool:
         """Whether nothing is said of it, so that an `answer` of former times is as good as any."""
-        if self._rules.of(query.name) is not None or self._answer(query) is not None:
+        treatment = self._rules.of(query.name)
+        if treatment not in (None, AskOthers(Allow())) or self._answer(query) is not None:
             return False
         return self._cloaked(query.name, answer) is None
+
+    def group_of(self, query: Query) -> RuleAction | None:
+        """Which group of upstreams is asked: that of a rule, or None for those that are asked otherwise."""
+        treatment = self._rules.of(query.name)
+        action = treatment.action if isinstance(treatment, AskOthers) else None
+        return None if isinstance(action, Allow) else action
 
     def forget_problem(self) -> None:
         """What kept upstreams from answering is mended, as far as is known."""
@@ -95,7 +111,8 @@ class Policy:
             group.problem = None
 
     async def __call__(self, query: Query, rest: Rest) -> Found:
-        """The step: answer what is answered here."""
+        """The step: answer what is answered here. At first that takes until it is known."""
+        await self.files.ready()
         answer = self._answer(query)
         if answer is None:
             return await rest(query)
@@ -107,11 +124,11 @@ class Policy:
 
         It is not to be kept where all this has changed in the meantime.
         """
-        generation, treatment = self._generation, self._rules.of(query.name)
-        group = self._groups[treatment.action] if isinstance(treatment, AskOthers) else self._others
+        generation, action = self._generation, self.group_of(query)
+        group = self._groups[action] if action is not None else self._others
         answer = await group.ask(query)
         if generation != self._generation:
-            answer = msgspec.structs.replace(answer, lifetime=0)
+            answer = msgspec.structs.replace(answer, lifetime=0, transient=True)
         return self._uncloaked(query, answer)
 
     async def close(self) -> None:
@@ -177,7 +194,7 @@ class Policy:
         """The files say something else: what is kept and would not be answered now goes."""
         self._contents = contents
         self._rules = Rules(self._policy, *contents)
-        self._generation += 1
+        self.distrust()
         self._spawn(self._purge(self._generation))
 
     async def _purge(self, generation: int) -> None:

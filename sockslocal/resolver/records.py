@@ -12,7 +12,8 @@ from typing import NamedTuple
 from sockslocal.resolver.wire import HEADER, MAX_LABEL, MAX_NAME, MalformedError
 
 IN, ANY_CLASS = 1, 255
-NS, CNAME, SOA, PTR, MX, SIG, DNAME, OPT, RRSIG, TSIG, ANY = 2, 5, 6, 12, 15, 24, 39, 41, 46, 250, 255
+A, NS, CNAME, SOA, PTR, MX, SIG, AAAA, DNAME, OPT = 1, 2, 5, 6, 12, 15, 24, 28, 39, 41
+DS, RRSIG, NSEC, NSEC3, SVCB, HTTPS, TSIG, ANY = 43, 46, 47, 50, 64, 65, 250, 255
 
 MAX_HOPS = 16
 """Compression pointers that a name may follow; more is a chain built to cost time."""
@@ -60,7 +61,7 @@ _LAYOUTS = {
 """Types in whose data old servers may compress names (RFC 3597 §4)."""
 
 _NAPTR = 35  # three strings precede its name
-_SIZES = {(1, IN): 4, (28, IN): 16}  # A, AAAA
+_SIZES = {(A, IN): 4, (AAAA, IN): 16}
 
 
 class Record(NamedTuple):

@@ -1,23 +1,19 @@
 """The resolver as a whole: its listeners, its pipeline, and what it tells of itself."""
 
-import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 from sockslocal.address import Endpoint
-from sockslocal.config.model import DnsConfig, DnsPolicy
+from sockslocal.config.model import DnsConfig
 from sockslocal.net.engine import Engine
-from sockslocal.resolver.cache import Cache
 from sockslocal.resolver.details import Details, NameFailures, QueryResult, UpstreamDetails
-from sockslocal.resolver.digester import Digester
 from sockslocal.resolver.direct import DirectWay
-from sockslocal.resolver.keeper import Keeper
 from sockslocal.resolver.listeners import Listeners
+from sockslocal.resolver.memory import Memory
 from sockslocal.resolver.pipeline import (
     Backend,
     Coalesce,
     Pipeline,
+    Share,
     Step,
     ask,
     composed,
@@ -39,33 +35,20 @@ from sockslocal.status import Dns
 TOP_FAILURES = 10
 
 
-def steady() -> float:
-    """Seconds that go on while the machine sleeps, as TTLs do."""
-    if sys.platform == "linux":
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    if sys.platform == "darwin":
-        return time.clock_gettime(time.CLOCK_MONOTONIC)  # there it counts sleep, unlike time.monotonic
-    return time.monotonic()
-
-
 class Resolver:
-    """DNS on UDP and TCP; made inside the running loop, which also runs all of it."""
+    """DNS on UDP and TCP; made inside the running loop, which also runs all of it.
 
-    def __init__(
-        self,
-        config: DnsConfig,
-        tunnel: Tunnel,
-        engine: Engine,
-        *,
-        clock: Callable[[], float] = steady,
-        answers: Path | None = None,
-    ) -> None:
+    `memory` is what was left to it by those before, and what it leaves to the next.
+    """
+
+    def __init__(self, config: DnsConfig, tunnel: Tunnel, engine: Engine, memory: Memory) -> None:
         self._config = config
-        self._clock = clock
+        self._memory = memory
+        self._cache = memory.cache
+        self._now = memory.now
         self._statistics = Statistics()
-        due = self._prefetch_later if config.prefetch else None
-        self._cache = Cache(config.cache, stale=int(config.stale), due=due)
         upstreams = Upstreams(config.upstreams, tunnel)
+        self._digester = upstreams.digester
         self._policy = Policy(
             config.policy, others=upstreams, tunnel=tunnel, direct=DirectWay(engine), cache=self._cache
         )
@@ -74,7 +57,6 @@ class Resolver:
         self._prefetch = Prefetch(composed(asking))
         stale = ServeStale(self._cache, self._now, self._statistics, self._prefetch.begin)
         self._pipeline = Pipeline((*self._answering(stale), *asking), at_once=stale.at_once)
-        self._keeper = self._keeper_in(answers, upstreams.digester) if answers else None
         backend = Backend(self._cache, self._pipeline, self._statistics, self._now)
         self._listeners = Listeners(engine, backend)
 
@@ -87,19 +69,18 @@ class Resolver:
             require_recursion,
             serve_stale,
             recall_failure(self._cache, self._now),
+            Share(self._policy.group_of),
         )
 
     def _asking(self) -> tuple[Step, ...]:
         """What finds out an answer that is not known, or no more."""
         return (
             self._coalesce,
+            Share(self._policy.group_of),
             Recovery(self._cache),
             store(self._cache, self._now),
             ask(self._policy, self._statistics),
         )
-
-    def _keeper_in(self, answers: Path, digester: Digester) -> Keeper:
-        return Keeper(answers, self._cache, self._now, digester=digester, wanted=self._policy.is_silent_on)
 
     @property
     def endpoints(self) -> list[Endpoint]:
@@ -109,18 +90,26 @@ class Resolver:
     def open(self) -> None:
         """Listen on every address, or on none; raises ListenError."""
         self._listeners.open(self._config.listen)
-        if self._keeper is not None:
-            self._keeper.open(keep=self._config.keep)
         self._policy.open()
+        self._memory.go_by(self._config)
+        self._memory.open(self._digester, self._policy)
+        self._prefetch_as_configured()
 
-    def update(self, policy: DnsPolicy) -> None:
-        """Go by another policy from now on: what was kept may be the answer of others, and is forgotten."""
-        self._policy.update(policy)
-        self.flush()
+    def update(self, config: DnsConfig) -> None:
+        """Go by all of it from now on but where to listen and whom to ask, which have to be as they were."""
+        before, self._config = self._config.policy, config
+        if config.policy != before:
+            self._policy.update(config.policy)
+        self._memory.go_by(config)
+        self._prefetch_as_configured()
 
     def stop_listening(self) -> None:
-        """Take no more queries, and free the ports; what waits on a connection is still answered."""
+        """Take no more queries, and free the ports; what waits on a connection is still answered.
+
+        It is not remembered: the next resolver may ask others.
+        """
         self._listeners.stop()
+        self._policy.distrust()
 
     async def close(self, grace: float) -> None:
         """Take no more queries, and let those that wait finish within `grace` seconds."""
@@ -128,8 +117,6 @@ class Resolver:
         await self._pipeline.close(grace)
         await self._prefetch.close()
         await self._coalesce.close()
-        if self._keeper is not None:
-            await self._keeper.close()
         self._listeners.close()
         await self._policy.close()
 
@@ -152,9 +139,7 @@ class Resolver:
 
     def flush(self) -> int:
         """Forget every answer, on disk too; gives how many there were."""
-        if self._keeper is not None:
-            self._keeper.flush()
-        return self._cache.flush()
+        return self._memory.flush()
 
     async def query(self, name: str, rdtype: str) -> QueryResult:
         """One question through cache and upstreams; raises ControlError for what cannot be asked."""
@@ -196,8 +181,8 @@ class Resolver:
             ),
         )
 
+    def _prefetch_as_configured(self) -> None:
+        self._cache.due = self._prefetch_later if self._config.prefetch else None
+
     def _prefetch_later(self, query: Query) -> None:
         self._statistics.prefetched += self._prefetch.begin(query)
-
-    def _now(self) -> int:
-        return int(self._clock())

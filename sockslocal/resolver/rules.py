@@ -4,13 +4,14 @@ Of two that say something of the same name the user's rule comes first, then hos
 say of special names, and last block lists.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 
-from sockslocal.config.model import Block, Blocked, DnsPolicy, DnsRule, Fixed
+from sockslocal.config.model import Allow, Block, Blocked, DnsPolicy, DnsRule, Fixed
 from sockslocal.resolver import local_answers
 from sockslocal.resolver.block_list import MAX_LABELS, BlockList
+from sockslocal.resolver.hosts import Hosts
 from sockslocal.resolver.local_answers import Addresses, AskOthers, Treatment
 from sockslocal.resolver.names import to_wire
 from sockslocal.resolver.records import suffixes
@@ -22,7 +23,6 @@ NOWHERE = (bytes(4), bytes(16))
 LIST = "a block list"
 
 _SPECIAL = special_names()
-_NO_HOSTS: Mapping[bytes, Treatment] = {}
 
 
 class Rules:
@@ -31,17 +31,18 @@ class Rules:
     def __init__(
         self,
         policy: DnsPolicy,
-        hosts: Mapping[bytes, Treatment] = _NO_HOSTS,
+        hosts: Hosts | None = None,
         blocks: BlockList | None = None,
     ) -> None:
         self._nowhere = _addresses_of(policy.blocked)
         self._rules = {to_wire(rule.suffix): self._treatment(rule) for rule in policy.rules}
+        self._allowed = {to_wire(rule.suffix) for rule in policy.rules if rule.action == Allow()}
         self._hosts = hosts
         self._blocks = blocks
 
     def of(self, name: bytes) -> Treatment | None:
         """What is done with `name`, in lower case; None where nothing is said of it."""
-        found = self._hosts.get(name) if name not in self._rules else None
+        found = self._hosts.find(name) if self._hosts and name not in self._rules else None
         if found is not None:
             return found
         all_suffixes = list(suffixes(name))
@@ -69,6 +70,9 @@ class Rules:
         return None
 
     def _excepts(self, all_suffixes: Sequence[bytes]) -> bool:
+        """Whether no list blocks the name, by a rule of the user's or by one of its own."""
+        if not self._allowed.isdisjoint(all_suffixes):
+            return True
         return self._blocks is not None and self._blocks.excepts(all_suffixes[-MAX_LABELS:])
 
     def _listed(self, blocks: BlockList, suffix: bytes, *, whole: bool) -> Treatment | None:

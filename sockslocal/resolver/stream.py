@@ -49,6 +49,8 @@ class PlainStream:
         return await self._reader.read(CHUNK)
 
     def write(self, data: bytes) -> None:
+        if self._writer.transport.is_closing():
+            raise ConnectionResetError("connection lost")
         self._writer.write(data)
         if self._writer.transport.get_write_buffer_size() > MAX_UNSENT:
             raise ConnectionAbortedError("it does not read what it is sent")
@@ -71,15 +73,22 @@ class PlainDial:
                 attempts.add(asyncio.create_task(self._connect(), name="dns upstream attempt"))
                 done, _ = await asyncio.wait(attempts, timeout=ATTEMPT_S, return_when=asyncio.FIRST_COMPLETED)
                 if done:
-                    first = done.pop()
-                    attempts.remove(first)
-                    return first.result()
+                    attempts -= done
+                    return await _first(done)
             raise TimeoutError
         finally:
             await _abandoned(attempts)
 
     async def _connect(self) -> PlainStream:
         return PlainStream(*await self._tunnel.open_stream(self._remote))
+
+
+async def _first(done: set[asyncio.Task[PlainStream]]) -> PlainStream:
+    """One of the attempts that are `done`, and no variable with it: its error would lead back to itself."""
+    try:
+        return done.pop().result()
+    finally:
+        await _abandoned(done)
 
 
 async def _abandoned(attempts: Iterable[asyncio.Task[PlainStream]]) -> None:

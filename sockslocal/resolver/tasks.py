@@ -12,9 +12,10 @@ Result = TypeVar("Result")
 async def cancelled(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """End `tasks` and wait until they are."""
     ending = list(tasks)
-    for task in ending:
-        task.cancel()
-    await asyncio.gather(*ending, return_exceptions=True)
+    if ending:
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
 
 
 async def joined(task: asyncio.Task[Result]) -> Result:

@@ -1,5 +1,7 @@
 """Names, types and records as a person reads and types them."""
 
+import re
+
 import dns.exception
 import dns.flags
 import dns.message
@@ -11,23 +13,39 @@ import dns.rdatatype
 
 from sockslocal.address import AddressError, normalise_host
 from sockslocal.errors import ControlError
+from sockslocal.quoting import quote
 from sockslocal.resolver.answer import Answer
 from sockslocal.resolver.records import Reader, Record
 from sockslocal.resolver.wire import HEADER, Query, parse_query
 
+MAX_NAME = 1004
+"""Characters: 250 octets, each as a backslash and three digits (RFC 1035 §5.1), and four dots."""
+
+_NUMBER = re.compile(r"[0-9]{1,5}")
+
 
 def parse(name: str, rdtype: str) -> Query:
-    """A question as a client would send it, with EDNS; raises ControlError."""
+    """A question as a client would send it, with EDNS; raises ControlError.
+
+    A type may be a number, too (RFC 3597 §5 writes it as TYPE65).
+    """
+    known = f"TYPE{rdtype}" if _NUMBER.fullmatch(rdtype) else rdtype
     try:
-        message = dns.message.make_query(_name(name), rdtype, use_edns=0, payload=1232)
+        message = dns.message.make_query(_name(name), known, use_edns=0, payload=1232)
         return parse_query(message.to_wire())
+    except dns.rdatatype.UnknownRdatatype:
+        reason = f"{quote(rdtype)} is no type that can be asked for; others than those known go as TYPE65"
     except (dns.exception.DNSException, ValueError) as error:
-        reason = f"{name} {rdtype} cannot be asked: {error}"
-        raise ControlError.of("bad-request", reason=reason) from None
+        reason = f"{quote(name)} {quote(rdtype)} cannot be asked: {error}"
+    raise ControlError.of("bad-request", reason=reason)
 
 
 def _name(name: str) -> dns.name.Name:
     """International names go by IDNA 2008; what is no host name (`_dmarc.example`) goes as it stands."""
+    if not name:
+        raise ValueError("there is no name; the root of all is called .")
+    if len(name) > MAX_NAME:
+        raise ValueError(f"it has {len(name):,} characters, and a name at most {MAX_NAME:,}")
     if not name.isascii():
         try:
             name = normalise_host(name)

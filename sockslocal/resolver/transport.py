@@ -1,6 +1,7 @@
 """Connections to one upstream: one at a time for all queries, made when the first is asked."""
 
 import asyncio
+import logging
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Generic
@@ -9,6 +10,8 @@ from sockslocal.resolver.channel import Channel, Reply, Succession
 from sockslocal.resolver.errors import LostError
 from sockslocal.resolver.stream import Dial, Stream
 from sockslocal.resolver.tasks import joined
+
+_log = logging.getLogger(__name__)
 
 
 class Connection(Channel[Reply]):
@@ -27,7 +30,7 @@ class Connection(Channel[Reply]):
 
     @abstractmethod
     def _received(self, data: bytes) -> None:
-        """Take what came. Raises OSError, UnansweredError for what ends the connection."""
+        """Take what came. Raises OSError, LostError for what ends the connection."""
 
     async def _read(self) -> None:
         error: Exception = LostError("connection closed")
@@ -37,6 +40,9 @@ class Connection(Channel[Reply]):
                 await asyncio.sleep(0)  # what has come already is read without: everybody else has a turn
         except (OSError, LostError) as found:
             error = LostError(str(found) or "connection closed")
+        except Exception:  # noqa: BLE001 (a bug in reading one connection must not leave who waits waiting)
+            _log.exception("! what an upstream sent could not be read")
+            error = LostError("internal error")
         self.end(error)
 
     def _close(self) -> None:

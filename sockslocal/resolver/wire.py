@@ -34,7 +34,8 @@ MAX_LABEL = 63
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, YXDOMAIN = 0, 1, 2, 3, 4, 5, 6
 BADVERS = 16
 
-OPT = 41
+_SOA, OPT = 6, 41
+_ALL_TYPES = bytes(4)
 _RECORD = 10  # type, class, TTL, RDLENGTH
 _QR, _AA, _TC, _RD = 0x80, 0x04, 0x02, 0x01  # first octet of the flags
 _OPCODE = 0x78
@@ -105,8 +106,11 @@ class Query(NamedTuple):
 
     @property
     def name_key(self) -> bytes:
-        """What the same name of the same class shares over all types; never equal to a `key`."""
-        return self.name + self.question[-2:] + self.profile.suffix
+        """What the same name of the same class shares over all types.
+
+        It is longer after its name than a `key`, and than any octets that look like a question.
+        """
+        return self.name + _ALL_TYPES + self.question[-2:] + self.profile.suffix
 
     @property
     def rdtype(self) -> int:
@@ -212,10 +216,17 @@ def question_end(message: bytes) -> int:
 
 
 def parse_profile(header: bytes, rest: bytes) -> Profile:
-    """The profile of a query from octets 2 to 11 and from all after its question; raises MalformedError."""
-    if header[0] & (_QR | _OPCODE) or header[2:8] != b"\0\1\0\0\0\0":
+    """The profile of a query from octets 2 to 11 and from all after its question; raises MalformedError.
+
+    In the authority section there may be the SOA record of who asks for changes since (RFC 1995 §3).
+    """
+    serials = header[7]
+    if header[0] & (_QR | _OPCODE) or header[2:7] != b"\0\1\0\0\0" or serials > 1:
         raise MalformedError("not one question and nothing else")
-    opts = [record for record in records(rest, int.from_bytes(header[8:10], "big")) if record.rdtype == OPT]
+    found = list(records(rest, serials + int.from_bytes(header[8:10], "big")))
+    if serials and found[0].rdtype != _SOA:
+        raise MalformedError("something else than a serial in the authority section")
+    opts = [record for record in found if record.rdtype == OPT]
     if len(opts) > 1 or any(record.owner_octets != 1 for record in opts):
         raise MalformedError("more than one OPT record, or one that is not the root's")
     checking_disabled, wants_ad = bool(header[1] & _CD), bool(header[1] & _AD)

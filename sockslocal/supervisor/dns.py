@@ -1,8 +1,6 @@
 """The resolver as a service: made anew each time it is switched on."""
 
 import asyncio
-import dataclasses
-from pathlib import Path
 
 import msgspec
 
@@ -12,7 +10,7 @@ from sockslocal.errors import ControlError
 from sockslocal.net.engine import Engine
 from sockslocal.net.route import Route
 from sockslocal.problems import Problem
-from sockslocal.resolver import Resolver
+from sockslocal.resolver import Memory, Resolver
 from sockslocal.supervisor.system_method import SystemMethod
 from sockslocal.system_dns.system import System
 
@@ -23,7 +21,7 @@ CLOSE_GRACE_S = 1.0
 class DnsService:
     """Openable; its closing goes on in the background, in a task that is put into `endings` and leaves it.
 
-    In the file `answers` they are kept where the configuration says so.
+    What it is told stays in `memory`, which outlives it.
     """
 
     def __init__(
@@ -32,18 +30,18 @@ class DnsService:
         config: DnsConfig,
         route: Route,
         endings: set[asyncio.Task[None]],
-        answers: Path | None = None,
+        memory: Memory,
     ) -> None:
         self._engine = engine
         self._config = config
         self._route = route
         self._resolver: Resolver | None = None
         self._endings = endings
-        self._answers = answers
+        self._memory = memory
         self._system_method = SystemMethod({endpoint.port for endpoint in config.listen}, System())
 
     def open(self) -> None:
-        resolver = Resolver(self._config, self._route, self._engine, answers=self._answers)
+        resolver = Resolver(self._config, self._route, self._engine, self._memory)
         resolver.open()
         self._resolver = resolver
 
@@ -56,13 +54,22 @@ class DnsService:
             task.add_done_callback(self._endings.discard)
 
     def update(self, config: DnsConfig | None) -> bool:
-        """Go by `config` from now on without closing anything; False where more than the policy is new."""
-        if config is None or dataclasses.replace(self._config, policy=config.policy) != config:
+        """Go by `config` from now on without closing anything; False where that cannot be."""
+        if config is None or not self._listens_and_asks_as(config):
             return False
         self._config = config
         if self._resolver is not None:
-            self._resolver.update(config.policy)
+            self._resolver.update(config)
         return True
+
+    def _listens_and_asks_as(self, config: DnsConfig) -> bool:
+        mine = self._config
+        return (config.listen, config.upstreams, config.servers, config.enabled) == (
+            mine.listen,
+            mine.upstreams,
+            mine.servers,
+            mine.enabled,
+        )
 
     @property
     def servers(self) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from sockslocal.net.route import Route
 from sockslocal.net.server import Server, Shared
 from sockslocal.problems import Problem, is_of_the_way, problem
 from sockslocal.quoting import listed
-from sockslocal.resolver import Resolver
+from sockslocal.resolver import Memory, Resolver
 from sockslocal.supervisor.changes import Changes
 from sockslocal.supervisor.dns import DnsService
 from sockslocal.supervisor.logins import LoginKeeper, ReadPassword
@@ -65,7 +65,7 @@ class Supervisor:
         self._switches = switches
         self._read_password = read_password
         self._profiles = profiles
-        self._answers = answers
+        self._memory = Memory(answers)
         self._started = time.monotonic()
         self._config: Config | None = None
         self._config_problem: Problem | None = None
@@ -105,6 +105,7 @@ class Supervisor:
             if self._dns is None or not self._dns.update(config.dns):
                 self._replace_dns(config)
             changed.append(DNS)
+        self._memory.go_by(config.dns)
         self._reconcile()
         if changed:
             _log.info("= configuration applied: %s", listed(changed))
@@ -236,6 +237,7 @@ class Supervisor:
             self._stop_server(name)
         if self._endings:
             await asyncio.wait(self._endings, timeout=CLOSE_S)
+        await self._memory.close()
 
     def _reconcile(self) -> None:
         """Bring servers and services to what configuration and switches want."""
@@ -323,7 +325,7 @@ class Supervisor:
             self._dns = None
         if config.dns is not None:
             route = Route(self._servers, config.dns.servers)
-            self._dns = DnsService(self._engine, config.dns, route, self._endings, self._answers)
+            self._dns = DnsService(self._engine, config.dns, route, self._endings, self._memory)
             self._services[DNS] = Service(self._engine, DNS, self._dns, self.changes.poke)
 
     def _state_of(self, forward: Forward, service: Service) -> status.ForwardState:

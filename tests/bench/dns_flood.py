@@ -6,7 +6,8 @@
 Each round: echoes while nothing else happens, then echoes while dnsperf asks for names that nobody has asked
 for before (unbound, by TCP, denies them), and another dnsperf for names whose answers are as much work as the
 resolver takes (bombs.py). Each echo through the daemon is followed by one straight to its target: what the
-processors keep waiting, and not the daemon, keeps that one waiting too.
+processors keep waiting, and not the daemon, keeps that one waiting too. The daemon has a processor to itself,
+and all others share the rest: else it would wait for those who flood it.
 
 Needed: dnsperf, unbound, microsocks.
 """
@@ -14,6 +15,7 @@ Needed: dnsperf, unbound, microsocks.
 import argparse
 import io
 import itertools
+import os
 import socket
 import statistics
 import subprocess
@@ -41,6 +43,8 @@ BOMBS = "b"
 """The zone of the bombs."""
 PAUSE_S = 0.002
 """Between two echoes."""
+
+PROCESSORS = sorted(os.sched_getaffinity(0))
 
 Times = dict[str, list[float]]
 
@@ -119,11 +123,13 @@ def setting(folder: Path, *, rate: int, bombs: int) -> Iterator[tuple[dict[str, 
             section("dns.rules", **{f'"{BOMBS}"': f"tcp://{LOOPBACK}:{bomber}"}),
         )
         daemon.start("--level", "info")
+        os.sched_setaffinity(daemon.pid, {PROCESSORS[0]})
         yield {"daemon": echo, "direct": targets.echo_port}, Flood(folder, resolver, rate=rate, bombs=bombs)
 
 
 def main() -> None:
     """Run it."""
+    os.sched_setaffinity(0, PROCESSORS[1:] or PROCESSORS)  # and so all that it starts
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rate", type=int, default=20_000, help="misses a second")
     parser.add_argument("--bombs", type=int, default=20, help="bombs a second")

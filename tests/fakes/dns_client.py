@@ -5,7 +5,6 @@ import contextlib
 import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import dns.asyncquery
@@ -13,10 +12,10 @@ import dns.message
 
 from fakes.dns_tunnel import FakeTunnel
 from sockslocal.address import Endpoint
-from sockslocal.config.model import DnsConfig, Upstream
+from sockslocal.config.model import DnsConfig, DnsPolicy, Upstream
 from sockslocal.errors import ListenError
 from sockslocal.net.engine import Engine
-from sockslocal.resolver import Resolver
+from sockslocal.resolver import Memory, Resolver
 
 PATIENCE_S = 5.0
 
@@ -38,12 +37,12 @@ async def resolver(
     listen: tuple[str, ...] = ("127.0.0.1",),
     clock: Clock | None = None,
     settings: dict[str, Any] | None = None,
-    answers: Path | None = None,
+    memory: Memory | None = None,
     **parts: Any,
 ) -> AsyncIterator[Resolver]:
     """An open resolver with `upstreams`, such as `tcp`; `parts` replace those of its engine.
 
-    `settings` are further ones of its configuration, `answers` the file that it may keep its answers in.
+    `settings` are further ones of its configuration; `memory` is that of an earlier one.
     """
     engine = dataclasses.replace(Engine.make(parts.pop("poller", None)), **parts)
     servers = tuple(
@@ -56,7 +55,7 @@ async def resolver(
         servers=("office",),
         **settings or {},
     )
-    made = _opened(config, tunnel, engine, clock or Clock(), answers)
+    made = _opened(config, tunnel, engine, memory or Memory(clock=clock or Clock()))
     try:
         yield made
     finally:
@@ -65,16 +64,19 @@ async def resolver(
         engine.stop()
 
 
-def _opened(
-    config: DnsConfig, tunnel: FakeTunnel, engine: Engine, clock: Clock, answers: Path | None
-) -> Resolver:
+def _opened(config: DnsConfig, tunnel: FakeTunnel, engine: Engine, memory: Memory) -> Resolver:
     """A resolver on free ports: what is free for TCP may be taken for UDP, and is then chosen anew."""
     for _ in range(20):
-        made = Resolver(config, tunnel, engine, clock=clock, answers=answers)
+        made = Resolver(config, tunnel, engine, memory)
         with contextlib.suppress(ListenError):
             made.open()
             return made
     raise AssertionError("no port is free for both TCP and UDP")
+
+
+def go_by(made: Resolver, policy: DnsPolicy) -> None:
+    """Have another policy, with all else as it is."""
+    made.update(dataclasses.replace(made._config, policy=policy))
 
 
 async def ask(made: Resolver, message: dns.message.Message, index: int = 0) -> dns.message.Message:

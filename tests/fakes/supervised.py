@@ -29,13 +29,15 @@ class Made:
         self.engine = engine
         self.folder = folder
         self.config = folder / "config.toml"
+        self.answers = folder / "dns-answers"
         self.password: str | CredentialsError = "hunter2"
         self.readings = 0
         self.supervisor = self.make()
 
     def make(self) -> Supervisor:
         """A supervisor, as a new process would have it."""
-        return Supervisor(self.engine, Switches(self.folder / "switches.json"), self._read)
+        switches = Switches(self.folder / "switches.json")
+        return Supervisor(self.engine, switches, self._read, answers=self.answers)
 
     def write(self, *sections: str) -> None:
         """Write the configuration."""
@@ -89,7 +91,7 @@ def udp(name: str, port: int, target: Endpoint, **more: object) -> str:
 
 def dns(port: int, **more: object) -> str:
     """A resolver."""
-    return section("dns", listen=f"127.0.0.1:{port}", upstreams=["udp://127.0.0.1:1"], **more)
+    return section("dns", listen=f"127.0.0.1:{port}", **{"upstreams": ["udp://127.0.0.1:1"], **more})
 
 
 async def connected(port: int) -> Connection:

@@ -76,7 +76,7 @@ def test_files_are_read_and_read_again(
     daemon.start()
     wait_until(lambda: dig(port, "www.example").records == ["0.0.0.0"], seconds=20, what="it is blocked")
     assert dig(port, "printer.example").records == ["192.0.2.99"]
-    assert f'"{blocks}": 1 lines are not understood, the first is line 2' in daemon.log()
+    assert f'"{blocks}": lines not understood: 1, the first is line 2' in daemon.log()
     blocks.write_text("ns.example\n")
     wait_until(lambda: dig(port, "www.example").records == ["192.0.2.80"], seconds=20, what="it is free")
     wait_until(lambda: dig(port, "ns.example").records == ["0.0.0.0"], seconds=20, what="it is blocked")

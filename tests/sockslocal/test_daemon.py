@@ -175,6 +175,19 @@ def test_an_empty_configuration_is_enough(child: Child) -> None:
     assert child.ended() == 0
 
 
+def test_what_a_killed_one_was_writing_is_removed(child: Child) -> None:
+    """It is as private as the file that it would have become; what others have there stays."""
+    child.paths.state.mkdir()
+    token = ".0123456789abcdef"
+    names = [f".{path.name}{token}" for path in (child.paths.switches, child.paths.answers)]
+    for name in (*names, f".notes{token}"):
+        (child.paths.state / name).touch()
+    child.start()
+    assert [path.name for path in child.paths.state.iterdir()] == [f".notes{token}"]
+    child.process.signal(signal.SIGTERM)
+    assert child.ended() == 0
+
+
 def test_there_is_only_one(child: Child) -> None:
     """The second one says who runs already, and leaves the first as it was."""
     child.start()

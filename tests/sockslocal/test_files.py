@@ -1,13 +1,15 @@
 import errno
 import os
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from fakes.limited import run_with_small_files
-from sockslocal.files import FileError, read_bounded, write_atomically
+from sockslocal.files import FileError, read_bounded, remove_leftovers, write_atomically
 
 
 def test_reads_what_is_there(tmp_path: Path) -> None:
@@ -136,6 +138,31 @@ def test_write_cut_short(tmp_path: Path) -> None:
     assert run_with_small_files(code, path, octets=1_000) == "File too large\n"
     assert path.read_bytes() == b"old"
     assert [*tmp_path.iterdir()] == [path]
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
+    """Just that: neither what is somebody else's, nor what is no file, nor a file of a similar name."""
+    code = (
+        "import os, sys; os.fsync = lambda _: os.kill(os.getpid(), 9); from pathlib import Path\n"
+        "from sockslocal.files import write_atomically; write_atomically(Path(sys.argv[1]), b'secret')"
+    )
+    path, link = tmp_path / "file", tmp_path / "link"
+    path.write_bytes(b"old")
+    link.symlink_to(path)
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    (left,) = set(tmp_path.iterdir()) - {path, link}
+    assert left.read_bytes() == b"secret"
+    token = left.name.removeprefix(".file.")
+    others = {
+        tmp_path / name for name in (f".other.{token}", f".file.{token}0", ".file.swp", f"file.{token}")
+    }
+    for other in others:
+        other.touch()
+    folder = tmp_path / ".file.0123456789abcdef"
+    folder.mkdir()
+    remove_leftovers(link)
+    assert set(tmp_path.iterdir()) == {path, link, folder, *others}
+    remove_leftovers(tmp_path / "absent" / "file")
 
 
 def test_folder_that_cannot_be_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,9 @@ def _own_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(root, "handlers", [])
     monkeypatch.setattr(root, "level", root.level)
     monkeypatch.setattr(logging, "raiseExceptions", logging.raiseExceptions)
+    for name in log._TALKATIVE:
+        library = logging.getLogger(name)
+        monkeypatch.setattr(library, "level", library.level)
     monkeypatch.setattr(log, "_concealed", {})
     monkeypatch.setattr(log, "_any_concealed", None)
     yield
@@ -212,6 +215,15 @@ def test_levels(path: Path) -> None:
     assert [line.split(" ", 2)[2] for line in path.read_text().splitlines()] == [
         "WARNING sockslocal.test: heard"
     ]
+
+
+def test_talkative_libraries(path: Path) -> None:
+    """What they do is not our daemon's story; what goes wrong in them is."""
+    log.set_up(path, "DEBUG")
+    talkative = logging.getLogger("hpack.hpack")
+    talkative.debug("Decoded 62, consumed 1 bytes")
+    talkative.warning("something odd")
+    assert [line.split(": ", 1)[1] for line in path.read_text().splitlines()] == ["something odd"]
 
 
 def test_rotation(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,7 +124,7 @@ def test_what_others_changed_is_told(
     machine.write(RESOLV_CONF, b"nameserver 192.0.2.99\n")
     assert cli("dns", "restore").err.splitlines() == [
         "/etc/resolv.conf was changed by somebody else since, and stays as it is",
-        "the system's DNS is as it was",
+        "all else of the system's DNS is as it was",
     ]
 
 

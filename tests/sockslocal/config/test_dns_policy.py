@@ -5,7 +5,7 @@ import pytest
 from fakes.config import PATH, SERVER, Complaint, complaint_about
 from sockslocal.address import Endpoint
 from sockslocal.config.load import parse
-from sockslocal.config.model import Ask, Block, Direct, DnsPolicy, DnsRule, Fixed, Upstream
+from sockslocal.config.model import Allow, Ask, Block, Direct, DnsPolicy, DnsRule, Fixed, Upstream
 
 DNS = f'{SERVER}[dns]\nlisten = "127.0.0.1:5399"\nupstreams = "udp://9.9.9.9"\n'
 """Lines 1 to 5."""
@@ -13,7 +13,7 @@ DNS = f'{SERVER}[dns]\nlisten = "127.0.0.1:5399"\nupstreams = "udp://9.9.9.9"\n'
 RULES = f"{DNS}[dns.rules]\n"
 """Lines 1 to 6."""
 
-_WAYS = 'write an upstream like "udp://10.0.0.2", "direct:192.168.1.1", "block", or an IP address'
+_WAYS = 'write an upstream like "udp://10.0.0.2", "direct:192.168.1.1", "block", "allow", or an IP address'
 _DIRECT = 'write it like "direct:192.168.1.1" or "direct:[fd00::1]:53"'
 _LIST = 'write only IP addresses into a list, or only upstreams like "udp://10.0.0.2"'
 _QUOTES = 'put the name into quotes, like "corp.example" = "block"'
@@ -67,12 +67,13 @@ def test_every_key_has_its_place() -> None:
         ('"direct:[FD00::1]:5353"', Direct(Endpoint("fd00::1", 5353))),
         ('"direct:fd00::1"', Direct(Endpoint("fd00::1", 53))),
         ('"block"', Block()),
+        ('"allow"', Allow()),
         ('"127.0.0.1"', Fixed(("127.0.0.1",))),
         ('["127.0.0.1", "2001:DB8::1"]', Fixed(("127.0.0.1", "2001:db8::1"))),
     ],
 )
 def test_a_rule_as_written(written: str, action: object) -> None:
-    """An upstream, a server past the tunnel, a blocked name, or addresses."""
+    """An upstream, a server past the tunnel, a name that is blocked or never is, or addresses."""
     assert policy(f'{RULES}"corp.example" = {written}').rules == (DnsRule("corp.example", action),)  # type: ignore[arg-type]
 
 

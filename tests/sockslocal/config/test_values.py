@@ -93,7 +93,7 @@ def test_duration_without_sense(text: str) -> None:
             'tls = true\ntls_ca = "/a\\u0000"',
             Complaint(
                 4,
-                '"tls_ca" of server "office" is "/a\\x00", not an absolute path',
+                '"tls_ca" of server "office" is "/a\\x00", with control characters in it',
                 'write tls_ca = "/etc/ssl/office-ca.pem"',
             ),
         ),
@@ -385,6 +385,16 @@ def test_size(text: str, size: int) -> None:
     assert config.cache == size
 
 
+@pytest.mark.parametrize("size", ["0", "0 kB"])
+def test_no_room_for_what_is_to_be_kept(size: str) -> None:
+    """A file without answers is nobody's wish."""
+    assert complaint_about(f'{_DNS}{UPSTREAMS}cache = "{size}"\nkeep = true') == Complaint(
+        7,
+        "[dns] is to keep its answers, but has no room for any: cache is 0",
+        'leave out keep, or write a size like cache = "16 MB"',
+    )
+
+
 @pytest.mark.parametrize("text", ["", "16", "16 mb", "1.5 MB", "-1 MB", "2 GB", "16  MB", "٣ MB", "none"])
 def test_no_size(text: str) -> None:
     """What has no unit, or more than anybody has to spare, is none."""
@@ -393,7 +403,7 @@ def test_no_size(text: str) -> None:
     )
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("0s", 0.0), ("1d", 86_400.0), ("7d", 604_800.0)])
+@pytest.mark.parametrize(("text", "seconds"), [("0", 0.0), ("0s", 0.0), ("1d", 86_400.0), ("7d", 604_800.0)])
 def test_how_long_stale_answers_serve(text: str, seconds: float) -> None:
     """From never to a week."""
     config = parse(f'{_DNS}{UPSTREAMS}stale = "{text}"', PATH).dns
@@ -401,9 +411,9 @@ def test_how_long_stale_answers_serve(text: str, seconds: float) -> None:
     assert config.stale == seconds
 
 
-@pytest.mark.parametrize("text", ["", "0", "8d", "1w"])
+@pytest.mark.parametrize("text", ["", "0 s", "8d", "1w"])
 def test_no_time_for_stale_answers(text: str) -> None:
     """What is no duration, or more than a week."""
     assert complaint_about(f'{_DNS}{UPSTREAMS}stale = "{text}"') == Complaint(
-        6, f'"stale" of [dns] is "{text}", not a duration from 0s (never) to 7d', 'write stale = "1d"'
+        6, f'"stale" of [dns] is "{text}", not a duration from 0 (never) to 7d', 'write stale = "1d"'
     )

@@ -170,6 +170,21 @@ async def test_a_range_has_a_target_for_each_port(engine: Engine, server: FakeSe
     await servers.closed()
 
 
+async def test_echoes_come_from_the_address_that_was_sent_to(
+    engine: Engine, server: FakeServer, udp_target: Endpoint
+) -> None:
+    """A forward that listens everywhere is at each of them to who is connected with it."""
+    servers = Servers(engine, server.address)
+    forward = forward_to(engine, servers.route, udp_target, listen=(Endpoint("0.0.0.0", 0),))
+    for host in ("127.0.0.1", "127.0.0.2"):
+        with program(forward) as local:
+            local.address = (host, local.address[1])
+            local.sock.connect(local.address)
+            await local.echo(b"ping", b"pong")
+    forward.close()
+    await servers.closed()
+
+
 async def test_many_datagrams_at_once(engine: Engine, server: FakeServer, udp_target: Endpoint) -> None:
     """More than a full batch: each goes and comes back. What comes as it is closed is left behind."""
     servers = Servers(engine, server.address)

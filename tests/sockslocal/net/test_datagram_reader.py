@@ -135,9 +135,9 @@ class CountingBatch(PlainBatch):
         super().__init__()
         self.asked = 0
 
-    def receive(self, sock: socket.socket, most: int = SLOTS) -> int:
+    def receive(self, sock: socket.socket, most: int = SLOTS, *, local: bool = False) -> int:
         self.asked += 1
-        return super().receive(sock, most)
+        return super().receive(sock, most, local=local)
 
 
 @every_poller

@@ -21,6 +21,7 @@ from sockslocal.net.datagrams import (
     best_batch,
     send_one,
 )
+from sockslocal.net.local_address import PeerAt, ask_for_local_address, tells_local_address
 from sockslocal.net.mmsg import MmsgBatch
 
 LARGEST = 65_507
@@ -141,6 +142,63 @@ def test_peers(batch: Batch, post: Post, host: str) -> None:
         assert batch.send_many(here, [(peer, b"answer %d" % number)]) == 1
     for number, sender in enumerate(senders):
         assert sender.recvfrom(100) == (b"answer %d" % number, here.getsockname())
+
+
+@pytest.mark.parametrize(("everywhere", "asked"), [("0.0.0.0", ("127.0.0.2", "127.0.0.3")), ("::", ("::1",))])
+def test_an_answer_comes_from_where_it_was_asked_for(
+    batch: Batch, post: Post, everywhere: str, asked: tuple[str, ...]
+) -> None:
+    """Whatever address of ours that was; who is connected with it hears no other."""
+    here = post.udp(everywhere)
+    ask_for_local_address(here)
+    clients = [post.udp(host.replace("127.0.0.2", "127.0.0.1")) for host in asked]
+    for host, client in zip(asked, clients, strict=True):
+        client.connect((host, here.getsockname()[1]))
+        client.send(b"question")
+    assert batch.receive(here, local=True) == len(asked)
+    peers = [batch.peer(index) for index in range(len(asked))]
+    assert all(isinstance(peer, PeerAt) for peer in peers)
+    assert batch.send(here, range(1), header=b"no ", peer=peers[0]) == 1
+    assert batch.send_many(here, [(peer, b"answer") for peer in peers]) == len(asked)
+    assert read_all(clients[0]) == [b"no question", b"answer"]
+    assert all(read_all(client) == [b"answer"] for client in clients[1:])
+
+
+def test_where_one_was_asked_does_not_concern_others(batch: Batch, post: Post) -> None:
+    """The next answer goes from where routing has it go; a socket bound to one address is told nothing."""
+    here, there, client = post.udp("0.0.0.0"), post.udp("127.0.0.3"), post.udp()
+    for sock in (here, there):
+        ask_for_local_address(sock)
+    assert [tells_local_address(sock) for sock in (here, there)] == [True, False]
+    client.sendto(b"question", ("127.0.0.2", here.getsockname()[1]))
+    assert batch.receive(here, local=True) == 1
+    told = batch.peer(0)
+    client.sendto(b"question", there.getsockname())
+    assert batch.receive(there) == 1
+    peer = batch.peer(0)
+    assert not isinstance(peer, PeerAt)
+    for _ in range(2):
+        assert batch.send(here, range(1), peer=told) == 1
+        assert batch.send(there, range(1), peer=peer) == 1
+        assert batch.send_many(here, [(told, b"answer")]) == 1
+        assert batch.send_many(there, [(peer, b"answer")]) == 1
+    sources = [client.recvfrom(100)[1] for _ in range(8)]
+    port = here.getsockname()[1]
+    assert sources == [("127.0.0.2", port), there.getsockname()] * 4
+    assert batch.receive(there, local=True) == 0
+    assert batch.hold([b"x"]) == 1
+    assert not batch.peer(0)
+
+
+def test_a_socket_that_tells_nothing_has_plain_peers(batch: Batch, post: Post) -> None:
+    """Where the platform does not say which address was meant, routing chooses it as ever."""
+    here, client = post.udp(), post.udp()
+    client.sendto(b"question", here.getsockname())
+    assert batch.receive(here, local=True) == 1
+    peer = batch.peer(0)
+    assert not isinstance(peer, PeerAt)
+    assert batch.send_many(here, [(peer, b"answer")]) == 1
+    assert read_all(client) == [b"answer"]
 
 
 def test_peers_of_two_families(batch: Batch, post: Post) -> None:

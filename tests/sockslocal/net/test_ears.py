@@ -1,3 +1,6 @@
+import socket
+from collections.abc import Iterator
+
 import pytest
 
 from sockslocal.address import Endpoint
@@ -8,11 +11,18 @@ HERE = "192.0.2.9"
 
 
 @pytest.fixture
-def ears() -> Ears:
+def sock() -> Iterator[socket.socket]:
+    """One that stands for any."""
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        yield sock
+
+
+@pytest.fixture
+def ears(sock: socket.socket) -> Ears:
     """Some."""
     ears = Ears()
     for place in (LOCAL, EVERYWHERE, EVERYWHERE6):
-        ears.add(place)
+        ears.add(place, sock)
     return ears
 
 
@@ -42,8 +52,10 @@ def test_what_they_do_not_hear(ears: Ears, place: Endpoint) -> None:
     assert not ears.hears(place, HERE)
 
 
-def test_one_that_is_closed(ears: Ears) -> None:
-    """It hears nothing any more."""
+def test_one_that_is_closed(ears: Ears, sock: socket.socket) -> None:
+    """It hears nothing any more, and is not to be sent from."""
+    assert ears.at(LOCAL) is sock
     for _ in range(2):
         ears.discard(LOCAL)
+    assert ears.at(LOCAL) is None
     assert not ears.hears(LOCAL, HERE)

@@ -39,12 +39,12 @@ def answer(query: bytes, *ttls: int, data: str = "192.0.2.1", flags: int = 0) ->
     return digest(response.to_wire(), upstream="udp://192.0.2.53:53", path="udp")
 
 
-def denial(query: bytes, ttl: int = 60) -> Answer:
+def denial(query: bytes, ttl: int = 60, zone: str = "example.") -> Answer:
     """That the name does not exist."""
     response = dns.message.make_response(dns.message.from_wire(query))
     response.set_rcode(dns.rcode.NXDOMAIN)
     soa = "ns.example. admin.example. 1 7200 900 1209600 86400"
-    response.authority.append(dns.rrset.from_text("example.", ttl, "IN", "SOA", soa))
+    response.authority.append(dns.rrset.from_text(zone, ttl, "IN", "SOA", soa))
     return digest(response.to_wire(), upstream="udp://192.0.2.53:53", path="udp")
 
 
@@ -70,6 +70,16 @@ def test_a_hit_is_the_answer_with_the_clients_id() -> None:
     reply = hit(cache, other, 1000)
     assert dns.message.from_wire(other).is_response(reply)
     assert reply.answer[0].to_text() == "www.example. 300 IN A 192.0.2.1"
+
+
+def test_octets_that_look_like_a_question_are_none() -> None:
+    """What is kept of a whole name is found by whole queries only, not where a label holds a zero octet."""
+    cache = Cache(MAX_BYTES)
+    absent = b"\x12\x34\1\0\0\1\0\0\0\0\0\0\3a\0b\0\0\1\0\1"
+    cache.store(parse_query(absent), denial(absent, zone="."), 1000)
+    crafted = b"\x12\x34\1\0\0\1\0\0\0\0\0\1\3a\0b\0\0\1\0\0\x29\x04\xd0\0\0\0\0\0\0"
+    assert cache.hit(crafted, 1000, stream=False) is None
+    assert cache.find(parse_query(absent), 1000) is not None
 
 
 def test_nothing_is_found_in_an_empty_cache() -> None:
@@ -252,6 +262,20 @@ def test_the_octets_counted_are_those_taken(records: int) -> None:
     finally:
         tracemalloc.stop()
     assert after - before == pytest.approx(cache.bytes, rel=0.1)
+
+
+def test_limits_may_change() -> None:
+    """What there is no room for any more goes at once, and so does what is too old for too long."""
+    query = message()
+    cache = stored(query, 300)
+    asked = parse_query(query)
+    assert cache.stale(asked, 1300) is None
+    cache.limit(MAX_BYTES, stale=1)
+    assert cache.stale(asked, 1300) is not None
+    cache.limit(cache.bytes, stale=0)
+    assert (cache.stale(asked, 1300), len(cache)) == (None, 1)
+    cache.limit(cache.bytes - 1, stale=0)
+    assert (cache.bytes, len(cache)) == (0, 0)
 
 
 def test_an_answer_larger_than_the_cache_is_not_kept() -> None:

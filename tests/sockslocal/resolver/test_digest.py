@@ -14,6 +14,7 @@ from sockslocal.resolver.digest import MAX_CHAIN, MAX_NEGATIVE_TTL, MAX_RECORDS,
 from sockslocal.resolver.errors import UnusableError
 from sockslocal.resolver.records import Reader
 
+SIGNATURE = "{} 13 2 300 20300101000000 20200101000000 1 example. AAAA"
 SOA = "ns.example. admin.example. 1 7200 900 1209600 {minimum}"
 
 
@@ -57,14 +58,25 @@ def test_an_answer_keeps_its_records() -> None:
     """All three sections, and where it came from; the lowest TTL is its lifetime."""
     message = response(rdtype="MX")
     message.answer.append(rrset("www.example", "MX", "10 mail.example."))
-    message.authority.append(rrset("example", "NS", "ns.example.", ttl=200))
+    message.authority.append(rrset("a.example", "NSEC", "z.example. A", ttl=200))
+    message.authority.append(rrset("a.example", "RRSIG", SIGNATURE.format("NSEC"), ttl=200))
     message.additional.append(rrset("mail.example", "A", "192.0.2.1", ttl=100))
     answer = digested(message)
-    assert (answer.rcode, answer.lifetime, answer.counts) == (wire.NOERROR, 100, (1, 1, 1))
+    assert (answer.rcode, answer.lifetime, answer.counts) == (wire.NOERROR, 100, (1, 2, 1))
     assert (answer.upstream, answer.path) == ("udp://192.0.2.53:53", "udp")
     got = served(message)
     for section in ("answer", "authority", "additional"):
         assert texts(getattr(got, section)) == texts(getattr(message, section))
+
+
+@pytest.mark.parametrize("rcode", ["NOERROR", "NXDOMAIN"])
+def test_what_is_truncated_is_no_answer(rcode: str) -> None:
+    """Part of an RRset must not be taken for all of it (RFC 2181 §9, checklist 32)."""
+    message = response(rcode=rcode)
+    message.answer.append(rrset("www.example", "A", "192.0.2.1"))
+    message.flags |= dns.flags.TC
+    with pytest.raises(UnusableError, match="truncated"):
+        digested(message)
 
 
 def test_opt_is_not_part_of_the_answer() -> None:
@@ -221,7 +233,7 @@ def test_records_have_a_bound(*, records: int, usable: bool, section: int) -> No
     octets[section : section + 2] = records.to_bytes(2, "big")
     answer = digest(bytes(octets), upstream="udp://192.0.2.53:53", path="udp")
     if usable:
-        assert sum(answer.counts) == records
+        assert (answer.rcode, answer.counts[0]) == (wire.NOERROR, records if section == 6 else 0)
     else:
         assert_refused(answer, "the answer has more than 1,000 records")
 

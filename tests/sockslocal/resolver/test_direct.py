@@ -13,7 +13,7 @@ import pytest
 
 import sockslocal.resolver
 from fakes.accepting import stop_accepting
-from fakes.dns_client import ask, resolver
+from fakes.dns_client import ask, go_by, resolver
 from fakes.dns_tunnel import FakeTunnel, addresses, query, truncated
 from sockslocal.address import Endpoint
 from sockslocal.config.model import Ask, Direct, DnsPolicy, DnsRule, Upstream
@@ -79,7 +79,7 @@ async def test_only_names_of_a_direct_rule_go_past_the_tunnel() -> None:
     """Its server hears of no other name, and the tunnel of none of its own."""
     tunnel = FakeTunnel()
     async with LanServer().running() as server, resolver(tunnel) as made:
-        made.update(policy(server.endpoint))
+        go_by(made, policy(server.endpoint))
         for name in ("nas.lan", "www.example", "db.corp", "lan.example", "lan"):
             assert (await ask(made, query(name))).answer
         assert server.asked == [("udp", "nas.lan."), ("udp", "lan.")]
@@ -92,7 +92,7 @@ async def test_a_truncated_answer_comes_by_tcp() -> None:
     tunnel = FakeTunnel()
     async with LanServer().running() as server, resolver(tunnel) as made:
         server.truncates = True
-        made.update(policy(server.endpoint))
+        go_by(made, policy(server.endpoint))
         assert (await ask(made, query("nas.lan"))).answer
         assert [path for path, _ in server.asked] == ["udp", "tcp"]
         assert tunnel.targets == []
@@ -101,7 +101,7 @@ async def test_a_truncated_answer_comes_by_tcp() -> None:
 async def test_ipv6_of_the_own_network_is_not_filtered() -> None:
     """`filter_aaaa` is about what the server reaches."""
     async with LanServer().running() as server, resolver(FakeTunnel()) as made:
-        made.update(policy(server.endpoint))
+        go_by(made, policy(server.endpoint))
         await ask(made, query("nas.lan", "AAAA"))
         assert server.asked == [("udp", "nas.lan.")]
 
@@ -113,7 +113,7 @@ async def test_a_direct_server_that_is_not_there_is_servfail() -> None:
         unused.bind(("127.0.0.1", 0))
         gone = Endpoint("127.0.0.1", unused.getsockname()[1])
     async with resolver(tunnel) as made:
-        made.update(policy(gone))
+        go_by(made, policy(gone))
         assert (await ask(made, query("nas.lan"))).rcode() == dns.rcode.SERVFAIL
         assert tunnel.asked == []
         problem = made.status().problem

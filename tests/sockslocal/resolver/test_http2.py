@@ -11,8 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.dns_tunnel import until
-from sockslocal.resolver.errors import LostError
-from sockslocal.resolver.http2 import FRAME_HEADER, GOAWAY, MAX_FRAME, Frames, Http2Connection, Response
+from sockslocal.resolver.errors import LostError, UnusableError
+from sockslocal.resolver.http2 import (
+    FIRST_STREAMS,
+    FRAME_HEADER,
+    GOAWAY,
+    MAX_FRAME,
+    Frames,
+    Http2Connection,
+    Response,
+)
 
 
 def frame(length: int, kind: int = 0) -> bytes:
@@ -141,18 +149,117 @@ async def test_a_connection_that_is_used_up_takes_no_more() -> None:
     assert pipe.closed
 
 
-async def test_a_server_that_takes_fewer_streams_than_it_said() -> None:
-    """The query is asked again, as after a refusal."""
-    pipe = Pipe()
-    connection = Http2Connection(pipe, 60.0, HEADERS)
+def server_with(settings: dict[SettingCodes | int, int]) -> h2.connection.H2Connection:
+    """The other end of a `Pipe`."""
     server = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
     server.initiate_connection()
-    server.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: 0})
-    pipe.incoming.put_nowait(server.data_to_send())
-    await until(pipe.incoming.empty)
-    with pytest.raises(LostError):
-        await connection.ask(b"question", b"")
+    server.update_settings(settings)
+    return server
+
+
+def tell(pipe: Pipe, server: h2.connection.H2Connection) -> list[h2.events.Event]:
+    """What the client has sent until now is read, and all that is due is sent to it."""
+    sent, pipe.sent = pipe.sent, b""
+    events = server.receive_data(sent)
+    due = server.data_to_send()
+    if due:
+        pipe.incoming.put_nowait(due)
+    return events
+
+
+async def test_the_server_says_how_many_streams_there_are() -> None:
+    """Few are begun before it has, and no more than it takes after; the others are asked in their turn."""
+    pipe = Pipe()
+    connection = Http2Connection(pipe, 60.0, HEADERS)
+    tasks = [asyncio.create_task(connection.ask(b"question", b"")) for _ in range(3 * FIRST_STREAMS)]
+    await until(lambda: len(connection._incoming) == FIRST_STREAMS)
+    server = server_with({SettingCodes.MAX_CONCURRENT_STREAMS: FIRST_STREAMS + 2})
+    open_streams: set[int] = set()
+    for round_ in range(50):
+        for event in tell(pipe, server):
+            if isinstance(event, h2.events.StreamEnded):
+                open_streams.add(event.stream_id)
+        assert len(open_streams) <= FIRST_STREAMS + 2
+        if round_ > 2 and open_streams:
+            number = open_streams.pop()
+            server.send_headers(number, [(":status", "200")], end_stream=True)
+        for _ in range(5):
+            await asyncio.sleep(0)
+    assert [(await task).status for task in tasks] == [200] * len(tasks)
     connection.end(LostError("closed"))
+
+
+async def test_a_server_may_take_no_streams_for_a_while() -> None:
+    """Who waits is asked when it does again (RFC 9113 §6.5.2), or told that the connection has ended."""
+    pipe = Pipe()
+    connection = Http2Connection(pipe, 60.0, HEADERS)
+    server = server_with({SettingCodes.MAX_CONCURRENT_STREAMS: 0})
+    tell(pipe, server)
+    await until(pipe.incoming.empty)
+    first, second = (asyncio.create_task(connection.ask(b"question", b"")) for _ in range(2))
+    await asyncio.sleep(0)
+    assert not connection._incoming
+    server.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: 1})
+    tell(pipe, server)
+    await until(lambda: bool(connection._incoming))
+    connection.end(LostError("closed"))
+    for task in (first, second):
+        with pytest.raises(LostError, match="closed"):
+            await task
+
+
+@pytest.mark.parametrize("status", ["abc", "", "²00", "9" * 5_000, "20"])
+async def test_a_response_without_a_status_fails_alone(status: str) -> None:
+    """The connection goes on (RFC 9113 §8.1.1)."""
+    pipe = Pipe()
+    connection = Http2Connection(pipe, 60.0, HEADERS)
+    server = server_with({})
+    first, second = (asyncio.create_task(connection.ask(b"question", b"")) for _ in range(2))
+    await until(lambda: len(connection._incoming) == 2)
+    tell(pipe, server)
+    server.send_headers(1, [(":status", status.encode("latin-1"))])
+    tell(pipe, server)
+    with pytest.raises(UnusableError, match="a response without a status"):
+        await first
+    assert any(isinstance(event, h2.events.StreamReset) for event in tell(pipe, server))
+    server.send_headers(3, [(":status", "200")], end_stream=True)
+    tell(pipe, server)
+    assert (await second).status == 200
+    connection.end(LostError("closed"))
+
+
+async def test_an_answer_before_the_whole_question_ends_the_stream() -> None:
+    """Else the server would count it among those that are open (RFC 9113 §8.1)."""
+    pipe = Pipe()
+    connection = Http2Connection(pipe, 60.0, HEADERS)
+    server = server_with({SettingCodes.INITIAL_WINDOW_SIZE: 5})
+    tell(pipe, server)
+    await until(pipe.incoming.empty)
+    task = asyncio.create_task(connection.ask(b"question", b""))
+    await until(lambda: bool(connection._unsent))
+    tell(pipe, server)
+    server.send_headers(1, [(":status", "400")], end_stream=True)
+    tell(pipe, server)
+    assert (await task).status == 400
+    assert not connection._unsent
+    assert any(isinstance(event, h2.events.StreamReset) for event in tell(pipe, server))
+    connection.end(LostError("closed"))
+
+
+async def test_a_bug_in_reading_ends_the_connection(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever waits is told at once, and the log says why."""
+    pipe = Pipe()
+    connection = Http2Connection(pipe, 60.0, HEADERS)
+    task = asyncio.create_task(connection.ask(b"question", b""))
+    await until(lambda: bool(connection._incoming))
+    monkeypatch.setattr(connection._frames, "passed", lambda _: 1 // 0)
+    pipe.incoming.put_nowait(b"x")
+    with pytest.raises(LostError, match="internal error"):
+        await task
+    assert pipe.closed
+    assert "ZeroDivisionError" in caplog.text
 
 
 async def test_who_is_flooded_does_not_answer_without_end() -> None:

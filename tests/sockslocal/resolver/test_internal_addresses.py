@@ -2,8 +2,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from sockslocal.resolver.internal_addresses import HTTPS, SVCB, is_internal, leads_inside
-from sockslocal.resolver.records import IN, Record
+from sockslocal.resolver.internal_addresses import is_internal, leads_inside
+from sockslocal.resolver.records import HTTPS, IN, SVCB, Record
 
 INSIDE = [
     *("0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "127.0.0.1", "169.254.169.254", "172.16.0.1"),

@@ -8,9 +8,10 @@ from fakes.dns_tunnel import query, response
 from sockslocal.resolver.answer import LOCAL, Answer
 from sockslocal.resolver.cache import Cache
 from sockslocal.resolver.digest import digest
-from sockslocal.resolver.kept import FORMAT, decode, encode
+from sockslocal.resolver.kept import decode, encode, head
 from sockslocal.resolver.wire import parse_query
 
+HEAD = head(b"these")
 WWW = parse_query(query().to_wire())
 SIGNED = parse_query(query(want_dnssec=True, flags=dns.flags.RD | dns.flags.CD).to_wire())
 ROOT = parse_query(query(".", "NS").to_wire())
@@ -38,12 +39,12 @@ def filled() -> Cache:
 
 def file_of(cache: Cache) -> bytes:
     """What stands in the file."""
-    return FORMAT + b"".join(encode(*kept) for kept in cache.kept())
+    return HEAD + b"".join(encode(*kept) for kept in cache.kept())
 
 
 def test_what_was_written_is_read() -> None:
     """Each question with its flags, its whole answer, and its end; a name that is gone once only."""
-    read = [kept for kept in decode(file_of(filled())) if kept is not None]
+    read = [kept for kept in decode(file_of(filled()), HEAD) if kept is not None]
     assert [kept.query.key for kept in read] == [WWW.key, SIGNED.key, GONE.key]
     assert [kept.end for kept in read] == [1300, 1301, 1062]
     first, _, gone = (digest(kept.message, upstream="", path="") for kept in read)
@@ -55,7 +56,7 @@ def test_what_was_written_is_read() -> None:
 def test_the_root_has_a_name_too() -> None:
     """Of one octet."""
     answer = digest(response(query(".", "NS")), upstream="", path="")
-    (kept,) = decode(FORMAT + encode(ROOT.key, answer, 5))
+    (kept,) = decode(HEAD + encode(ROOT.key, answer, 5), HEAD)
     assert kept is not None
     assert kept.query.key == ROOT.key
 
@@ -70,29 +71,30 @@ def test_what_was_revived_ends_when_it_ended() -> None:
     """Its TTLs are those that it was served with."""
     cache = filled()
     cache.revive(WWW, 1400)
-    read = {kept.query.key: kept for kept in decode(file_of(cache)) if kept is not None}
+    read = {kept.query.key: kept for kept in decode(file_of(cache), HEAD) if kept is not None}
     kept = read[WWW.key]
     assert (digest(kept.message, upstream="", path="").lifetime, kept.end) == (30, 1300)
 
 
-@pytest.mark.parametrize("content", [b"", b"sockslocal", b"sockslocal answers 2\n" + bytes(100)])
-def test_another_format_is_nothing(content: bytes) -> None:
-    """Neither an empty file nor one of another version."""
-    assert list(decode(content)) == []
+@pytest.mark.parametrize("beginning", [b"", b"sockslocal", b"sockslocal answers 1\n", head(b"those")])
+def test_another_format_is_nothing(beginning: bytes) -> None:
+    """Neither is a file that breaks off, nor what others have answered."""
+    assert list(decode(beginning, HEAD)) == []
+    assert list(decode(beginning + bytes(100), HEAD)) == []
 
 
 def test_a_file_that_is_cut_short_is_read_as_far_as_it_goes() -> None:
     """The last answer is missing."""
     content = file_of(filled())
-    assert len(list(decode(content[:-1]))) == 2
+    assert len(list(decode(content[:-1], HEAD))) == 2
 
 
 @pytest.mark.parametrize("message", [bytes(12), bytes(30), b"\0\0\0\0\0\1\0\0\0\0\0\0" + WWW.question])
 def test_what_is_no_answer_is_passed_over(message: bytes) -> None:
     """No question, not one, or no response; what follows is read."""
     record = (1).to_bytes(8, "big") + b"\0" + len(message).to_bytes(2, "big") + message
-    assert list(decode(FORMAT + record + file_of(filled())[len(FORMAT) :]))[0] is None  # noqa: RUF015
-    assert len(list(decode(FORMAT + record + file_of(filled())[len(FORMAT) :]))) == 4
+    assert list(decode(HEAD + record + file_of(filled())[len(HEAD) :], HEAD))[0] is None  # noqa: RUF015
+    assert len(list(decode(HEAD + record + file_of(filled())[len(HEAD) :], HEAD))) == 4
 
 
 @given(data=st.data())
@@ -100,9 +102,9 @@ def test_no_octets_can_do_harm(data: st.DataObject) -> None:
     """Invariant: whatever stands in the file is read without an error, as answers to their questions."""
     content = bytearray(file_of(filled()))
     for _ in range(data.draw(st.integers(0, 4))):
-        content[data.draw(st.integers(len(FORMAT), len(content) - 1))] = data.draw(st.integers(0, 255))
-    for kept in decode(bytes(content)):
+        content[data.draw(st.integers(len(HEAD), len(content) - 1))] = data.draw(st.integers(0, 255))
+    for kept in decode(bytes(content), HEAD):
         if kept is not None:
             assert kept.message[12:].startswith(kept.query.question)
-    for _ in decode(FORMAT + data.draw(st.binary())):
+    for _ in decode(HEAD + data.draw(st.binary()), HEAD):
         pass

@@ -106,6 +106,16 @@ def test_names_have_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert len(hashes) == 3
 
 
+def test_a_byte_order_mark_is_not_of_the_first_line(tmp_path: Path) -> None:
+    """Editors write one; a list that is shorter than one is a list too."""
+    marked, short = tmp_path / "marked", tmp_path / "short"
+    marked.write_text("\ufeffa.example\nb.example\n")
+    short.write_text("c")
+    messages, hashes = read(marked, short)
+    assert messages[:2] == [ListRead(str(marked), names=2), ListRead(str(short), names=1)]
+    assert set(hashes) == {hashed(to_wire(name)) for name in ("a.example", "b.example", "c")}
+
+
 def test_a_line_without_end_is_not_kept(tmp_path: Path) -> None:
     """A file of one line is read in pieces, and none of them is a name."""
     path = tmp_path / "list"

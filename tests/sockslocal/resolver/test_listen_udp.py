@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import socket
 from collections.abc import Callable
 
@@ -7,12 +8,14 @@ import dns.message
 import dns.rcode
 import pytest
 
-from fakes.dns_client import ask, resolver
+from fakes.dns_client import PATIENCE_S, Clock, ask, resolver
 from fakes.dns_tunnel import FakeTunnel, addresses, query, response, silence, until
 from sockslocal.net.datagrams import SLOTS, Batch, PlainBatch, best_batch
 from sockslocal.net.poller import LoopPoller, Poller, best_poller
 from sockslocal.resolver import listen_udp
 from sockslocal.resolver.listen_udp import FEW
+from sockslocal.resolver.memory import Memory
+from sockslocal.resolver.resolver import Resolver
 
 Octets = Callable[[], Batch]
 
@@ -165,3 +168,42 @@ async def test_a_flood_leaves_the_loop_its_turns(monkeypatch: pytest.MonkeyPatch
                 client.sendto(query(f"host{number}.example").to_wire(), made.endpoints[0])
             await until(lambda: len(begun) == 4)
     assert begun[2] > 0
+
+
+async def test_who_is_connected_with_any_of_our_addresses_hears_the_answer() -> None:
+    """It comes from the address that was asked, a hit as well as what took a while."""
+    loop = asyncio.get_running_loop()
+    async with resolver(FakeTunnel(), listen=("0.0.0.0",)) as made:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.setblocking(False)
+            client.connect(("127.0.0.2", made.endpoints[0].port))
+            for number in range(2):
+                client.send(query(id=number).to_wire())
+                async with asyncio.timeout(5):
+                    reply = dns.message.from_wire(await loop.sock_recv(client, 1232))
+                assert (reply.id, len(reply.answer)) == (number, 1)
+    assert made.details().cache_hits == 1
+
+
+async def test_what_waits_is_answered_by_who_comes_next() -> None:
+    """A resolver that is replaced answers what it was asked, by the socket that has its address then."""
+    tunnel, next_tunnel = FakeTunnel(silence), FakeTunnel()
+    async with resolver(tunnel) as old:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.setblocking(False)
+            client.connect(old.endpoints[0])
+            client.send(query(id=7).to_wire())
+            await until(lambda: bool(tunnel.asked))
+            closing = asyncio.create_task(old.close(PATIENCE_S))
+            await until(lambda: old._listeners.datagrams[0]._reader.closed)
+            config = dataclasses.replace(old._config, listen=tuple(old.endpoints))
+            made = Resolver(config, next_tunnel, old._listeners._engine, Memory(clock=Clock()))
+            made.open()
+            (flow,) = tunnel.flows
+            flow.deliver(flow.sent[0][:2] + addresses(tunnel.asked[0][1])[0][2:])
+            async with asyncio.timeout(PATIENCE_S):
+                reply = await asyncio.get_running_loop().sock_recv(client, 600)
+            await closing
+            await made.close(0)
+    assert dns.message.from_wire(reply).answer[0][0].to_text() == "192.0.2.1"
+    assert not next_tunnel.asked

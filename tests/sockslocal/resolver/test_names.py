@@ -1,6 +1,6 @@
 import pytest
 
-from sockslocal.resolver.names import first_name, from_labels, names_in, reverse, to_wire
+from sockslocal.resolver.names import first_name, from_labels, last_labels, names_in, reverse, to_wire
 
 
 def test_names_are_labels_with_their_lengths() -> None:
@@ -32,3 +32,17 @@ def test_names_may_stand_one_after_the_other() -> None:
     names = [b"\1a\7example\0", b"\0", b"\3a\0b\0"]
     assert list(names_in(b"".join(names))) == names
     assert list(names_in(b"")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "last"),
+    [
+        (b"\1a\4corp\7example\0", b"\4corp\7example\0"),
+        (b"\3a\0b\2de\0", b"\3a\0b\2de\0"),
+        (b"\2de\0",) * 2,
+        (b"\0",) * 2,
+    ],
+)
+def test_last_labels(name: bytes, last: bytes) -> None:
+    """Two, or as many as there are."""
+    assert last_labels(name) == last

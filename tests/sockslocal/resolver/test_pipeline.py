@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 import dns.flags
@@ -17,6 +18,7 @@ from sockslocal.resolver.pipeline import (
     Coalesce,
     Found,
     Pipeline,
+    Share,
     Step,
     ask,
     composed,
@@ -154,21 +156,61 @@ async def test_who_leaves_does_not_take_the_answer_from_the_others() -> None:
     assert len(rest.queries) == 1
 
 
-async def test_what_is_asked_for_at_a_time_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who leaves may leave a question behind; one too many is a trouble of ours, known ones are joined."""
-    monkeypatch.setattr(pipeline, "MAX_PENDING", 2)
-    coalesce, rest = Coalesce(), Rest(address())
+def one_group(_query: Query) -> None:
+    """All are asked of the same upstreams."""
+
+
+def by_first_letter(query: Query) -> str:
+    """Other upstreams for each."""
+    return chr(query.name[1])
+
+
+async def waiting_for(share: Share, rest: Rest, names: Iterable[str]) -> list[asyncio.Task[Found]]:
+    """Queries for `names`, of which each has got as far as it does."""
+    tasks = [asyncio.create_task(share(asked(name), rest)) for name in names]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    return tasks
+
+
+@pytest.mark.parametrize(
+    ("group_of", "pattern", "most"),
+    [
+        (one_group, "x.zone{}.example{}", 15),
+        (one_group, "x{}.zone.example", 10),
+        (by_first_letter, "x.zone{}.example{}", 15),
+        (by_first_letter, "{}.zone{}.example{}", 30),
+    ],
+)
+async def test_who_is_slow_leaves_room_to_others(
+    monkeypatch: pytest.MonkeyPatch, group_of: Callable[[Query], Hashable], pattern: str, most: int
+) -> None:
+    """One group takes half of all places, one zone a third, many groups all; then it is a trouble of ours."""
+    monkeypatch.setattr(pipeline, "MAX_PENDING", 30)
+    share, rest = Share(group_of), Rest(address())
     rest.open.clear()
-    waiting = [asyncio.ensure_future(coalesce(asked(name), rest)) for name in ("a", "b", "a")]
-    await until(lambda: len(rest.queries) == 2)
-    for task in waiting[:2]:
-        task.cancel()
-    found = await coalesce(asked("c"), rest)
-    assert (found.answer.rcode, found.answer.transient) == (wire.SERVFAIL, True)
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    tasks = await waiting_for(share, rest, [pattern.format(*letter * 3) for letter in letters])
+    assert len(rest.queries) == most
+    refused = [task.result().answer for task in tasks if task.done()]
+    assert len(refused) == len(letters) - most
+    assert {(answer.rcode, answer.transient) for answer in refused} == {(wire.SERVFAIL, True)}
     rest.open.set()
-    assert (await waiting[2]).answer is rest.answer
-    await until(lambda: not coalesce._asking)
-    assert (await coalesce(asked("c"), rest)).answer is rest.answer
+    await asyncio.gather(*tasks)
+    assert (share._all, share._waiting) == (0, {})
+
+
+async def test_who_leaves_frees_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever ends the wait."""
+    monkeypatch.setattr(pipeline, "MAX_PENDING", 1)
+    share, rest = Share(one_group), Rest(address())
+    rest.open.clear()
+    first, second = await waiting_for(share, rest, ["a", "b"])
+    assert (await second).answer.rcode == wire.SERVFAIL
+    first.cancel()
+    rest.open.set()
+    await asyncio.gather(first, return_exceptions=True)
+    assert (await share(asked("b"), rest)).answer is rest.answer
 
 
 async def test_a_bug_is_raised_to_each_who_waits_as_an_exception_of_its_own() -> None:

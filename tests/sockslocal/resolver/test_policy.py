@@ -11,12 +11,22 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
-from fakes.dns_client import ask, resolver
+from fakes.dns_client import ask, go_by, resolver
 from fakes.dns_tunnel import FakeTunnel, addresses, query, response, until
 from sockslocal.address import Endpoint
-from sockslocal.config.model import Ask, Block, Blocked, DnsPolicy, DnsRule, Fixed, RuleAction, Upstream
+from sockslocal.config.model import (
+    Allow,
+    Ask,
+    Block,
+    Blocked,
+    DnsPolicy,
+    DnsRule,
+    Fixed,
+    RuleAction,
+    Upstream,
+)
+from sockslocal.resolver import pipeline, policy_files
 from sockslocal.resolver import policy as policy_module
-from sockslocal.resolver import policy_files
 from sockslocal.resolver.answer import Answer
 from sockslocal.resolver.block_list import BlockList, hashed
 from sockslocal.resolver.names import first_name, to_wire
@@ -36,7 +46,7 @@ def rules(*given: tuple[str, RuleAction]) -> DnsPolicy:
 async def under(policy: DnsPolicy, tunnel: FakeTunnel) -> AsyncIterator[Resolver]:
     """A resolver that goes by `policy`, with a public upstream."""
     async with resolver(tunnel) as made:
-        made.update(policy)
+        go_by(made, policy)
         yield made
 
 
@@ -137,12 +147,12 @@ async def test_a_new_policy_holds_at_once() -> None:
     async with under(DnsPolicy(), tunnel) as made:
         endpoint = made.endpoints[0]
         assert (await ask(made, query("x.ads.example"))).answer
-        made.update(rules(("ads.example", Block())))
+        go_by(made, rules(("ads.example", Block())))
         assert (await ask(made, query("x.ads.example"))).rcode() == dns.rcode.NXDOMAIN
-        made.update(rules(("ads.example", CORP)))
+        go_by(made, rules(("ads.example", CORP)))
         assert (await ask(made, query("x.ads.example"))).answer
         assert tunnel.targets[-1] == Endpoint("10.0.0.2", 53)
-        made.update(DnsPolicy())
+        go_by(made, DnsPolicy())
         assert (await ask(made, query("x.ads.example"))).answer
         assert [flow.closed for flow in tunnel.flows] == [False, True]
         assert made.endpoints == [endpoint]
@@ -160,7 +170,7 @@ async def test_what_was_asked_for_before_is_not_kept_after() -> None:
     async with under(DnsPolicy(), tunnel) as made:
         waiting = asyncio.create_task(ask(made, query("x.example")))
         await until(lambda: bool(held))
-        made.update(rules(("other.example", Block())))
+        go_by(made, rules(("other.example", Block())))
         tunnel.script = addresses
         tunnel.flows[0].deliver(tunnel.flows[0].sent[0][:2] + addresses(held[0])[0][2:])
         assert (await waiting).answer
@@ -177,7 +187,7 @@ async def test_internal_addresses_are_left_out_by_choice() -> None:
         assert [record.to_text() for record in message.answer[0]] == ["198.51.100.7"]
         assert message.extended_errors()[0].code == 15
         assert len((await ask(made, query("db.corp.example"))).answer[0]) == 2
-        made.update(DnsPolicy())
+        go_by(made, DnsPolicy())
         assert len((await ask(made, query("www.example"))).answer[0]) == 2
 
 
@@ -319,10 +329,37 @@ async def test_files_are_read_and_read_again(tmp_path: Path, monkeypatch: pytest
         assert (await ask(made, query("y.ads.example"))).rcode() == dns.rcode.NXDOMAIN
 
 
+async def test_what_a_list_blocks_is_never_answered_before_it_is_read(tmp_path: Path) -> None:
+    """Nobody is asked for it meanwhile: queries wait."""
+    blocks = tmp_path / "ads"
+    blocks.write_text("||ads.example^\n")
+    tunnel = FakeTunnel()
+    async with resolver(tunnel, settings={"policy": DnsPolicy(block_lists=(blocks,))}) as made:
+        assert (await ask(made, query("x.ads.example"))).rcode() == dns.rcode.NXDOMAIN
+        assert not tunnel.asked
+
+
+async def test_what_the_user_allows_is_asked_as_others_are(tmp_path: Path) -> None:
+    """Though a list has it, and others like it."""
+    blocks = tmp_path / "ads"
+    blocks.write_text("||example^\nads.good.example\n")
+    tunnel = FakeTunnel()
+    policy = DnsPolicy(rules=(DnsRule("good.example", Allow()),), block_lists=(blocks,))
+    async with resolver(tunnel, settings={"policy": policy}) as made:
+        assert (await ask(made, query("ads.good.example"))).answer
+        assert (await ask(made, query("bad.example"))).rcode() == dns.rcode.NXDOMAIN
+        assert [name.lower() for name in asked(tunnel)] == ["ads.good.example"]
+
+
 async def test_of_answers_kept_on_disk_only_those_come_back_that_nothing_is_said_of() -> None:
     """The rules may be others than when they were kept."""
     policy = DnsPolicy(
-        rules=(DnsRule("ads.example", Block()), DnsRule("corp.example", CORP)), filter_aaaa=True
+        rules=(
+            DnsRule("ads.example", Block()),
+            DnsRule("corp.example", CORP),
+            DnsRule("ok.example", Allow()),
+        ),
+        filter_aaaa=True,
     )
     async with under(policy, FakeTunnel()) as made:
         for name, rdtype, silent in (
@@ -330,6 +367,7 @@ async def test_of_answers_kept_on_disk_only_those_come_back_that_nothing_is_said
             ("www.example", "AAAA", False),
             ("x.ads.example", "A", False),
             ("x.corp.example", "A", False),
+            ("x.ok.example", "A", True),
         ):
             asked = parse_query(query(name, rdtype).to_wire())
             assert made._policy.is_silent_on(asked, Answer(rcode=NOERROR)) is silent
@@ -355,3 +393,26 @@ async def test_a_list_that_comes_while_another_is_gone_by_is_the_one_that_counts
         await until(lambda: not policy._tasks)
         left = set(map(first_name, made._cache.keys()))
         assert left == {to_wire(name) for name in names[1:4]}
+
+
+async def test_upstreams_of_a_rule_that_do_not_answer_leave_others_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many names of theirs are asked for, those of others are answered."""
+    monkeypatch.setattr(pipeline, "MAX_PENDING", 30)
+
+    def script(asked: dns.message.Message, path: str) -> list[bytes]:
+        return [] if "corp" in asked.question[0].name.to_text() else addresses(asked, path)
+
+    tunnel = FakeTunnel(script)
+    async with under(rules(("corp.example", CORP)), tunnel) as made:
+        waiting = [
+            asyncio.create_task(ask(made, query(f"host{number}.corp.example"))) for number in range(29)
+        ]
+        await until(lambda: len(tunnel.asked) == 10)
+        await told(made, "www.example", dns.rcode.NOERROR)
+        refused = sum(task.done() for task in waiting)
+        assert refused > 0
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)

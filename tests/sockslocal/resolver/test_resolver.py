@@ -1,8 +1,9 @@
 """The whole resolver."""
 
 import asyncio
-import sys
-import time
+import gc
+from collections.abc import Callable
+from typing import NoReturn
 
 import dns.flags
 import dns.message
@@ -11,19 +12,11 @@ import dns.rcode
 import pytest
 
 from fakes.dns_client import Clock, ask, connected, resolver
-from fakes.dns_tunnel import REFUSAL, FakeTunnel, addresses, query, response, silence, until
+from fakes.dns_tunnel import REFUSAL, FakeFlow, FakeTunnel, addresses, query, response, silence, until
 from fakes.forged_dns import NAME, TRUE, answer, with_its_id, with_wrong_ids
-from sockslocal.errors import ControlError
+from sockslocal.address import Endpoint
+from sockslocal.errors import ControlError, ServerError
 from sockslocal.resolver import ask_udp, pipeline, upstreams
-from sockslocal.resolver.resolver import steady
-
-
-def test_the_clock_goes_on() -> None:
-    """It is the system's own, which counts the time asleep on Linux."""
-    first = steady()
-    assert steady() >= first
-    if sys.platform == "linux":
-        assert first == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME), abs=5)
 
 
 async def test_ttls_count_down_over_udp_and_tcp() -> None:
@@ -260,3 +253,46 @@ async def test_none_of_65535_forged_answers_is_believed(monkeypatch: pytest.Monk
         kept = await made.query(NAME, "A")
         assert (kept.cached, kept.path, kept.answer[0].endswith(TRUE)) == (True, "udp", True)
         assert made.details().cache_entries == 1
+
+
+class Outage(FakeTunnel):
+    """Nothing comes back; `flows` says what becomes of flows, and `hangs` of connections."""
+
+    def __init__(self, flows: str, *, hangs: bool) -> None:
+        super().__init__(silence)
+        self._becoming = flows
+        self._hangs = hangs
+
+    async def open_stream(self, target: Endpoint) -> NoReturn:
+        await asyncio.sleep(1_000 if self._hangs else 0.01)
+        raise ServerError(REFUSAL.problem)
+
+    def open_flow(
+        self, remote: Endpoint, received: Callable[[bytes], None], lost: Callable[[ServerError], None]
+    ) -> FakeFlow:
+        if self._becoming == "refused":
+            raise ServerError(REFUSAL.problem)
+        flow = super().open_flow(remote, received, lost)
+        if self._becoming == "lost":
+            asyncio.get_running_loop().call_later(0.01, lost, ServerError(REFUSAL.problem))
+        return flow
+
+
+@pytest.mark.parametrize("flows", ["silent", "refused", "lost"])
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_failures_leave_nothing_for_the_collector(
+    flows: str, monkeypatch: pytest.MonkeyPatch, *, hangs: bool
+) -> None:
+    """It comes seldom, and in an outage hundreds fail each second: what they leave in cycles adds up."""
+    monkeypatch.setattr(upstreams, "TOTAL_S", 3 * upstreams.MIN_ATTEMPT_S)
+    async with resolver(Outage(flows, hangs=hangs), "udp") as made:
+        await made.query("first.example", "A")  # what is imported late is imported now
+        gc.collect()
+        gc.disable()
+        try:
+            found = await asyncio.gather(*(made.query(f"n{number}.example", "A") for number in range(20)))
+            assert {result.rcode for result in found} == {"SERVFAIL"}
+            await asyncio.sleep(0)
+            assert gc.collect() < 20
+        finally:
+            gc.enable()

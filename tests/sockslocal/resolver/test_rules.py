@@ -4,6 +4,7 @@ import pytest
 
 from sockslocal.address import Endpoint
 from sockslocal.config.model import (
+    Allow,
     Ask,
     Block,
     Direct,
@@ -17,13 +18,16 @@ from sockslocal.config.model import (
     Blocked as BlockedAs,
 )
 from sockslocal.resolver.block_list import BlockList, hashed
-from sockslocal.resolver.local_answers import Addresses, AskOthers, Blocked, NoSuchName, Treatment
+from sockslocal.resolver.hosts import Hosts
+from sockslocal.resolver.local_answers import Addresses, AskOthers, Blocked, NoSuchName
 from sockslocal.resolver.names import to_wire
 from sockslocal.resolver.rules import NOWHERE, Rules
 
 ASK = Ask((Upstream("udp", Endpoint("10.0.0.2", 53)),))
 DIRECT = Direct(Endpoint("192.168.1.1", 53))
-HOSTS: dict[bytes, Treatment] = {to_wire("nas.lan"): Addresses((bytes(4),), "hosts")}
+HOSTS = Hosts()
+for _ in HOSTS.read(b"192.0.2.1 nas.lan"):
+    pass
 
 
 def hashes(names: Iterable[str]) -> list[int]:
@@ -77,7 +81,7 @@ def test_what_rules_say() -> None:
 def test_names_of_hosts_files_are_not_suffixes() -> None:
     """Only the name itself has the addresses."""
     found = rules(("lan", DIRECT))
-    assert found.of(to_wire("nas.lan")) == HOSTS[to_wire("nas.lan")]
+    assert found.of(to_wire("nas.lan")) == Addresses((bytes((192, 0, 2, 1)),), "a hosts file")
     assert found.of(to_wire("x.nas.lan")) == AskOthers(DIRECT)
 
 
@@ -100,6 +104,22 @@ def test_a_rule_exempts_from_a_list() -> None:
     found = rules(("track.example", ASK), listed=("*.track.example", "ads.track.example"))
     assert found.of(to_wire("www.track.example")) == AskOthers(ASK)
     assert isinstance(found.of(to_wire("ads.track.example")), Blocked)
+
+
+def test_a_name_that_the_user_allows_is_on_no_list() -> None:
+    """However exactly a list names what is beneath it; only a rule does so with more to say."""
+    found = rules(
+        ("good.example", Allow()),
+        ("bad.good.example", Block()),
+        listed=("*.example", "ads.good.example", "*.good.example"),
+    )
+    for name in ("good.example", "ads.good.example", "a.b.good.example"):
+        assert found.of(to_wire(name)) == AskOthers(Allow())
+    for name in ("x.bad.good.example", "notgood.example"):
+        assert isinstance(found.of(to_wire(name)), Blocked)
+    assert found.cloaked(to_wire("x.good.example"), [to_wire("ads.example")]) is None
+    alone = Rules(DnsPolicy(rules=(DnsRule("good.example", Allow()),)))
+    assert alone.of(to_wire("good.example")) == AskOthers(Allow())
 
 
 def test_an_exception_holds_for_all_beneath_it() -> None:

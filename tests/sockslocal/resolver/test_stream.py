@@ -37,6 +37,17 @@ async def test_who_does_not_read_is_left() -> None:
     made.close()
 
 
+async def test_who_is_gone_is_written_to_no_more() -> None:
+    """Whoever asks is told at once, and can ask elsewhere."""
+    near, far = socket.socketpair()
+    made = PlainStream(*await asyncio.open_connection(sock=near))
+    far.close()
+    made.write(b"into the void")
+    with pytest.raises(ConnectionResetError):
+        made.write(b"again")
+    made.close()
+
+
 class Slow(FakeTunnel):
     """Each attempt takes as many seconds as it is told, and then connects."""
 

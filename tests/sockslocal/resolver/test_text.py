@@ -24,6 +24,40 @@ def test_a_name_as_typed_becomes_a_question(name: str, wanted: str) -> None:
     assert query.profile.opt
 
 
+@pytest.mark.parametrize("rdtype", ["65", "TYPE65", "https", "HTTPS"])
+def test_a_type_has_a_name_or_a_number(rdtype: str) -> None:
+    """The number alone, or as RFC 3597 §5 writes it."""
+    assert text.parse("www.example", rdtype).rdtype == 65
+
+
+@pytest.mark.parametrize(
+    ("name", "rdtype", "reason"),
+    [
+        ("", "A", '"" "A" cannot be asked: there is no name; the root of all is called .'),
+        (
+            "a" * 10_000,
+            "A",
+            f'"{"a" * 80}…" "A" cannot be asked: it has 10,000 characters, and a name at most 1,004',
+        ),
+        ("x", "IPV4", '"IPV4" is no type that can be asked for; others than those known go as TYPE65'),
+        ("x", "", '"" is no type that can be asked for; others than those known go as TYPE65'),
+        ("x", "100000", '"100000" is no type that can be asked for; others than those known go as TYPE65'),
+    ],
+)
+def test_why_it_cannot_be_asked_is_told(name: str, rdtype: str, reason: str) -> None:
+    """In words of ours."""
+    with pytest.raises(ControlError) as error:
+        text.parse(name, rdtype)
+    assert error.value.problem.text == reason
+
+
+def test_a_name_may_be_as_long_as_it_can_be_written() -> None:
+    """Every octet of it by its number."""
+    name = ".".join(["\\001" * 63] * 3 + ["\\001" * 61])
+    assert len(name) == text.MAX_NAME - 1
+    assert len(text.parse(f"{name}.", "A").name) == 255
+
+
 @pytest.mark.parametrize(
     ("name", "rdtype"),
     [
@@ -31,6 +65,7 @@ def test_a_name_as_typed_becomes_a_question(name: str, wanted: str) -> None:
         ("a" * 64 + ".example", "A"),
         ("bü cher.example", "A"),
         ("www.example", "NONSENSE"),
+        ("www.example", "65536"),
     ],
 )
 def test_what_cannot_be_asked_is_one_clear_error(name: str, rdtype: str) -> None:

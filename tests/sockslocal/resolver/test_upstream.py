@@ -71,6 +71,13 @@ async def test_an_answer_says_where_it_came_from(scheme: UpstreamScheme) -> None
         assert server.health.latency_s is not None
 
 
+async def test_an_answer_truncated_by_tcp_is_none() -> None:
+    """It fails as any that cannot be used (RFC 2181 §9)."""
+    async with asking(lambda message, _: [truncated(message)], "tcp") as (server, _):
+        with pytest.raises(UnusableError, match="truncated"):
+            await server.ask(asked(), SECONDS)
+
+
 async def test_a_truncated_answer_is_asked_for_by_tcp() -> None:
     """Every time anew, as the next answer may fit (checklist 32)."""
 

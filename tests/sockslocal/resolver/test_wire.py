@@ -184,12 +184,32 @@ def test_a_name_of_255_octets_is_taken() -> None:
     assert wire.parse_query(b"\0\7\1\0\0\1\0\0\0\0\0\0" + question).question == question
 
 
-@pytest.mark.parametrize("section", [6, 8])
-def test_records_in_other_sections_are_format_errors(section: int) -> None:
-    """A query has no answer and no authority; there is no reason to pass them on."""
+@pytest.mark.parametrize("rdtype", [1, 6])
+def test_records_in_the_answer_section_are_format_errors(rdtype: int) -> None:
+    """A query has no answer; there is no reason to pass it on."""
     message = bytearray(make().to_wire())
-    message[section + 1] = 1
-    assert parsed_refusal(bytes(message) + b"\0\0\1\0\1\0\0\0\0\0\0").rcode() == dns.rcode.FORMERR
+    message[7] = 1
+    record = b"\0" + rdtype.to_bytes(2, "big") + b"\0\1\0\0\0\0\0\0"
+    assert parsed_refusal(bytes(message) + record).rcode() == dns.rcode.FORMERR
+
+
+@pytest.mark.parametrize(("rdtype", "count"), [(1, 1), (41, 1), (6, 2), (6, 256)])
+def test_records_in_the_authority_section_are_format_errors(rdtype: int, count: int) -> None:
+    """There is one at most, and that a SOA."""
+    message = bytearray(make().to_wire())
+    message[8:10] = count.to_bytes(2, "big")
+    record = b"\0" + rdtype.to_bytes(2, "big") + b"\0\1\0\0\0\0\0\0"
+    assert parsed_refusal(bytes(message) + record * count).rcode() == dns.rcode.FORMERR
+
+
+def test_a_serial_in_the_authority_section_is_none() -> None:
+    """Who asks for changes says since when (RFC 1995 §3); OPT is found behind it."""
+    message = dns.message.make_query("example", "IXFR", use_edns=0, payload=1000)
+    serial = "ns.example. admin.example. 7 1 1 1 1"
+    message.authority.append(dns.rrset.from_text("example.", 0, "IN", "SOA", serial))
+    query = wire.parse_query(message.to_wire())
+    assert query.rdtype == dns.rdatatype.IXFR
+    assert query.profile.limit == 1000
 
 
 OPT = b"\0\0\x29\x04\xd0\0\0\0\0\0\0"
@@ -297,6 +317,7 @@ def test_keys_of_different_questions_never_collide(
     assert (one.key == other.key) == (same_name and first[1:] == second[1:])
     assert (one.name_key == other.name_key) == (same_name and first[2] == second[2])
     assert one.key != other.name_key
+    assert len(one.name_key) > one.name_key.index(0) + 6  # so many octets at most are looked up unread
 
 
 @pytest.mark.parametrize("dnssec_ok", [False, True])

@@ -12,6 +12,7 @@ from sockslocal.config.model import Block, DnsConfig, DnsPolicy, DnsRule, Upstre
 from sockslocal.errors import ControlError
 from sockslocal.net.engine import Engine
 from sockslocal.net.route import Route
+from sockslocal.resolver import Memory
 from sockslocal.supervisor import dns
 from sockslocal.supervisor.dns import DnsService
 
@@ -27,7 +28,7 @@ def run(test: Callable[[DnsService, set[asyncio.Task[None]]], Awaitable[None]]) 
 
     async def main(engine: Engine) -> None:
         endings: set[asyncio.Task[None]] = set()
-        await test(DnsService(engine, CONFIG, Route({}, CONFIG.servers), endings), endings)
+        await test(DnsService(engine, CONFIG, Route({}, CONFIG.servers), endings, Memory()), endings)
         await until(lambda: not endings, "what was closed has ended")
 
     run_engine(main)
@@ -102,8 +103,8 @@ def test_what_has_the_system_ask_it_is_shown(monkeypatch: pytest.MonkeyPatch) ->
     run(test)
 
 
-def test_another_policy_needs_no_other_resolver() -> None:
-    """Its listeners stay; whatever else is new makes it necessary."""
+def test_only_who_listens_or_asks_elsewhere_is_another_resolver() -> None:
+    """Whatever else is new, its listeners stay."""
 
     async def test(service: DnsService, endings: set[asyncio.Task[None]]) -> None:
         blocking = DnsPolicy(rules=(DnsRule("ads.example", Block()),))
@@ -115,7 +116,14 @@ def test_another_policy_needs_no_other_resolver() -> None:
         assert service.update(null)
         assert service.resolver is first
         assert (await first.query("ads.example", "A")).answer == ("ads.example. 60 IN A 0.0.0.0",)
-        assert not service.update(dataclasses.replace(null, enabled=False))
+        fewer = dataclasses.replace(null, cache=0, stale=0.0, prefetch=False, keep=True)
+        assert service.update(fewer)
+        assert service.resolver is first
+        assert first.details().cache_entries == 0
+        assert not service.update(dataclasses.replace(fewer, listen=()))
+        assert not service.update(dataclasses.replace(fewer, upstreams=()))
+        assert not service.update(dataclasses.replace(fewer, servers=()))
+        assert not service.update(dataclasses.replace(fewer, enabled=False))
         assert not service.update(None)
         service.close()
         assert len(endings) == 1

@@ -1,11 +1,17 @@
 import pytest
 
+from fakes.dns_tunnel import query, response
 from fakes.socks5_server import FakeServer
 from fakes.supervised import Made, Run, connected, dns, echoes, is_cut, office, tcp
 from integration.daemon import section
 from integration.servers.process import free_port
 from sockslocal.address import Endpoint
 from sockslocal.errors import ControlError
+from sockslocal.resolver.digest import digest
+from sockslocal.resolver.wire import parse_query
+
+WWW = parse_query(query().to_wire())
+ADDRESS = digest(response(query(), "www.example A 192.0.2.1"), upstream="", path="")
 
 
 def test_switching_a_forward(run: Run, server: FakeServer, tcp_target: Endpoint) -> None:
@@ -90,6 +96,49 @@ def test_other_rules_keep_the_resolver(run: Run, server: FakeServer) -> None:
         assert (await resolver.query("x.ads.example", "A")).rcode == "NXDOMAIN"
         assert made.reload(office(server), dns(port)) == ["dns"]
         assert made.supervisor.resolver is resolver
+
+    run(test)
+
+
+@pytest.mark.parametrize("more", [{"keep": False}, {"keep": False, "enabled": False}, None])
+def test_answers_on_disk_go_with_the_wish_for_them(
+    run: Run, server: FakeServer, more: dict[str, bool] | None
+) -> None:
+    """With the key, and with the resolver, while it runs or not; a reload of anything else leaves them."""
+    port = free_port()
+
+    async def test(made: Made) -> None:
+        made.answers.touch()
+        made.apply(office(server), dns(port, keep=True))
+        made.reload(office(server), dns(port, keep=True, prefetch=False))
+        made.supervisor.switch([], on=False)
+        assert made.answers.exists()
+        made.reload(office(server), *([dns(port, **more)] if more else []))
+        assert not made.answers.exists()
+        await made.supervisor.close()
+        assert not made.answers.exists()
+        made.answers.touch()
+        made.supervisor = made.make()
+        made.apply(office(server), *([dns(port, **more)] if more else []))
+        assert not made.answers.exists()
+
+    run(test)
+
+
+def test_answers_outlive_the_resolver(run: Run, server: FakeServer) -> None:
+    """Off and on again, and at another port, it knows what it knew; where others are asked it does not."""
+    ports = free_port(), free_port()
+
+    async def test(made: Made) -> None:
+        made.apply(office(server), dns(ports[0]))
+        made.supervisor.resolver._cache.store(WWW, ADDRESS, made.supervisor.resolver._now())
+        made.supervisor.switch(["dns"], on=False)
+        made.supervisor.switch(["dns"], on=True)
+        assert made.supervisor.resolver.details().cache_entries == 1
+        made.reload(office(server), dns(ports[1]))
+        assert made.supervisor.resolver.details().cache_entries == 1
+        made.reload(office(server), dns(ports[1], upstreams=["udp://127.0.0.1:2"]))
+        assert made.supervisor.resolver.details().cache_entries == 0
 
     run(test)
 

@@ -26,6 +26,7 @@ from sockslocal.problems import ExitCode
 from sockslocal.secret import Secret
 from sockslocal.service_manager import Passed, ServiceManager, take_sockets
 from sockslocal.supervisor import Supervisor, Switches
+from sockslocal.supervisor.interruptions import Interruptions
 from sockslocal.supervisor.reporter import Reporter
 from sockslocal.supervisor.requests import Requests
 
@@ -100,6 +101,7 @@ class _Daemon:
         )
         reload = partial(_reload, supervisor, self._manager)
         reporter = Reporter(self._manager, supervisor.changes, engine.poller)
+        interruptions = Interruptions(engine.poller, supervisor.recover)
         self._listen_to_signals(reload)
         try:
             engine.passed.keep(self._config)
@@ -108,11 +110,13 @@ class _Daemon:
             gc.freeze()  # what the start made stays: the collector need not look at it again
             gc.set_threshold(*COLLECT)
             _log.info("= sockslocal %s is up", __version__)
+            interruptions.start()
             reporter.start()
             await self._work(_watch(reload, self._paths.config, seen), reporter.run())
             self._manager.stopping(self._grace + END_S)
             await self._drain(supervisor)
         finally:
+            interruptions.stop()
             reporter.stop()
             await control.close()
             await supervisor.close()

@@ -32,7 +32,8 @@ answered from where they came to (local_address.py), the PipePool (pipes.py), th
 (descriptors.py), the Watchdog (watchdog.py) and the Ears (ears.py).
 
 Locally: binding.py makes listening sockets, or takes those that a service manager has made (passed.py),
-listener.py accepts, owners.py tells whose a connection is, as the kernel says (sock_diag.py).
+listener.py accepts, owners.py tells whose a connection is, as the kernel says (sock_diag.py);
+local_addresses.py are those by which the machine speaks to others.
 Of a server: way.py is how to get there, login.py its credentials.
 Small tools: abort.py, backoff.py, datagram_queue.py, flows.py (the table of flows), keepalive.py, sockets.py.
 """

@@ -95,6 +95,11 @@ class Association:
     def is_open(self) -> bool:
         return self._opened_at is not None
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is in use, and neither on trial nor about to be replaced."""
+        return self.is_open and not self.trial and not self.retired
+
     def start(self, make_dial: MakeDial) -> None:
         """Ask the server for it."""
         self._opening.start(make_dial)

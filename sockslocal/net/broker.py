@@ -126,6 +126,14 @@ class Broker:
         flow.carrier = flow.earlier = None
         self._full_until.clear()
 
+    def check(self) -> None:
+        """Ask those that can be asked whether they live; of the others nobody knows: their flows move on."""
+        for association in list(self._associations):
+            if association.is_settled and not association.liveness.probing:
+                can_be_asked = association.heard and self._health.answers_probes
+                if not (can_be_asked and self._ask(association)):
+                    self._retire(association)
+
     def close(self) -> None:
         """End all flows."""
         for association in list(self._associations):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from sockslocal.net.keepalive import REMOTE_IDLE_S, keep_alive
 from sockslocal.net.poller import READABLE, Poller
 from sockslocal.net.sockets import Socket
+from sockslocal.net.watchdog import Watchdog
 
 READS = 16
 """Reads before the other sockets have their turn."""
@@ -16,11 +17,12 @@ READS = 16
 class ControlConnection:
     """Watches for the end of `sock`, which the poller knows already; what comes on it means nothing.
 
-    `ended` is called after the server has ended it, and it is closed.
+    `ended` is called after the server has ended it, or has vanished, and it is closed.
     """
 
-    def __init__(self, poller: Poller, sock: Socket, ended: Callable[[], None]) -> None:
+    def __init__(self, poller: Poller, watchdog: Watchdog, sock: Socket, ended: Callable[[], None]) -> None:
         self._poller = poller
+        self._watchdog = watchdog
         self.sock = sock
         self._ended = ended
         self._closed = False
@@ -29,6 +31,7 @@ class ControlConnection:
     def start(self) -> None:
         """Begin to watch; what happened before is found too, at once."""
         keep_alive(self.sock, REMOTE_IDLE_S)
+        self._watchdog.add(self)
         self._poller.replace(self.sock, self._ready)
         self._read()
 
@@ -36,7 +39,20 @@ class ControlConnection:
         """Watch no more, and close it."""
         if not self._closed:
             self._closed = True
+            self._watchdog.discard(self)
             self._poller.close(self.sock)
+
+    @property
+    def sockets(self) -> tuple[Socket, ...]:
+        """What the watchdog looks at."""
+        return (self.sock,)
+
+    def lasts(self) -> None:
+        """It is kept alive from the beginning."""
+
+    def abort(self) -> None:
+        """The server has vanished."""
+        self._end()
 
     def _ready(self, events: int) -> None:
         if events & READABLE and not self._resuming:
@@ -61,5 +77,6 @@ class ControlConnection:
             self._poller.soon(self._read)
 
     def _end(self) -> None:
-        self.close()
-        self._ended()
+        if not self._closed:
+            self.close()
+            self._ended()

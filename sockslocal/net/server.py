@@ -64,6 +64,8 @@ class Server:
         self._backoff = Backoff(FIRST_RETRY_S, LAST_RETRY_S)
         self._retry: TimerHandle | None = None
         self._probe: Dial | None = None
+        self._answers: Callable[[], None] | None = None
+        """Whom to tell that it is there, after it was in doubt."""
         self.way = Way(
             name=config.name,
             endpoint=config.address,
@@ -138,6 +140,19 @@ class Server:
             self._probe = self.dial(None, self._probed, self._probe_failed)
             self._probe.start()
 
+    def recover(self, answers: Callable[[], None]) -> None:
+        """The network may be another one: see whether the server is there, and call `answers` when it is.
+
+        Pauses after failures are of the past, but not after a login that it rejected.
+        """
+        self._answers = answers
+        self._backoff.reset()
+        self.way.addresses.doubt()
+        self.udp.forgive()
+        if self.state not in ("needs-unlock", "auth-failed"):
+            self._cancel_probe()  # it may be on its way in the old network
+            self.probe()
+
     def close(self) -> None:
         """Stop all that goes on of itself; connections that are open, or on their way, go on."""
         self._closed = True
@@ -165,15 +180,13 @@ class Server:
     def _note_up(self, dial: Dial) -> None:
         self.latency_ms = 1000 * (dial.logged_in - dial.started)
         self.way.addresses.prefer(dial.address)
-        if self.state != "up":
-            self._works()
+        self._works()
         if not self._scout.settled and dial.request is not None and not self._closed:
             self._scout.granted()
 
     def _note_failed(self, error: DialError) -> None:
         if error.server_answers:
-            if self.state != "up":
-                self._works()
+            self._works()
         elif error.rejected is not None:
             if self.way.login.reject(error.rejected, error):
                 self._stop_retrying()
@@ -184,10 +197,15 @@ class Server:
 
     def _works(self) -> None:
         """The server was reached and accepted the login."""
-        self._stop_retrying()
-        self._backoff.reset()
-        self.way.login.accept()
-        self._set("up", None)
+        if self.state != "up":
+            self._stop_retrying()
+            self._backoff.reset()
+            self.way.login.accept()
+            self._set("up", None)
+        if self._answers is not None:
+            answers, self._answers = self._answers, None
+            self.udp.check()
+            answers()
 
     def _doubt(self) -> None:
         self._scout.doubt()

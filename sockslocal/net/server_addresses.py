@@ -74,6 +74,11 @@ class ServerAddresses:
         """`found` is not to be called any more."""
         self._waiting.pop(found, None)
 
+    def doubt(self) -> None:
+        """What is known may be so no more: a name is looked up again."""
+        if self._fresh_until != float("inf"):
+            self._fresh_until = float("-inf")
+
     def prefer(self, address: SocketAddress) -> None:
         """`address` has answered: try it first from now on."""
         if address != self._known[0] and address in self._known:

@@ -85,6 +85,13 @@ class UdpHealth:
         self.trouble = None
         self._backoff.reset()
 
+    def forgive(self) -> None:
+        """What was in the way may be of the past: the next association is made at once."""
+        self.works()
+        self._retry_at = self._rests_until = 0.0
+        self._rests.reset()
+        self._briefs = 0
+
     def lasts(self, made_at: float) -> None:
         """An association that was made then, in seconds of the clock, was not closed at once."""
         if made_at >= self._rests_until:

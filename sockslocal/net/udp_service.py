@@ -84,6 +84,14 @@ class UdpService:
             raise ServerError(self._way.problem("udp-remote-invalid", remote=remote))
         return self.broker.open(remote, receiver, idle_s, exclusive=exclusive)
 
+    def forgive(self) -> None:
+        """What kept associations from being made may be of the past."""
+        self._health.forgive()
+
+    def check(self) -> None:
+        """The server is there: find out which of its associations have lived on."""
+        self.broker.check()
+
     def close(self) -> None:
         """End all flows."""
         self.broker.close()

@@ -40,7 +40,7 @@ class RelayTransport:
 
     def __init__(self, engine: Engine, dial: Dial, control_ended: Callable[[], None]) -> None:
         self._engine = engine
-        self._control = ControlConnection(engine.poller, dial.sock, control_ended)
+        self._control = ControlConnection(engine.poller, engine.watchdog, dial.sock, control_ended)
         self._server = dial.address[1][0]
         self.here = _host_of(dial.sock)
         """Our address on the control connection, empty where that is not known."""

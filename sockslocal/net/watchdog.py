@@ -1,4 +1,4 @@
-"""Connections whose peer vanished without a word while octets were on their way to it.
+"""Connections whose peer vanished without a word while octets were on their way to it, or whose own end did.
 
 Keepalive notices when the peer of an idle connection has gone. It says nothing while octets are
 unacknowledged; then Linux retransmits them for a quarter of an hour. TCP_USER_TIMEOUT would end that, but
@@ -13,6 +13,7 @@ import logging
 import socket
 import struct
 import sys
+from collections.abc import Collection
 from typing import NamedTuple, Protocol
 
 from sockslocal.net.sockets import Socket
@@ -62,6 +63,14 @@ class Watchdog:
         self._new.discard(watched)
         self._watched.discard(watched)
 
+    def leave(self, addresses: Collection[str]) -> None:
+        """This machine has lost `addresses`: what speaks from one of them hears nothing any more."""
+        if not addresses:
+            return
+        for watched in [*self._new, *self._watched]:
+            if any(_speaks_from(addresses, sock) for sock in watched.sockets):
+                watched.abort()
+
     def stop(self) -> None:
         """Watch nothing any more."""
         self._new.clear()
@@ -87,6 +96,14 @@ class Watchdog:
             watched.abort()
         if self._watched:
             self._timer = self._loop.call_later(PERIOD_S, self._look)
+
+
+def _speaks_from(addresses: Collection[str], sock: Socket) -> bool:
+    try:
+        name = sock.getsockname()
+    except OSError:  # the end of another may have been its end too
+        return False
+    return isinstance(name, tuple) and name[0] in addresses
 
 
 class _Silence(NamedTuple):

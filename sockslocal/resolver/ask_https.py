@@ -50,6 +50,10 @@ class HttpsTransport:
             raise UnusableError("a message that answers something else")
         return Reply(body, _age(response))
 
+    def renew(self) -> None:
+        """Have another connection carry what is asked."""
+        self._connections.renew()
+
     async def close(self) -> None:
         """End the connection, and make no other."""
         await self._connections.close()

@@ -113,6 +113,10 @@ class DatagramTransport:
                 return answer
         raise UnusableError("it wants another cookie each time")
 
+    def renew(self) -> None:
+        """Have another flow carry what is asked, and what waits on this one."""
+        self._flows.end(LostError("the network may be another one"))
+
     def close(self) -> None:
         """End the flow, and open no other."""
         self._closed = True

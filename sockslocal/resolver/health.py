@@ -83,5 +83,12 @@ class Health:
             self._overtaken = 0
             self.note_failure(asked, now, "others answer long before it")
 
+    def forgive(self) -> None:
+        """What made it fail, or late, may be of the past: it need not rest."""
+        self.resting = self._probed = False
+        self._rest_until = 0.0
+        self._overtaken = 0
+        self._backoff.reset()
+
     def _took(self, seconds: float) -> None:
         self.latency_s = seconds if self.latency_s is None else self.latency_s * 7 / 8 + seconds / 8

@@ -13,11 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from sockslocal.clocks import steady
 from sockslocal.config.model import DnsConfig
 from sockslocal.files import read_bounded, write_atomically
 from sockslocal.resolver.answer import Answer
 from sockslocal.resolver.cache import Cache
-from sockslocal.resolver.clock import steady
 from sockslocal.resolver.digester import Digester
 from sockslocal.resolver.errors import UnusableError
 from sockslocal.resolver.kept import Kept, decode, encode, head

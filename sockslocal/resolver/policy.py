@@ -110,6 +110,11 @@ class Policy:
         for group in self._all_groups():
             group.problem = None
 
+    def recover(self) -> None:
+        """The network may be another one."""
+        for upstream in self.all:
+            upstream.recover()
+
     async def __call__(self, query: Query, rest: Rest) -> Found:
         """The step: answer what is answered here. At first that takes until it is known."""
         await self.files.ready()

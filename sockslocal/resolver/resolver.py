@@ -137,6 +137,11 @@ class Resolver:
         self._policy.forget_problem()
         self._cache.forgive()
 
+    def recover(self) -> None:
+        """The network may be another one: what leads to upstreams is made anew, and all of them are tried."""
+        self._policy.recover()
+        self.forget_problem()
+
     def flush(self) -> int:
         """Forget every answer, on disk too; gives how many there were."""
         return self._memory.flush()

@@ -83,6 +83,10 @@ class StreamTransport(Generic[Reply]):
         except LostError:
             return await (await self._current()).ask(message, question)
 
+    def renew(self) -> None:
+        """Have another connection carry what is asked, and what waits on this one."""
+        self._connections.end(LostError("the network may be another one"))
+
     async def close(self) -> None:
         """End the connection, or the attempt to make one, and make no other."""
         self._closed = True

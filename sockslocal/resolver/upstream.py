@@ -52,6 +52,11 @@ class Upstream:
         self.health.note_answer(asked, self._loop.time())
         return answer
 
+    def recover(self) -> None:
+        """The network may be another one: what carries queries is made anew, and failures are of the past."""
+        self.health.forgive()
+        self._way.renew()
+
     async def close(self) -> None:
         """End its flow and its connection."""
         await self._way.close()

@@ -41,6 +41,9 @@ class Way(Protocol):
     async def ask(self, octets: bytes, question: bytes, seconds: float) -> Came:
         """The response to our query `octets`, for which there are `seconds`; raises FAILURES."""
 
+    def renew(self) -> None:
+        """Have another flow and another connection carry what is asked, now and later."""
+
     async def close(self) -> None:
         """End its flow and its connection."""
 
@@ -76,6 +79,11 @@ class UdpWay:
             return Came("tcp", await by_stream())
         return Came("tcp" if streamed else "udp", message)
 
+    def renew(self) -> None:
+        self._stream_until = 0.0
+        self._datagrams.renew()
+        self._stream.renew()
+
     async def close(self) -> None:
         self._datagrams.close()
         await self._stream.close()
@@ -94,6 +102,9 @@ class TcpWay:
     async def ask(self, octets: bytes, question: bytes, _seconds: float) -> Came:
         return Came("tcp", await self._stream.ask(octets, question))
 
+    def renew(self) -> None:
+        self._stream.renew()
+
     async def close(self) -> None:
         await self._stream.close()
 
@@ -111,6 +122,9 @@ class TlsWay:
     async def ask(self, octets: bytes, question: bytes, _seconds: float) -> Came:
         return Came("tls", await self._stream.ask(padded(octets, question), question))
 
+    def renew(self) -> None:
+        self._stream.renew()
+
     async def close(self) -> None:
         await self._stream.close()
 
@@ -127,6 +141,9 @@ class HttpsWay:
 
     async def ask(self, octets: bytes, question: bytes, _seconds: float) -> Came:
         return Came("https", *await self._https.ask(padded(octets, question), question))
+
+    def renew(self) -> None:
+        self._https.renew()
 
     async def close(self) -> None:
         await self._https.close()

@@ -76,6 +76,11 @@ class DnsService:
         """The names of those that it goes through."""
         return self._config.servers
 
+    def recover(self) -> None:
+        """The network may be another one."""
+        if self._resolver is not None:
+            self._resolver.recover()
+
     def forget_problem(self) -> None:
         """What went wrong with queries is of the past."""
         if self._resolver is not None:

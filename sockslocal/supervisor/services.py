@@ -54,6 +54,12 @@ class Service:
         self._thing.close()
         self._set("off", None)
 
+    def retry(self) -> None:
+        """Open now what could not be opened."""
+        if self.state == "error":
+            self._backoff.reset()
+            self._open()
+
     def stop_retrying(self) -> None:
         """Leave what could not be opened as it is."""
         if self._retry is not None:

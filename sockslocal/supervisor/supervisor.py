@@ -4,8 +4,8 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -32,6 +32,7 @@ from sockslocal.supervisor.server_log import ServerLog
 from sockslocal.supervisor.server_report import ServerReport, report
 from sockslocal.supervisor.services import Service
 from sockslocal.supervisor.switches import Switches
+from sockslocal.supervisor.turns import Turns
 
 DNS = "dns"
 """What the resolver is called among the forwards."""
@@ -40,9 +41,6 @@ DRAIN_LOOK_S = 0.05
 
 CLOSE_S = 3.0
 """For resolvers that are closing when all ends; they set themselves less."""
-
-TURN_S = 10.0
-"""To wait for other examinations; with that of one's own it is less than `server test` waits."""
 
 ForwardConfig = TcpForwardConfig | UdpForwardConfig
 Forward = TcpForward | UdpForward
@@ -75,7 +73,7 @@ class Supervisor:
         self._services: dict[str, Service] = {}
         self._dns: DnsService | None = None
         self._endings: set[asyncio.Task[None]] = set()
-        self._examining = asyncio.Lock()
+        self._examinations = Turns()
         self._stops_at: float | None = None
         self.changes = Changes(self.snapshot)
 
@@ -133,9 +131,31 @@ class Supervisor:
         if keeper is not None:
             keeper.refresh()
 
+    def recover(self, gone: Collection[str]) -> None:
+        """The machine has slept, or its network is another one: have all work again, and keep what lives.
+
+        What speaks from addresses that are `gone` is dead; of what only a server can tell, it is asked.
+        """
+        self._engine.watchdog.leave(gone)
+        for keeper in self._keepers.values():
+            keeper.retry()
+        doubted = {self._dns} if self._dns else set()
+        for name, server in self._servers.items():
+            server.recover(partial(self._answers_again, name, doubted))
+        if not self._draining:
+            for service in self._services.values():
+                service.retry()
+
+    def _answers_again(self, name: str, doubted: set[DnsService]) -> None:
+        """The server `name` does; what the resolver has by the first that it can use is made anew."""
+        self._forget_problems(name)
+        for dns in [dns for dns in doubted if name in dns.servers]:
+            doubted.discard(dns)
+            dns.recover()
+
     async def examine(self, name: str) -> ServerReport:
         """Find out what the server `name` does; one at a time. Raises ControlError, ServerError."""
-        async with self._turn():
+        async with self._examinations.turn():
             servers = self._config.servers if self._config else {}
             if name not in servers:
                 raise _unknown("server", name, servers)
@@ -147,19 +167,6 @@ class Supervisor:
             if now is not None and now.config == server.config:
                 now.go_by(findings.profile)
             return report(server.config, findings)
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """While nobody else examines. Raises ControlError where it takes long until then."""
-        try:
-            async with asyncio.timeout(TURN_S):
-                await self._examining.acquire()
-        except TimeoutError:
-            raise ControlError.of("test-busy", seconds=TURN_S) from None
-        try:
-            yield
-        finally:
-            self._examining.release()
 
     @property
     def resolver(self) -> Resolver:

@@ -183,3 +183,64 @@ def test_one_that_alone_is_dead_is_replaced(proved: World) -> None:
     proved.advance(2 * PATIENCE_S)
     assert (second.closed, receiver.losses) == (True, [None])
     assert (proved.told, proved.health.answers_probes) == ([], True)
+
+
+def test_an_association_that_lives_is_kept_when_it_is_checked(proved: World) -> None:
+    """It is asked, and answers."""
+    proved.health.answers_probes = True
+    flow, receiver = proved.open(ONE)
+    transport = proved.granted()
+    flow.send_payload(b"1")
+    transport.answer()
+    proved.broker.check()
+    assert len(transport.probes) == 1
+    proved.broker.check()
+    assert len(transport.probes) == 1, "it is being asked"
+    transport.answer_probe()
+    proved.advance(PATIENCE_S)
+    flow.send_payload(b"2")
+    assert transport.payloads == [b"1", b"2"]
+    assert receiver.losses == []
+
+
+def test_an_association_that_died_is_ended_when_it_is_checked(proved: World) -> None:
+    """Though nothing is sent on it; new flows have another one."""
+    proved.health.answers_probes = True
+    flow, receiver = proved.open(ONE)
+    transport = proved.granted()
+    flow.send_payload(b"1")
+    transport.answer()
+    proved.broker.check()
+    proved.advance(PATIENCE_S)
+    assert transport.closed
+    assert receiver.losses == [None]
+
+
+@pytest.mark.parametrize("heard", [False, True])
+def test_what_cannot_be_asked_is_replaced_when_it_is_checked(proved: World, *, heard: bool) -> None:
+    """Its flows go on on another one; what comes on the old one is delivered."""
+    proved.health.answers_probes = not heard
+    flow, receiver = proved.open(ONE)
+    old = proved.granted()
+    flow.send_payload(b"1")
+    if heard:
+        old.answer()
+    proved.broker.check()
+    assert flow.send_payload(b"2")
+    new = proved.granted()
+    assert (old.payloads, new.payloads) == ([b"1"], [b"2"])
+    old.answer()
+    new.answer()
+    assert len(receiver.payloads) == 2 + heard
+    assert receiver.losses == []
+
+
+def test_what_is_on_its_way_or_on_trial_is_not_checked(world: World) -> None:
+    """That goes on of itself."""
+    flow, _ = world.open(ONE)
+    flow.send_payload(b"1")
+    world.broker.check()
+    transport = world.granted()
+    asked = len(transport.probes)
+    world.broker.check()
+    assert (len(transport.probes), len(world.pending)) == (asked, 0)

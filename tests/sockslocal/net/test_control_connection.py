@@ -22,7 +22,7 @@ class Watched:
         self.server = server
         self.endings = 0
         engine.poller.register(sock, lambda _: None)
-        self.control = ControlConnection(engine.poller, sock, self._ended)
+        self.control = ControlConnection(engine.poller, engine.watchdog, sock, self._ended)
 
     def waiting(self) -> int:
         """How many octets are still to be read."""
@@ -112,3 +112,15 @@ async def test_a_server_that_vanishes_is_noticed(watched: Watched) -> None:
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == REMOTE_IDLE_S
     watched.control.close()
+
+
+async def test_a_server_that_vanished_is_its_end(engine: Engine, watched: Watched) -> None:
+    """As the watchdog finds out; told once, and watched no more."""
+    watched.control.start()
+    assert engine.watchdog._new == {watched.control}
+    watched.control.lasts()
+    engine.watchdog.leave({"127.0.0.1"})
+    engine.watchdog.leave({"127.0.0.1"})
+    watched.control.abort()
+    assert watched.endings == 1
+    assert engine.watchdog._new == set()

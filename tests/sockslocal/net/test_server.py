@@ -516,3 +516,75 @@ async def test_what_was_known_of_a_server_that_was_away_is_in_doubt(
     assert watched.server.profile.pipelining is Pipelining.FULL
     assert server.way.pipelining.value == Pipelining.NONE.value
     server.close()
+
+
+async def test_in_another_network_it_is_tried_at_once(engine: Engine, fake: FakeServer) -> None:
+    """However rare its attempts had become; who asked is told once that it is there."""
+    timers = Timers(engine)
+    watched = Watched(engine, fake.address)
+    server, answers = watched.server, Told()
+    fake.stop()
+    server.settle_login(GOOD)
+    await watched.reaches("down")
+    for _ in range(3):
+        timers.fire()
+        await until(lambda: timers.pending, "it failed again")
+    server.recover(lambda: answers(1))
+    await until(lambda: timers.pending, "it failed again")
+    assert timers.seconds == [1, 2, 4, 8, 1]
+    fake.start()
+    server.recover(lambda: answers(2))
+    await watched.reaches("up")
+    await until(lambda: answers.calls, "it is told")
+    server.probe()
+    await until(lambda: len(fake.sessions) == 2 and fake.sessions[1].finished, "it was tried again")
+    assert answers.calls == [2]
+    server.close()
+
+
+async def test_a_server_that_is_up_is_doubted_without_a_word(engine: Engine, fake: FakeServer) -> None:
+    """It is shown as up until it is known not to be; an attempt of before does not count."""
+    watched = Watched(engine, fake.address)
+    server, answers = watched.server, Told()
+    server.settle_login(GOOD)
+    await watched.reaches("up")
+    shown = len(watched.states)
+    checked: list[int] = []
+    server.udp.check = lambda: checked.append(1)  # type: ignore[method-assign]
+    fake.scripts.append(Script(at=Stage.METHOD, act=Act.STALL))
+    server.probe()
+    await until(lambda: len(fake.sessions) == 2, "an attempt that hangs")
+    server.recover(lambda: answers(1))
+    await until(lambda: answers.calls, "it is there")
+    assert (len(watched.states), checked) == (shown, [1])
+    server.close()
+
+
+async def test_a_refused_target_shows_that_it_is_there(engine: Engine, fake: FakeServer) -> None:
+    """As soon as its own attempt does."""
+    watched = Watched(engine, fake.address)
+    server, answers = watched.server, Told()
+    server.settle_login(GOOD)
+    await watched.reaches("up")
+    fake.scripts.append(Script(at=Stage.METHOD, act=Act.STALL))
+    server.recover(lambda: answers(1))
+    await until(lambda: len(fake.sessions) == 2, "an attempt that hangs")
+    fake.scripts.append(Script(reply=5))
+    assert await watched.dialled(engine) == "target-refused"
+    assert answers.calls == [1]
+    server.close()
+
+
+async def test_another_network_does_not_repeat_a_rejected_login(engine: Engine, fake: FakeServer) -> None:
+    """Nor does it ask for a password that is not to be had: accounts get locked, and people bothered."""
+    watched = Watched(engine, fake.address)
+    server = watched.server
+    server.settle_login(BAD)
+    await watched.reaches("auth-failed")
+    sessions = len(fake.sessions)
+    server.recover(lambda: None)
+    server.settle_login(LOCKED)
+    server.recover(lambda: None)
+    await turns()
+    assert (server.state, len(fake.sessions), watched.wanted) == ("needs-unlock", sessions, 0)
+    server.close()

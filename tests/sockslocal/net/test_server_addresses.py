@@ -246,3 +246,24 @@ async def test_where_the_system_asks_us_those_of_before_are_asked(
     assert await found(ServerAddresses(SERVER, FakeClock())) == [SECOND]
     assert asked == [(before, "proxy.test", 1080)]
     assert resolver.asked == []
+
+
+async def test_what_is_in_doubt_is_looked_up_again(resolver: FakeResolver) -> None:
+    """In another network a name may lead elsewhere; where it cannot be asked for, the old answer serves."""
+    known = ServerAddresses(SERVER, FakeClock())
+    assert await found(known) == [FIRST, SECOND]
+    known.doubt()
+    resolver.answer = [SECOND]
+    assert await found(known) == [SECOND]
+    known.doubt()
+    resolver.answer = OSError(0, "no network")
+    assert await found(known) == [SECOND]
+    assert len(resolver.asked) == 3
+
+
+async def test_an_ip_address_is_in_no_doubt(resolver: FakeResolver) -> None:
+    """It is where it is."""
+    known = ServerAddresses(Endpoint("127.0.0.1", 1080), FakeClock())
+    known.doubt()
+    assert await found(known) == [FIRST]
+    assert resolver.asked == []

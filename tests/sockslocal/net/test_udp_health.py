@@ -279,3 +279,22 @@ def test_who_is_to_blame(error: ServerError, *, blamed: bool) -> None:
 def test_the_rungs_are_all_there() -> None:
     """So that the tests above mean what they say."""
     assert tuple(Rung) == RELAYED + STREAMED
+
+
+def test_what_is_forgiven_is_tried_at_once() -> None:
+    """After trouble, and after associations that were ended at once."""
+    made = Made(FakeClock())
+    made.fail_all(SILENT)
+    made.clock.advance(60)
+    made.fail_all(SILENT)
+    made.health.forgive()
+    assert made.health.trouble is None
+    assert made.health.rung() is Rung.GIVEN
+    for _ in range(TOLERATED + 3):
+        made.health.was_brief()
+        made.clock.advance(10)
+    made.health.was_brief()
+    made.health.forgive()
+    assert made.health.rung() is Rung.GIVEN
+    made.health.was_brief()
+    assert made.health.rung() is Rung.GIVEN

@@ -7,11 +7,13 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from fakes.engine import FakeClock, turns, until
+from fakes.sockets import closing, tcp_pair
 from sockslocal.net import watchdog as module
 from sockslocal.net.watchdog import Watchdog
 
@@ -44,7 +46,7 @@ class Line:
 class Connection:
     """What is watched."""
 
-    def __init__(self, *lines: Line) -> None:
+    def __init__(self, *lines: Any) -> None:
         self.sockets: Any = lines
         self.lasted = self.aborted = 0
         self.on_abort: Callable[[], None] = lambda: None
@@ -240,6 +242,23 @@ async def test_elsewhere_only_keepalive(watchdog: Watchdog, monkeypatch: pytest.
     watchdog.add(connection)
     await until(lambda: connection.lasted, "the first look")
     assert not connection.sockets[0].asked
+
+
+async def test_what_speaks_from_a_lost_address_is_ended(watchdog: Watchdog) -> None:
+    """At once, however new it is, and no matter at which end; the others are not touched."""
+    with ExitStack() as stack:
+        first, second, unix = tcp_pair(), tcp_pair(), socket.socketpair()
+        stack.enter_context(closing(*first, *second, *unix))
+        leaving, staying = Connection(unix[0], first[0]), Connection(second[0])
+        leaving.on_abort = lambda: watchdog.discard(leaving)
+        watchdog.add(leaving)
+        watchdog.add(staying)
+        watchdog.leave(())
+        watchdog.leave({"192.0.2.1"})
+        assert (leaving.aborted, staying.aborted) == (0, 0)
+        first[0].close()  # the end of another was its end too
+        watchdog.leave({"127.0.0.1"})
+        assert (leaving.aborted, staying.aborted) == (0, 1)
 
 
 # --- with a network that loses everything

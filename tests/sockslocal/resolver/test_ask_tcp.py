@@ -297,3 +297,18 @@ def test_messages_in_any_pieces(messages: list[bytes], size: int) -> None:
     framer = Framer()
     found = [message for at in range(0, len(octets), size) for message in framer.take(octets[at : at + size])]
     assert found == messages
+
+
+async def test_after_a_renewal_another_connection_is_used() -> None:
+    """What waits on the old one is asked again on the new one."""
+    tunnel = FakeTunnel(silence)
+    transport = tcp_transport(PlainDial(tunnel, SERVER))
+    transport.renew()
+    waiting = asking(transport)
+    await until(lambda: len(tunnel.asked) == 1)
+    tunnel.script = addresses
+    transport.renew()
+    assert is_ended(transport)
+    assert wire.answers(await waiting, QUESTION, exact=True)
+    assert len(tunnel.targets) == 2
+    await closed(tunnel, transport)

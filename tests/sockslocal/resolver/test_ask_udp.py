@@ -369,3 +369,18 @@ def baked(asked: dns.message.Message, server: bytes, *, rcode: int = 0) -> bytes
     message.use_edns(0, options=[dns.edns.CookieOption(cookie_of(asked).client, server)])
     message.set_rcode(dns.rcode.Rcode(rcode))
     return message.to_wire()
+
+
+async def test_after_a_renewal_another_flow_is_used() -> None:
+    """What waits on the old one is asked again on the new one."""
+    tunnel = FakeTunnel(silence)
+    transport = DatagramTransport(tunnel, SERVER)
+    transport.renew()
+    waiting = asyncio.create_task(transport.ask(MESSAGE, QUESTION))
+    await until(lambda: len(tunnel.asked) == 1)
+    tunnel.script = addresses
+    transport.renew()
+    assert tunnel.flows[0].closed
+    assert wire.answers(await waiting, QUESTION, exact=False)
+    assert len(tunnel.flows) == 2
+    transport.close()

@@ -123,3 +123,16 @@ def test_a_probe_that_is_overtaken_has_failed() -> None:
     assert health.failed == 2
     assert not health.is_due(4.3)
     assert health.is_due(4.5)
+
+
+def test_what_is_forgiven_need_not_rest() -> None:
+    """And rests no longer than the first time when it fails again."""
+    health = Health()
+    for now in (0.0, 10.0, 20.0):
+        health.note_failure(now, now, "silence")
+    health.forgive()
+    assert not health.resting
+    assert health.is_due(20.0)
+    health.note_failure(20.5, 20.5, "silence")
+    assert not health.is_due(21.0)
+    assert health.is_due(21.5)

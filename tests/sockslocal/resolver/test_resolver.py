@@ -296,3 +296,20 @@ async def test_failures_leave_nothing_for_the_collector(
             assert gc.collect() < 20
         finally:
             gc.enable()
+
+
+async def test_in_another_network_all_is_asked_anew() -> None:
+    """Upstreams, those of rules too, by connections of their own; a failure is no answer any more."""
+    tunnel = FakeTunnel(silence)
+    tunnel.refusal = REFUSAL
+    async with resolver(tunnel, "tcp") as made:
+        assert (await made.query("www.example", "A")).rcode == "SERVFAIL"
+        assert made.status().problem is not None
+        tunnel.refusal = None
+        tunnel.script = addresses
+        made.recover()
+        assert made.status().problem is None
+        assert (await made.query("www.example", "A")).rcode == "NOERROR"
+        made.recover()
+        assert (await made.query("mail.example", "A")).rcode == "NOERROR"
+        assert len(tunnel.streams) == 2

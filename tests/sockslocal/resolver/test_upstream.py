@@ -20,13 +20,14 @@ from fakes.dns_tunnel import (
     until,
 )
 from sockslocal.address import Endpoint
+from sockslocal.config.model import TlsConfig, UpstreamScheme
 from sockslocal.config.model import Upstream as UpstreamConfig
-from sockslocal.config.model import UpstreamScheme
 from sockslocal.errors import ServerError
 from sockslocal.resolver import ways, wire
 from sockslocal.resolver.ask_udp import MAX_MISMATCHES
 from sockslocal.resolver.digester import Digester
 from sockslocal.resolver.errors import OverloadedError, UnusableError
+from sockslocal.resolver.transport import StreamTransport
 from sockslocal.resolver.upstream import Upstream
 from sockslocal.resolver.ways import UdpWay
 from sockslocal.resolver.wire import Query, parse_query
@@ -243,3 +244,32 @@ async def test_who_asks_no_more_says_nothing_about_it() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert (server.health.failed, server.health.resting) == (0, False)
+
+
+@pytest.mark.parametrize("scheme", ["udp", "tcp"])
+async def test_in_another_network_it_is_asked_anew(scheme: UpstreamScheme) -> None:
+    """By another flow or connection, and by UDP again where only TCP had worked."""
+    async with asking(addresses, scheme) as (server, tunnel):
+        await server.ask(asked(), SECONDS)
+        server.health.note_failure(1e9, 1e9, "silence")
+        if isinstance(server._way, UdpWay):
+            server._way._stream_until = 1e9
+        server.recover()
+        assert not server.health.resting
+        await server.ask(asked(), SECONDS)
+        assert tunnel.paths == [scheme, scheme]
+        assert len(tunnel.targets) == 2
+
+
+@pytest.mark.parametrize("scheme", ["tls", "https"])
+async def test_so_it_is_where_it_is_encrypted(
+    scheme: UpstreamScheme, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever has been connected."""
+    renewed: list[object] = []
+    monkeypatch.setattr(StreamTransport, "renew", lambda _: renewed.append(1))
+    config = UpstreamConfig(scheme, Endpoint("192.0.2.53", 53), tls=TlsConfig(name="dns.example"))
+    server = Upstream(config, FakeTunnel(), Digester())
+    server.recover()
+    assert len(renewed) == 1
+    await server.close()

@@ -120,3 +120,24 @@ def test_switching_off_ends_the_retries() -> None:
         assert made.service.state == "error"
 
     run(test)
+
+
+def test_what_could_not_be_opened_is_tried_when_asked_for() -> None:
+    """The address may be there now; what is open, or off, is left as it is."""
+
+    async def test(engine: Engine) -> None:
+        made = Made(engine)
+        made.service.retry()
+        made.thing.error = IN_USE
+        made.service.want(on=True)
+        made.timers.fire()
+        made.service.retry()
+        assert made.timers.seconds == [2, 4, 2]
+        made.thing.error = None
+        made.service.retry()
+        assert made.service.state == "listening"
+        assert made.timers.pending is None
+        made.service.retry()
+        assert len(made.thing.calls) == 4
+
+    run(test)

@@ -9,7 +9,8 @@ from fakes.socks5_server import Act, FakeServer, Script, Stage
 from fakes.supervised import Made, Run, office
 from sockslocal.errors import ControlError
 from sockslocal.net.profiles import ProfileStore
-from sockslocal.supervisor import Supervisor, Switches, supervisor
+from sockslocal.supervisor import Supervisor, Switches
+from sockslocal.supervisor import turns as module
 
 
 def test_what_is_found_out_of_a_server_is_kept(run: Run, server: FakeServer, tmp_path: Path) -> None:
@@ -59,7 +60,7 @@ def test_who_waits_long_for_a_test_is_told(
     run: Run, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In time, and that others are running; the one that runs goes on."""
-    monkeypatch.setattr(supervisor, "TURN_S", 0.01)
+    monkeypatch.setattr(module, "TURN_S", 0.01)
 
     async def test(made: Made) -> None:
         made.apply(office(server))

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pytest
 from jeepney import HeaderFields, Message, MessageType
 from jeepney.bus_messages import message_bus
 from jeepney.io.blocking import DBusConnection, open_dbus_connection
@@ -69,6 +70,15 @@ def session_bus(folder: Path) -> Iterator[SessionBus]:
     with (folder / "bus.log").open("wb") as log, running(command, stdout=log, stderr=log) as daemon:
         bus = SessionBus(folder, address, environment, daemon)
         wait_until(bus.answers, seconds=10, what="a session bus")
+        yield bus
+
+
+@contextmanager
+def users_session_bus(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SessionBus]:
+    """As `session_bus`; this process finds it as it would the user's."""
+    with session_bus(folder) as bus:
+        for name, value in bus.environment.items():
+            monkeypatch.setenv(name, value)
         yield bus
 
 

@@ -65,13 +65,15 @@ class Icon(base.Icon):  # type: ignore[misc]  # pystray has no types
 
     def run(self, setup: Callable[[base.Icon], object] | None = None) -> None:
         """Serve the bus until `stop`; raises BusLostError. `setup` is called in a thread (see pystray)."""
-        self._bus = Bus()  # before that thread is started: it waits for ever where nothing runs
-        super().run(setup)
+        bus = self._bus = Bus()  # before that thread is started: it waits for ever where nothing runs
+        self._start_setup(setup)
+        self._serve(bus)
 
     def run_detached(self, setup: Callable[[base.Icon], object] | None = None) -> None:
         """As `run`, in a thread; raises BusLostError where there is no session bus."""
-        self._bus = Bus()
-        super().run_detached(setup)
+        bus = self._bus = Bus()
+        self._start_setup(setup)
+        threading.Thread(target=self._serve_detached, args=(bus,), name="tray icon").start()
 
     def stop(self) -> None:
         """Have `run` return, also where it has yet to start."""
@@ -94,7 +96,7 @@ class Icon(base.Icon):  # type: ignore[misc]  # pystray has no types
         itself is the first of them. It takes the place of the one that was last shown with the same
         `replaces`.
         """
-        image = values.image_data(self.icon) if self.icon else None
+        image = _tried(lambda: values.image_data(self.icon), None) if self.icon else None
         buttons = [(label, partial(self._do, action)) for label, action in actions]
         notice = Notice(self.title if title is None else title, message, urgency, buttons, image)
         category = replaces or object()
@@ -129,35 +131,31 @@ class Icon(base.Icon):  # type: ignore[misc]  # pystray has no types
 
     # --- in the thread that serves --------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        assert self._bus is not None  # noqa: S101  `run` made it
+    def _serve_detached(self, bus: Bus) -> None:
         try:
-            with self._bus as bus:
-                self._serve(bus)
+            self._serve(bus)
+        except BusLostError as error:
+            _log.warning("! the tray icon is gone: %s", error)
+
+    def _serve(self, bus: Bus) -> None:
+        try:
+            with bus:
+                session = self._session(bus)
+                bus.on_wake = lambda: self._look(session)
+                self._mark_ready()
+                self._look(session)
+                bus.serve(until=lambda: self._stopped)
         finally:
             self._running = False
 
-    def _run_detached(self) -> None:
-        def serve() -> None:
-            try:
-                self._run()
-            except BusLostError as error:
-                _log.warning("! the tray icon is gone: %s", error)
-
-        threading.Thread(target=serve, name="tray icon").start()
-
-    def _serve(self, bus: Bus) -> None:
-        session = Session(
+    def _session(self, bus: Bus) -> Session:
+        return Session(
             bus,
             self._name,
             on_click=lambda: self._do(self),
             on_middle_click=lambda: self._do(self._on_middle_click),
             on_row=lambda click: self._do(lambda: click(self)),
         )
-        bus.on_wake = lambda: self._look(session)
-        self._mark_ready()
-        self._look(session)
-        bus.serve(until=lambda: self._stopped)
 
     def _look(self, session: Session) -> None:
         """Show what is wanted now."""

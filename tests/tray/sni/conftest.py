@@ -4,15 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from fakes.session_bus import SessionBus, session_bus
+from fakes.session_bus import SessionBus, users_session_bus
 
 
 @pytest.fixture
 def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SessionBus]:
-    """A session bus with nobody on it, which this process finds as it would the user's."""
+    """A session bus with nobody on it."""
     if shutil.which("dbus-daemon") is None:
         pytest.skip("dbus-daemon is not installed")
-    with session_bus(tmp_path) as one:
-        for name, value in one.environment.items():
-            monkeypatch.setenv(name, value)
+    with users_session_bus(tmp_path, monkeypatch) as one:
         yield one

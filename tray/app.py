@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import os
 import sys
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 
 from sockslocal import __version__, locks
 from sockslocal.control.client import Client
+from sockslocal.desktop import autostart
 from sockslocal.paths import Paths
 from sockslocal_tray.actions import Action
 from sockslocal_tray.backends import Backend
@@ -22,6 +24,9 @@ from sockslocal_tray.watch import Seen, Watch
 
 _log = logging.getLogger(__name__)
 
+_LOOK_S = 10.0
+"""Between two looks at what nobody tells of: the configuration's being there, the start at login."""
+
 
 class App:
     """One tray, until the person quits it, or the desktop ends; `dark` is the panel."""
@@ -30,12 +35,12 @@ class App:
         self._paths = paths
         self._dark = dark
         self._icon = Icon(backend, self.choose, on_middle_click=self._toggle)
-        performer = Performer(paths, self._icon)
-        self._lanes = {name: Lane(name, performer) for name in ("deeds", "dialogs")}
+        self._perform = Performer(paths, self._icon)
+        self._lanes = {name: Lane(name, self._do) for name in ("deeds", "dialogs")}
         self._watch = Watch(paths, self._saw)
         self._seen: Seen | None = None
         self._news = threading.Condition()
-        self._ended = False
+        self._stale = self._ended = False
 
     def run(self) -> None:
         """Be the tray. Raises ConnectionError where the desktop goes away."""
@@ -66,6 +71,12 @@ class App:
         else:
             self.choose(Action("tunnel", "off" if status.tunnel.on else "on"))
 
+    def _do(self, action: Action) -> None:
+        self._perform(action)
+        with self._news:  # of what is not the daemon's
+            self._stale = True
+            self._news.notify()
+
     def _saw(self, seen: Seen) -> None:
         with self._news:
             self._seen = seen
@@ -74,25 +85,42 @@ class App:
     def _paint(self) -> None:
         painter = Painter(self._icon, self._template(), time.monotonic(), dark=self._dark)
         looked: Seen | None = None
-        again_at: float | None = None
-        while True:
+        again_at = math.inf
+        while not self._ended:
             with self._news:
-                while self._seen is looked and not self._ended and _is_later(again_at):
-                    self._news.wait(None if again_at is None else max(0.0, again_at - time.monotonic()))
-                looked = self._seen
-            if self._ended:
-                return
-            if looked is not None:
-                painter.template = self._template()
-                again_at = painter.look(looked, time.monotonic(), _slept())
+                while not (self._ended or self._stale or self._seen is not looked or _is_past(again_at)):
+                    self._news.wait(min(_LOOK_S, max(0.0, again_at - time.monotonic())))
+                looked, self._stale = self._seen, False
+            next_at = self._look(painter, looked) if looked is not None else None
+            again_at = min(next_at or math.inf, time.monotonic() + _LOOK_S)
+
+    def _look(self, painter: Painter, seen: Seen) -> float | None:
+        try:
+            painter.template = self._template()
+            return painter.look(seen, time.monotonic(), _slept())
+        except Exception:  # noqa: BLE001  a bug there, or in a backend, must not leave the icon so for ever
+            _log.exception("! the icon could not be painted")
+            return None
 
     def _template(self) -> View:
         """What of the menu is not the daemon's."""
-        return View(status=None, state="off", configured=self._paths.config.exists(), version=__version__)
+        return View(
+            status=None,
+            state="off",
+            configured=self._paths.config.exists(),
+            at_login=_starts_at_login(),
+            version=__version__,
+        )
 
 
-def _is_later(moment: float | None) -> bool:
-    return moment is None or moment > time.monotonic()
+def _starts_at_login() -> bool:
+    """Whether both do, the daemon and the tray."""
+    parts = autostart.of_platform(autostart.found()).values()
+    return all(part.enabled() for part in parts)
+
+
+def _is_past(moment: float) -> bool:
+    return moment <= time.monotonic()
 
 
 def _slept() -> float:

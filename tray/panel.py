@@ -1,10 +1,10 @@
 """Whether the panel is dark, so that the icon is light."""
 
+import os
 import sys
+from typing import Any
 
-_PORTAL = "org.freedesktop.portal.Desktop"
-_APPEARANCE = "org.freedesktop.appearance"
-_PREFERS_LIGHT = 2
+_PREFERS_DARK, _PREFERS_LIGHT = 1, 2
 
 
 def is_dark() -> bool:
@@ -13,28 +13,45 @@ def is_dark() -> bool:
         return _taskbar_is_dark()
     if sys.platform == "darwin":
         return _menu_bar_is_dark()
-    return not _prefers_light()
+    if "XFCE" in os.environ.get("XDG_CURRENT_DESKTOP", "").upper():
+        return _asked(_xfce()) is True or _asked(_portal()) == _PREFERS_DARK
+    return _asked(_portal()) != _PREFERS_LIGHT
 
 
-def _prefers_light() -> bool:
-    """Whether the person has said so to the desktop (XDG Desktop Portal, Settings, color-scheme)."""
-    from jeepney import DBusAddress, MessageFlag, new_method_call
+def _xfce() -> Any:
+    """Whether its panel is dark, whatever its windows are."""
+    from jeepney import DBusAddress, new_method_call
+
+    settings = DBusAddress("/org/xfce/Xfconf", "org.xfce.Xfconf", "org.xfce.Xfconf")
+    return new_method_call(settings, "GetProperty", "ss", ("xfce4-panel", "/panels/dark-mode"))
+
+
+def _portal() -> Any:
+    """What the person prefers (XDG Desktop Portal, Settings, color-scheme)."""
+    from jeepney import DBusAddress, new_method_call
+
+    name = "org.freedesktop.portal.Desktop"
+    settings = DBusAddress("/org/freedesktop/portal/desktop", name, "org.freedesktop.portal.Settings")
+    return new_method_call(settings, "Read", "ss", ("org.freedesktop.appearance", "color-scheme"))
+
+
+def _asked(question: Any) -> object:
+    """What the desktop answers, None where it does not; nobody is started for it."""
+    from jeepney import MessageFlag
 
     from sockslocal_tray.sni.bus import Bus, BusLostError
 
-    settings = DBusAddress("/org/freedesktop/portal/desktop", _PORTAL, "org.freedesktop.portal.Settings")
-    question = new_method_call(settings, "Read", "ss", (_APPEARANCE, "color-scheme"))
-    question.header.flags |= MessageFlag.no_auto_start  # the icon does not wait for it
+    question.header.flags |= MessageFlag.no_auto_start
     try:
         with Bus() as bus:
             answer = bus.ask(question, gives="v")
     except BusLostError:
-        return False
-    return answer is not None and _bare(answer.body[0]) == _PREFERS_LIGHT
+        return None
+    return _bare(answer.body[0]) if answer else None
 
 
 def _bare(value: object) -> object:
-    """What is in a D-Bus variant, which here is one in another."""
+    """What is in a D-Bus variant, which may be one in another."""
     while isinstance(value, tuple):
         value = value[-1]
     return value

@@ -45,8 +45,7 @@ def _selection(screen: Any) -> int:
 class Icon(base.Icon):  # type: ignore[misc]  # pystray has no types
     """A tray icon without a menu: a click is the default action, a middle click `on_middle_click`.
 
-    `icon` is a `Drawing`, which is shown as it suits the panel's colour. `run` raises ConnectionError when X
-    goes away.
+    `icon` is a `Drawing`, which is shown as it suits the panel's colour.
     """
 
     HAS_MENU = False
@@ -56,9 +55,7 @@ class Icon(base.Icon):  # type: ignore[misc]  # pystray has no types
     def __init__(self, *arguments: Any, on_middle_click: Callable[[], object] = lambda: None) -> None:
         super().__init__(*arguments)
         self._on_middle_click = on_middle_click
-        self._here, self._there = socket.socketpair()
-        self._here.setblocking(False)
-        self._there.setblocking(False)
+        self._waker: socket.socket | None = None
         self._shown = self._stopping = False
 
     def stop(self) -> None:
@@ -67,8 +64,9 @@ class Icon(base.Icon):  # type: ignore[misc]  # pystray has no types
         super().stop()
 
     def _wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # it has been woken already
-            self._there.send(b"!")
+        with contextlib.suppress(OSError):  # it has been woken already, or has ended
+            if self._waker is not None:
+                self._waker.send(b"!")
 
     _update_title = _update_menu = _wake
 
@@ -87,23 +85,33 @@ class Icon(base.Icon):  # type: ignore[misc]  # pystray has no types
     def _stop(self) -> None:
         self._wake()
 
-    def _run(self) -> None:
+    def run(self, setup: Callable[[base.Icon], object] | None = None) -> None:
+        """As pystray's; raises ConnectionError where there is no display, or when it goes away."""
         try:
-            with contextlib.closing(display.Display()) as screen:
-                self._serve(screen, _Dock(screen, self.name))
-        except error.ConnectionClosedError as lost:
-            raise ConnectionError(f"the display went away: {lost}") from None
+            # before the thread of `setup` is started: it waits for ever where nothing runs
+            self._screen = display.Display()
+            self._waker, self._woken = socket.socketpair()
+            self._waker.setblocking(False)
+            self._woken.setblocking(False)
+            with contextlib.closing(self._screen), self._waker, self._woken:
+                super().run(setup)
+        except (error.DisplayError, error.ConnectionClosedError) as lost:
+            raise ConnectionError(f"there is no display: {lost}") from None
+
+    def _run(self) -> None:
+        self._serve(self._screen, _Dock(self._screen, self.name))
 
     def _serve(self, screen: Any, dock: "_Dock") -> None:
         self._mark_ready()
         with selectors.DefaultSelector() as ready:
             ready.register(screen.fileno(), selectors.EVENT_READ)
-            ready.register(self._here, selectors.EVENT_READ)
+            ready.register(self._woken, selectors.EVENT_READ)
             while not self._stopping:
                 dock.show(self._icon if self._shown else None, self._title)
-                ready.select()
+                if not screen.pending_events():  # some may have come along with the answers to questions
+                    ready.select()
                 with contextlib.suppress(BlockingIOError):
-                    self._here.recv(4096)
+                    self._woken.recv(4096)
                 for button in dock.clicks():
                     self._on_click(button)
             dock.show(None, "")
@@ -174,13 +182,13 @@ class _Dock:
         self._screen.flush()
 
     def _find_manager(self) -> None:
-        """The owner of the selection; X is kept still until we are told of its end."""
-        self._screen.grab_server()
+        """The owner of the selection, which is there still once we are to be told of its end."""
         owner = self._screen.get_selection_owner(self._selection)
-        if owner != X.NONE:
+        if owner == X.NONE:
+            return
+        owner.change_attributes(event_mask=X.StructureNotifyMask)
+        if self._screen.get_selection_owner(self._selection) == owner:
             self._manager = owner
-            owner.change_attributes(event_mask=X.StructureNotifyMask)
-        self._screen.ungrab_server()
 
     def _dock(self) -> None:
         screen = self._screen.screen()

@@ -140,9 +140,9 @@ class Icon(base.Icon):  # type: ignore[misc]  # pystray has no types
     def _serve(self, bus: Bus) -> None:
         try:
             with bus:
+                self._mark_ready()  # before anything can fail: the thread of `setup` waits for it without end
                 session = self._session(bus)
                 bus.on_wake = lambda: self._look(session)
-                self._mark_ready()
                 self._look(session)
                 bus.serve(until=lambda: self._stopped)
         finally:

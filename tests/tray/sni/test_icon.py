@@ -15,6 +15,7 @@ from fakes.status_notifier import ITEM, MENU, Panel, Watcher
 from fakes.waiting import wait_until
 from sockslocal_tray.base import Menu, MenuItem
 from sockslocal_tray.sni import bus as bus_module
+from sockslocal_tray.sni import icon as icon_module
 from sockslocal_tray.sni.bus import BusLostError
 from sockslocal_tray.sni.icon import Icon
 from sockslocal_tray.sni.values import SIZES
@@ -269,6 +270,21 @@ def test_the_bus_goes_away(bus: SessionBus, application: Application) -> None:
     assert len(errors) == 1
     application.icon.title = "home"
     application.icon.stop()
+
+
+def test_the_bus_goes_away_at_the_start(
+    bus: SessionBus, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that pystray starts does not wait for what never comes."""
+
+    def gone(*_: object, **__: object) -> None:
+        raise BusLostError
+
+    monkeypatch.setattr(icon_module, "Session", gone)
+    with pytest.raises(BusLostError):
+        application.icon.run()
+    application.icon._setup_thread.join(10)
+    assert not application.icon._setup_thread.is_alive()
 
 
 def test_no_bus(application: Application) -> None:

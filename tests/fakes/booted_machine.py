@@ -74,6 +74,11 @@ class BootedMachine:
         self._disk.kill()
         self._disk.wait()
 
+    @property
+    def pid(self) -> int:
+        """Its process 1, as this machine numbers it."""
+        return self._pid
+
     def write(self, path: str, content: str, mode: int = 0o644) -> None:
         """A file on its disk, whether it runs or not."""
         target = self._folder / "root" / path

@@ -63,22 +63,31 @@ class Network:
 
     def call(self, work: Callable[[], T]) -> T:
         """What `work` gives; the threads that it starts are there too."""
-        outcome: list[T] = []
-        failure: list[BaseException] = []
+        return _inside(self._place, work)
 
-        def main() -> None:
-            try:
-                _enter(self._place)
-                outcome.append(work())
-            except BaseException as error:  # noqa: BLE001  it is raised where `call` was called
-                failure.append(error)
 
-        thread = threading.Thread(target=main)
-        thread.start()
-        thread.join()
-        if failure:
-            raise failure[0]
-        return outcome[0]
+def in_network_of(pid: int, work: Callable[[], T]) -> T:
+    """What `work` gives, in the network of that process."""
+    return _inside(f"/proc/{pid}/ns/net", work)
+
+
+def _inside(place: str, work: Callable[[], T]) -> T:
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def main() -> None:
+        try:
+            _enter(place)
+            outcome.append(work())
+        except BaseException as error:  # noqa: BLE001  it is raised below
+            failure.append(error)
+
+    thread = threading.Thread(target=main)
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return outcome[0]
 
 
 def _enter(place: str) -> None:
@@ -116,5 +125,9 @@ def connected(address: tuple[str, int], kind: socket.SocketKind = socket.SOCK_ST
     """A local program's socket; for `Network.call`."""
     sock = socket.socket(type=kind)
     sock.settimeout(5)
-    sock.connect(address)
+    try:
+        sock.connect(address)
+    except OSError:
+        sock.close()
+        raise
     return sock

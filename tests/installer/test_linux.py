@@ -1,6 +1,6 @@
-"""installer/linux: what of it runs as root, before the programs that read it.
+"""installer/linux: what of it runs as root, and units, before the programs that read them.
 
-A machine that boots runs it in tests/integration/test_system_dns_services.py.
+Machines that boot run it in tests/integration/test_system_dns_services.py and test_user_service.py.
 """
 
 import configparser
@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from sockslocal.cli.privileged import INSTALLED
+from sockslocal.desktop import linux
 from sockslocal.system_dns import helper
 from sockslocal.system_dns.store import path_of
 
@@ -20,8 +21,15 @@ FOLDER = Path(__file__).parents[2] / "installer/linux"
 HELPER = FOLDER / "sockslocal-dns"
 UNIT = FOLDER / "sockslocal-dns-restore.service"
 POLICY = FOLDER / "org.sockslocal.dns.policy"
+SOCKET = FOLDER / "sockslocal-dns.socket"
+DAEMON = Path(linux.__file__).with_name(linux.UNIT)
+"""What every way of installing has, with its own program in it."""
+
 MAX_EXPOSURE = 4.0
 """Of `systemd-analyze security`, which calls everything below 5 medium; it has to write to /etc."""
+
+MAX_USER_EXPOSURE = 6.6
+"""Most of what is counted is namespaces, which a user's manager has no safe ones of."""
 
 
 def unit() -> configparser.ConfigParser:
@@ -110,6 +118,30 @@ def test_what_runs_at_boot_may_do_little_else() -> None:
     """By systemd's own count."""
     threshold = f"--threshold={round(MAX_EXPOSURE * 10)}"
     arguments = ["security", "--offline=yes", "--no-pager", threshold, str(UNIT)]
+    done = subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True, check=False)
+    if "unrecognized option" in done.stderr:
+        pytest.skip("systemd-analyze is older than 250")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+def test_systemd_takes_the_socket_with_its_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every key and value of both, as units of a user."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / linux.UNIT).write_text(linux.unit(["/bin/true"]))
+    shutil.copy(SOCKET, tmp_path)
+    paths = [str(tmp_path / linux.UNIT), str(tmp_path / SOCKET.name)]
+    command = ["systemd-analyze", "--user", "--man=no", "verify", *paths]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+def test_the_daemon_may_do_little_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By systemd's own count for units of a user."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    threshold = f"--threshold={round(MAX_USER_EXPOSURE * 10)}"
+    arguments = ["--user", "security", "--offline=yes", "--no-pager", threshold, str(DAEMON)]
     done = subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True, check=False)
     if "unrecognized option" in done.stderr:
         pytest.skip("systemd-analyze is older than 250")

@@ -62,6 +62,25 @@ def launch(paths: Paths, level: str, secrets: dict[str, Secret]) -> Status:
 
 
 @contextlib.contextmanager
+def leashed(paths: Paths, secrets: dict[str, Secret]) -> Iterator[Status]:
+    """A daemon, and its status once it answers, until the end of the block, or of this process.
+
+    It is ended at once, whatever it is doing. Raises as `launch` does.
+    """
+    with (
+        _last_words(paths.state) as words,
+        _spawn(paths, "info", words, "--until-stdin-ends") as process,
+    ):
+        assert process.stdin is not None  # noqa: S101  for mypy: it is a pipe
+        try:
+            process.stdin.write(prompts.dump(secrets))
+            process.stdin.flush()
+            yield _wait_for_answer(paths, process, words)
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
 def _last_words(folder: Path) -> Iterator[IO[bytes]]:
     """Where stdout and stderr of the daemon go, beside its log; it says little there once it runs."""
     path = folder / "sockslocal.out"
@@ -77,7 +96,7 @@ def _last_words(folder: Path) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _spawn(paths: Paths, level: str, output: IO[bytes]) -> subprocess.Popen[bytes]:
+def _spawn(paths: Paths, level: str, output: IO[bytes], *options: str) -> subprocess.Popen[bytes]:
     places = {
         "SOCKSLOCAL_RUNTIME_DIR": str(paths.runtime.absolute()),
         "SOCKSLOCAL_STATE_DIR": str(paths.state.absolute()),
@@ -89,7 +108,7 @@ def _spawn(paths: Paths, level: str, output: IO[bytes]) -> subprocess.Popen[byte
         [
             *(sys.executable, *_safe_path(), "-m", "sockslocal", "run"),
             *("--config", str(paths.config.absolute())),
-            *("--level", level, "--log-to-file", "--secrets-from-stdin"),
+            *("--level", level, "--log-to-file", "--secrets-from-stdin", *options),
         ],
         stdin=subprocess.PIPE,
         stdout=output,

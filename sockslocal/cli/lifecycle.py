@@ -27,11 +27,11 @@ def demo(arguments: Namespace, context: Context) -> int:
 
 def run(arguments: Namespace, context: Context) -> int:
     """The daemon, in this process."""
-    if arguments.until_stdin_ends:
-        leash.hold(sys.stdin.fileno())
     secrets = (
         prompts.load_stdin() if arguments.secrets_from_stdin else prompts.ask_all(load(context.paths.config))
     )
+    if arguments.until_stdin_ends:
+        leash.hold(sys.stdin.fileno())
     return context.run(
         context.paths,
         log_to_stderr=not arguments.log_to_file,

@@ -28,8 +28,8 @@ def _is_asked_for(server: ServerConfig) -> bool:
 
 
 def dump(secrets: dict[str, Secret]) -> bytes:
-    """What `load` reads on the other side of the pipe."""
-    return msgspec.json.encode({name: secret.reveal() for name, secret in secrets.items()})
+    """What `load` reads on the other side of the pipe: one line."""
+    return msgspec.json.encode({name: secret.reveal() for name, secret in secrets.items()}) + b"\n"
 
 
 def load(content: bytes) -> dict[str, Secret]:
@@ -45,5 +45,5 @@ def load(content: bytes) -> dict[str, Secret]:
 
 
 def load_stdin() -> dict[str, Secret]:
-    """As `load`, of all that stdin gives."""
-    return load(sys.stdin.buffer.read(_MAX_OCTETS))
+    """As `load`, of the first line that stdin gives; the pipe may stay open."""
+    return load(sys.stdin.buffer.readline(_MAX_OCTETS))

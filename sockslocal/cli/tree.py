@@ -9,12 +9,12 @@ from sockslocal.cli.parser import Branch, Names, Parser, json_option, number, se
 
 _FIRST_STEPS = """\
 first steps:
-  sockslocal demo                   see it work, on this machine alone
-  sockslocal server add office proxy.example.net:1080 --username ana
-  sockslocal login office           put the password into the keyring
+  sockslocal demo      see it work, on this machine alone
+  sockslocal setup     answer a few questions, and it works
+  sockslocal status    what is up, what is wrong and what mends it
+
+and then, say:
   sockslocal forward add tcp db 127.0.0.1:5432 db.internal:5432
-  sockslocal start
-  sockslocal status                 what is up, what is wrong and what mends it
 
 `sockslocal COMMAND --help` tells more, with examples.
 """
@@ -35,6 +35,7 @@ def build() -> Parser:
     parser.add_argument("--version", action="version", version=f"sockslocal {__version__}")
     root = Branch(parser)
     _demo(root)
+    _setup(root)
     _daemon(root)
     _status(root)
     _switches(root)
@@ -80,6 +81,15 @@ def _demo(root: Branch) -> None:
         "  sockslocal demo --once    exit code 0 if all of it worked, 1 if not",
     )
     parser.add_argument("--once", action="store_true", help="do not stay up afterwards")
+
+
+def _setup(root: Branch) -> None:
+    root.command(
+        "setup",
+        "setup:setup",
+        "ask for server, password and a first forward, try them, and save what works",
+        "  sockslocal setup    again later: what is there is proposed",
+    )
 
 
 def _daemon(root: Branch) -> None:

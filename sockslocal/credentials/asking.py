@@ -9,13 +9,13 @@ from sockslocal.errors import CredentialsError
 from sockslocal.secret import Secret
 
 
-def ask(server: str, username: str) -> Secret:
+def ask(server: str, username: str, *, margin: str = "") -> Secret:
     """Ask for the password on the terminal, without echo. Raises CredentialsError; Ctrl-C passes through."""
     with warnings.catch_warnings():
         # getpass would fall back to an echoing prompt.
         warnings.simplefilter("error", getpass.GetPassWarning)
         try:
-            text = getpass.getpass(f"Password of {username} at {server}: ")
+            text = getpass.getpass(f"{margin}Password of {username} at {server}: ")
         except (getpass.GetPassWarning, EOFError):
             raise _unasked(server) from None
     return check(Secret(text), server=server)

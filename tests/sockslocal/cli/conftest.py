@@ -4,6 +4,7 @@ import pytest
 
 from fakes.cli import CommandLine
 from fakes.control import short_paths
+from fakes.person import Script
 from sockslocal.paths import Paths
 
 
@@ -21,3 +22,9 @@ def paths(monkeypatch: pytest.MonkeyPatch) -> Iterator[Paths]:
 def cli(paths: Paths, capsys: pytest.CaptureFixture[str]) -> CommandLine:
     """The command line in this process, with a daemon and a demo that only note how they were called."""
     return CommandLine(capsys)
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Script:
+    """A person whose answers the test gives beforehand."""
+    return Script(monkeypatch)

@@ -12,7 +12,7 @@ import pytest
 
 from fakes.waiting import wait_until
 from sockslocal.cli import background, prompts
-from sockslocal.cli.background import StartFailedError, launch, stop, wait_until_gone
+from sockslocal.cli.background import StartFailedError, launch, leashed, stop, wait_until_gone
 from sockslocal.control.client import Client
 from sockslocal.errors import ControlError, SockslocalError
 from sockslocal.paths import Paths
@@ -65,6 +65,17 @@ def test_a_daemon_is_started_detached_and_stopped(paths: Paths) -> None:
     assert Client(paths).pid() is None
     wait_until(lambda: has_ended(pid), seconds=5, what="the process has ended")
     assert "is down" in paths.log.read_text()
+
+
+def test_a_leashed_daemon_ends_with_the_block(paths: Paths) -> None:
+    """One that does not start is told as always."""
+    paths.config.write_text("")
+    with leashed(paths, {"office": Secret("hunter2")}) as status:
+        assert Client(paths).pid() == status.daemon.pid
+    assert Client(paths).pid() is None
+    paths.config.unlink()
+    with pytest.raises(StartFailedError), leashed(paths, {}):
+        pass
 
 
 def has_ended(pid: int) -> bool:
@@ -135,7 +146,7 @@ def test_secrets_reach_the_daemon_by_its_stdin_alone(paths: Paths, monkeypatch: 
     assert "hunter2" not in seen
     assert "--secrets-from-stdin" in seen
     assert f"--config {paths.config} --level debug" in seen
-    assert Path(f"{program}.stdin").read_text() == '{"office":"hunter2"}'
+    assert Path(f"{program}.stdin").read_text() == '{"office":"hunter2"}\n'
     assert all(b"hunter2" not in file.read_bytes() for file in paths.state.iterdir())
 
 

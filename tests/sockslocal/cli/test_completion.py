@@ -100,6 +100,7 @@ def test_scripts_are_valid(cli: CommandLine, shell: str) -> None:
         ("sockslocal forward add tcp x 127.0.0.1:1 a:1 --server h", {"home"}),
         ("sockslocal server remove ", {"office", "home"}),
         ("sockslocal server use ", {"office", "home"}),
+        ("sockslocal se", {"server", "setup"}),
         ("sockslocal autostart ", {"on", "off", "status"}),
         ("sockslocal login o", {"office"}),
         ("sockslocal logout h", {"home"}),

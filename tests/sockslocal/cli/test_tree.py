@@ -52,7 +52,7 @@ def test_the_commands_of_the_interface_are_there() -> None:
         *("forward add", "forward set", "forward remove", "forward list"),
         *("server add", "server use", "server remove", "server list", "server test"),
         *("dns query", "dns flush", "dns status", "dns use-system", "dns restore"),
-        *("config path", "config check", "completion", "autostart", "tray"),
+        *("setup", "config path", "config check", "completion", "autostart", "tray"),
     }
 
 

@@ -15,7 +15,7 @@ from sockslocal.socks5.client import Credentials
 from sockslocal.socks5.errors import InvalidCredentials
 
 FIRST_RETRY_S, LAST_RETRY_S = 2.0, 30.0
-"""Between two attempts at a locked keyring or a file, doubling; an attempt is a child process of 0.1 s."""
+"""Between two attempts at a keyring or a file, doubling; an attempt is a child process of 0.1 s."""
 
 PATIENCE_S = 30.0
 """Between two attempts at a command or the like, where a dial wants it: each may ask the user something."""
@@ -85,8 +85,7 @@ class LoginKeeper:
             if not isinstance(answer, SockslocalError):
                 server.settle_login(answer)
                 return
-            locked = answer.problem.code == "needs-unlock"
-            bothers_nobody = locked or self._config.password_from.kind in ("file", "systemd")
+            bothers_nobody = self._bothers_nobody(answer.problem.code)
             patience = FIRST_RETRY_S if bothers_nobody else PATIENCE_S
             self._sooner_from = asyncio.get_running_loop().time() + patience
             server.settle_login(answer)
@@ -94,6 +93,13 @@ class LoginKeeper:
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause if bothers_nobody else None):
                     await self._sooner.wait()
+
+    def _bothers_nobody(self, code: str) -> bool:
+        """Whether to read again costs no more than a process; a keyring may be locked, or not there yet."""
+        kind = self._config.password_from.kind
+        if kind == "keyring":
+            return code != "password-missing"  # `login` tells when it is there
+        return code == "needs-unlock" or kind in ("file", "systemd")
 
     async def _attempt(self, username: str) -> Credentials | SockslocalError:
         try:

@@ -9,6 +9,8 @@ from jeepney import Message, new_error, new_method_return
 
 from fakes.session_bus import SessionBus, StandIn, session_bus
 from fakes.session_keyring import MISSING, Keyring, gnome_keyring
+from fakes.socks5_server import FakeServer
+from integration.daemon import Daemon, section
 from sockslocal import credentials
 from sockslocal.address import Endpoint
 from sockslocal.config.model import ServerConfig
@@ -125,6 +127,41 @@ def store_in_vain(prompter: StandIn) -> None:
         assert f"did not answer within {deadline} s" in caught.value.problem.text
         if prompter.calls:
             return
+
+
+def proxy(port: int) -> str:
+    """The table of a server whose password is in the keyring."""
+    return section("server.office", address=f"127.0.0.1:{port}", username="ana", udp_probe="off")
+
+
+def test_the_daemon_goes_on_once_the_keyring_is_unlocked(bus: SessionBus, daemon: Daemon) -> None:
+    """By itself, and without a prompt: it may have been started before anybody had logged in."""
+    with (
+        gnome_keyring(bus) as keyring,
+        StandIn(bus, PROMPTER, lambda _: None) as prompter,
+        FakeServer(credentials=(b"ana", b"hunter2")) as fake,
+    ):
+        credentials.store("office", "ana", Secret("hunter2"))
+        keyring.lock()
+        daemon.configure(proxy(fake.port))
+        daemon.start()
+        daemon.wait_for(lambda status: status.servers["office"].state == "needs-unlock", seconds=30)
+        keyring.unlock()
+        daemon.wait_for(lambda status: status.servers["office"].state == "up", seconds=30)
+        assert prompter.calls == []
+
+
+def test_the_daemon_goes_on_once_there_is_a_keyring(bus: SessionBus, daemon: Daemon) -> None:
+    """One that starts with the session, for which the daemon has not waited."""
+    with gnome_keyring(bus):
+        credentials.store("office", "ana", Secret("hunter2"))
+    with FakeServer(credentials=(b"ana", b"hunter2")) as fake:
+        daemon.configure(proxy(fake.port))
+        daemon.start()
+        status = daemon.wait_for(lambda status: status.servers["office"].problem is not None, seconds=30)
+        assert "no keyring can be reached" in str(status.servers["office"].problem)
+        with gnome_keyring(bus):
+            daemon.wait_for(lambda status: status.servers["office"].state == "up", seconds=30)
 
 
 def test_a_fresh_session_has_no_password_and_no_prompt(bus: SessionBus) -> None:

@@ -45,6 +45,11 @@ class UserService:
         self._system = system
         self._folder = "etc/systemd/system" if system else "etc/systemd/user"
 
+    def can_be_run(self) -> bool:
+        """Whether the user may run this Python, and read what it is to run."""
+        run = (sys.executable, "-c", "import sockslocal; print('yes')")
+        return self.command("env", f"PYTHONPATH={TESTS.parent}", *run, check=False) == "yes\n"
+
     def install(self, settings: str = "") -> None:
         """The unit, and what belongs to it; for the system's manager it is told the user."""
         write = self.machine.write

@@ -159,8 +159,8 @@ def test_dials_wait_while_it_is_read() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "answer"),
-    [("keyring", LOCKED), ("file", FAILED), ("systemd", FAILED)],
-    ids=["keyring", "file", "systemd"],
+    [("keyring", LOCKED), ("keyring", FAILED), ("file", FAILED), ("systemd", FAILED)],
+    ids=["keyring", "no keyring", "file", "systemd"],
 )
 def test_what_bothers_nobody_is_tried_again_by_itself(
     monkeypatch: pytest.MonkeyPatch, kind: PasswordKind, answer: CredentialsError
@@ -179,6 +179,24 @@ def test_what_bothers_nobody_is_tried_again_by_itself(
         assert made.server.told == ["forgotten", *[answer.problem.code] * 4, "settled"]
 
     run(test, kind=kind)
+
+
+def test_a_keyring_without_the_password_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who puts it there tells so."""
+    monkeypatch.setattr(module, "FIRST_RETRY_S", 0.0)
+    missing = CredentialsError.of(
+        "password-missing", server="office", username="ana", where="the keyring", remedy="x"
+    )
+
+    async def test(made: Made) -> None:
+        made.start()
+        await made.source.answer(missing)
+        await asyncio.sleep(0.01)
+        assert len(made.source.readings) == 1
+        made.keeper.refresh()
+        await made.source.asked(2)
+
+    run(test, kind="keyring")
 
 
 def test_the_pauses_grow(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,18 +12,36 @@ def main() -> int:
     """Ask once."""
     try:
         import tkinter as tk
-        from tkinter import simpledialog
+        from tkinter import ttk
     except ImportError:
         return _NO_TK
     try:
-        root = tk.Tk()
+        window = tk.Tk(className="sockslocal")
     except tk.TclError:  # no display
         return _NO_TK
-    root.withdraw()
-    answer = simpledialog.askstring("sockslocal", sys.argv[1], show="•", parent=root)
-    if answer is None:
+    answers: list[str] = []
+
+    def answer(_event: object = None) -> None:
+        answers.append(field.get())
+        window.destroy()
+
+    def close(_event: object = None) -> None:
+        window.destroy()
+
+    window.title("sockslocal")
+    window.columnconfigure(0, weight=1)
+    ttk.Label(window, text=sys.argv[1]).grid(padx=16, pady=(16, 4), columnspan=2, sticky="w")
+    field = ttk.Entry(window, show="•", width=36)
+    field.grid(padx=16, pady=4, columnspan=2, sticky="we")
+    ttk.Button(window, text="Cancel", command=close).grid(padx=16, pady=(4, 16), row=2, column=0, sticky="e")
+    ttk.Button(window, text="OK", command=answer).grid(padx=16, pady=(4, 16), row=2, column=1, sticky="e")
+    field.bind("<Return>", answer)
+    field.bind("<Escape>", close)
+    field.focus_force()
+    window.mainloop()
+    if not answers:
         return 1
-    sys.stdout.buffer.write(answer.encode(errors="surrogateescape"))
+    sys.stdout.buffer.write(answers[0].encode(errors="surrogateescape"))
     return 0
 
 

@@ -11,13 +11,8 @@ set -eu
 cd "$(dirname "$0")/.."
 
 packages="python3-venv dante-server libnss-wrapper microsocks openssh-server shadowsocks-libev v2ray redsocks
-<<<<<<< Updated upstream
 stunnel4 unbound bind9-dnsutils knot-dnsutils curl netcat-openbsd gnome-keyring groff-base dbus iproute2 nftables procps strace
-pipx trayer xvfb xfce4-panel xfconf xdotool dunst"
-=======
-stunnel4 unbound bind9-dnsutils knot-dnsutils curl netcat-openbsd gnome-keyring dbus iproute2 nftables procps strace
 pipx zenity trayer xvfb xfce4-panel xfconf xdotool dunst"
->>>>>>> Stashed changes
 
 # Installed, these would run this machine's network and look up its names: they are unpacked for the tests' own machines.
 unpacked="systemd systemd-resolved network-manager dbus polkitd pkexec"

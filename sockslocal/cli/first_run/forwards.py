@@ -42,8 +42,9 @@ def forward(
         tell(f"there already: {listed(there)}")
     if not confirm("Make another one now" if there else "Make one now", proposal=not there):
         return None
+    answer: ForwardAnswer | None = None
     while True:
-        answer = _ask(config, report, through)
+        answer = _ask(config, report, through, answer)
         if report is None or _works(answer, trial):
             return answer
         after = choose("What now: change something, keep it all the same, or make none", _AFTER, "change")
@@ -71,23 +72,32 @@ def _works(answer: ForwardAnswer, trial: Trial) -> bool:
     return True
 
 
-def _ask(config: Config, report: dict[str, Any] | None, through: str | None) -> ForwardAnswer:
-    kind = _kind(report)
-    to = ask("Where it leads, host:port as the server knows it", _target)
-    proposal = free_port(config, kind, to.port)
-    if proposal != to.port:
-        tell(why_taken(config, kind, to.port), "dim")
-    port = ask("Local port, on 127.0.0.1", _port(config, kind), str(proposal))
-    name = ask("A name for it, to use in commands", _name(config), _name_for(to, config))
+def _ask(
+    config: Config, report: dict[str, Any] | None, through: str | None, old: ForwardAnswer | None
+) -> ForwardAnswer:
+    """With the answers of before as proposals."""
+    kind = _kind(report, old.kind if old else "tcp")
+    to = ask("Where it leads, host:port as the server knows it", _target, str(old.to) if old else "")
+    port = ask("Local port, on 127.0.0.1", _port(config, kind), str(_proposed_port(config, kind, to, old)))
+    name = ask("A name for it, to use in commands", _name(config), old.name if old else _name_for(to, config))
     return ForwardAnswer(kind=kind, name=name, port=port, to=to, through=through)
 
 
-def _kind(report: dict[str, Any] | None) -> str:
+def _proposed_port(config: Config, kind: str, to: Endpoint, old: ForwardAnswer | None) -> int:
+    """That of before, else that of the target, and why it is not if it cannot be."""
+    wanted = old.port if old else to.port
+    proposal = free_port(config, kind, wanted)
+    if proposal != wanted:
+        tell(f"{why_taken(config, kind, wanted)}, so another is proposed", "dim")
+    return proposal
+
+
+def _kind(report: dict[str, Any] | None, proposal: str) -> str:
     """TCP, where no datagrams pass."""
     if report is not None and report["profile"]["rung"] == "none":
         tell("it will be a TCP forward, as no datagrams pass through this server", "dim")
         return "tcp"
-    return choose("What it carries", ("tcp", "udp"), "tcp")
+    return choose("What it carries", ("tcp", "udp"), proposal)
 
 
 def _target(text: str) -> Endpoint:

@@ -98,11 +98,13 @@ def test_a_udp_forward(answers: Script, capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(("after", "kept"), [("keep", True), ("none", False)])
 def test_one_that_does_not_work(answers: Script, after: str, *, kept: bool) -> None:
     """Is asked for again, until it works, is wanted all the same, or not at all."""
-    first = ("", "", "web:80", "", "")
-    answers(*first, "", *first[1:], after)
-    answer = forwards.forward(NOTHING, FakeTrial(REFUSED, REFUSED), REPORT, None)
+    port = free()
+    answers("", "", f"web:{port}", "", "web", "", "", "", "", "", after)
+    trial = FakeTrial(REFUSED, REFUSED)
+    answer = forwards.forward(NOTHING, trial, REPORT, None)
     assert (answer is not None) == kept
     assert answers.left == []
+    assert trial.tried[0] == trial.tried[1], "Enter takes what was answered before"
 
 
 def test_none_is_wanted(answers: Script) -> None:

@@ -6,6 +6,7 @@ Two levels at most: GNOME shows submenus within the menu and loses what is deepe
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Literal, NamedTuple
 
 from sockslocal.health import State, Trouble
@@ -15,6 +16,8 @@ from sockslocal_tray.actions import Action
 
 MAX_LABEL = 80
 """Characters of a label: some panels let a longer one grow over the whole screen."""
+
+_INDENT = "    "
 
 MAX_TROUBLES = 3
 MAX_FORWARDS = 30
@@ -126,12 +129,15 @@ def _top(view: View) -> Iterator[Row]:
 
 
 def _trouble(trouble: Trouble) -> Iterator[Row]:
-    """What is wrong, and below it what mends it; both do that."""
+    """What is wrong, in two rows if it is long, and below it what mends it; all do that."""
     problem = trouble.problem
     mend = _mend(trouble)
-    yield Row(_label(f"⚠ {problem.text}"), mend)
+    first, *more = wrap(escape(problem.text), MAX_LABEL - len(_INDENT)) or [problem.title]
+    yield Row(f"⚠ {first}", mend)
+    if more:
+        yield Row(_label(_INDENT + " ".join(more)), mend)
     if problem.remedy:
-        yield Row(_label(f"    → {problem.remedy}"), mend)
+        yield Row(_label(f"{_INDENT}→ {problem.remedy}"), mend)
 
 
 def _mend(trouble: Trouble) -> Action:

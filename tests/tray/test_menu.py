@@ -165,12 +165,13 @@ def test_troubles_come_with_what_mends_them() -> None:
     failed = view("degraded", trouble("forward db", BUSY), now=status(servers={"office": OFFICE}))
     expected = """\
   ◐ Partly working · office (proxy.example:1080, 42 ms)   [status] *
-  ⚠ forward "db" cannot listen on 127.0.0.1:5432: the port is in use by postgres …\
+  ⚠ forward "db" cannot listen on 127.0.0.1:5432: the port is in use by postgres\
    [remedy sockslocal forward set db --listen 127.0.0.1:15432]
+      (pid 812)   [remedy sockslocal forward set db --listen 127.0.0.1:15432]
       → sockslocal forward set db --listen 127.0.0.1:15432\
    [remedy sockslocal forward set db --listen 127.0.0.1:15432]
   ───"""
-    assert drawn(rows(failed)[:4]) == expected
+    assert drawn(rows(failed)[:5]) == expected
 
 
 def test_what_has_no_remedy_leads_to_the_status() -> None:

@@ -7,7 +7,7 @@ from sockslocal import __version__
 from sockslocal.doctor.report import Check, Section
 from sockslocal.doctor.scene import Scene
 
-_PACKAGES = ("dnspython", "h2", "jeepney", "keyring", "msgspec", "psutil", "pystray", "tomlkit")
+_PACKAGES = ("dnspython", "h2", "jeepney", "keyring", "msgspec", "psutil", "pystray")
 _ELSEWHERE = {"jeepney"}  # only Linux has it
 
 

@@ -16,7 +16,7 @@ TICK_S = 2.0
 LAPSE_S = 3.0
 """So many seconds of which nothing was noticed are more than a busy machine."""
 
-LOOK_SHARE, LONGEST_S = 0.0002, 30.0
+LOOK_SHARE, LONGEST_S = 0.0005, 10.0
 """The share of the time that looking at addresses may take, and how long at most it is not done for that."""
 
 Recover = Callable[[Collection[str]], None]

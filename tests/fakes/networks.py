@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -118,7 +119,14 @@ def networks() -> Iterator[tuple[Network, Network]]:
         for network, address in ((there, THERE), (here, HERE)):
             network.run("ip", "address", "add", f"{address}/24", "dev", "cable")
             network.run("ip", "link", "set", "cable", "up")
+        for network in (there, here):
+            wait_until(partial(_is_up, network), seconds=10, what="the cable is up")
         yield there, here
+
+
+def _is_up(network: Network) -> bool:
+    """Whether the kernel says so: for a second it may carry all and be down by name."""
+    return "state UP" in network.run("ip", "link", "show", "cable")
 
 
 def connected(address: tuple[str, int], kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:

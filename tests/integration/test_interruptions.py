@@ -215,7 +215,7 @@ def test_a_network_that_comes_back_is_used_at_once() -> None:
         with home.program() as program:
             works(home, program)
             home.network.run("ip", "link", "set", "cable", "down")
-            home.daemon.wait_for(lambda status: status.servers["office"].state != "up", seconds=20)
+            home.daemon.wait_for(lambda status: status.servers["office"].state != "up", seconds=40)
             home.network.run("ip", "link", "set", "cable", "up")
             home.daemon.wait_for(lambda status: status.servers["office"].state == "up", seconds=SOON_S)
             works(home, program)

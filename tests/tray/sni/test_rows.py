@@ -185,3 +185,16 @@ def test_which_actions_are_the_same() -> None:
     assert not same(tray.none, tray.one)
     assert not same(lambda: None, lambda: None)
     assert not same(None, two)
+
+
+def test_a_layout_is_as_deep_as_it_is_asked_for() -> None:
+    """Each row with what was asked of it, and the rows below it (com.canonical.dbusmenu, GetLayout)."""
+    tree = shown(MenuItem("Server", Menu(item("office", enabled=False))))
+    menu = tree.nodes[0]
+    server = {"label": ("s", "Server"), "children-display": ("s", "submenu")}
+    office = {"label": ("s", "office"), "enabled": ("b", False)}
+    assert menu.layout(0, ["label"]) == (0, {}, [])
+    assert menu.layout(1, [])[2] == [("(ia{sv}av)", (1, server, []))]
+    assert menu.layout(-1, ["label", "enabled"])[2] == [
+        ("(ia{sv}av)", (1, {"label": ("s", "Server")}, [("(ia{sv}av)", (2, office, []))]))
+    ]

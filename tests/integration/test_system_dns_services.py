@@ -71,7 +71,7 @@ def test_after_a_power_failure_the_machine_has_names(machine: Machine, words: tu
         assert machine.finds() == OURS
         machine.power_off()
     machine.boot()
-    assert machine.picture() == before
+    wait_until(lambda: machine.picture() == before, seconds=30, what="all is as it was")
     with machine.running(*NAME_SERVER):
         machine.wait_for(BEFORE)
 

@@ -1,5 +1,6 @@
 """Makes a plan so: the password, the file, the daemon, and what starts at login, in this order."""
 
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -22,6 +23,11 @@ from sockslocal.paths import Paths
 from sockslocal.problems import problem
 from sockslocal.secret import Secret
 from sockslocal.status import Status
+
+SETTLE_S = 15.0
+"""For the daemon to log in with what was just saved, from a keyring that may be slow."""
+
+_POLL = 0.1
 
 
 def save(plan: Plan, config: Path) -> None:
@@ -81,12 +87,24 @@ def start(plan: Plan, paths: Paths) -> Status | None:
     if not isinstance(used, NotInUse):
         if plan.server.password is not None:
             client.call("credentials.changed", server=plan.server.name)
-        return settled(client)
+        return _known(client)
     if client.pid() is not None:
         return None
     secrets = _prompted(plan, paths)
     good(f"sockslocal runs as process {background.launch(paths, 'info', secrets).daemon.pid}")
-    return settled(client)
+    return _known(client)
+
+
+def _known(client: Client) -> Status:
+    """The status once the servers are up or not; a password that is still awaited is neither."""
+    deadline = time.monotonic() + SETTLE_S
+    while True:
+        status = settled(client, SETTLE_S)
+        problems = [server.problem for server in status.servers.values() if server.problem]
+        awaited = any(problem.code == "password-awaited" for problem in problems)
+        if not awaited or time.monotonic() > deadline:
+            return status
+        time.sleep(_POLL)
 
 
 def _prompted(plan: Plan, paths: Paths) -> dict[str, Secret]:

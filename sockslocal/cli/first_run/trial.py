@@ -69,8 +69,8 @@ class Trial:
                 found = self._client.status().forwards[name]
         finally:
             edit.remove_forward(self._paths.config, name)
-            with contextlib.suppress(SockslocalError):
-                self._client.call("reload")  # now: its port may be the next to be tried
+            with contextlib.suppress(SockslocalError):  # what is wrong is told already
+                self._client.call("reload")  # its port is to be free at once
         if found.problem is not None:
             raise SockslocalError(found.problem)
         return answer

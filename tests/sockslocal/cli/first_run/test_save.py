@@ -14,6 +14,7 @@ from sockslocal.cli.first_run.plan import ForwardAnswer, Plan, ServerAnswer
 from sockslocal.config.rewrite import Setting
 from sockslocal.errors import ConfigError, CredentialsError
 from sockslocal.paths import Paths
+from sockslocal.problems import problem
 from sockslocal.secret import Secret
 from sockslocal.status import Server
 
@@ -164,11 +165,27 @@ def test_a_daemon_is_started(
 
     monkeypatch.setattr("sys.stdin", io.StringIO())
     monkeypatch.setattr(background, "launch", launch)
-    monkeypatch.setattr(save, "settled", lambda _client: now)
+    monkeypatch.setattr(save, "settled", lambda _client, _seconds: now)
     saved = plan(where)
     save.save(saved, paths.config)
     assert save.start(saved, paths) == now
     assert given == [handed]
+
+
+@pytest.mark.parametrize("seconds", [60.0, -1.0])
+def test_a_password_that_is_awaited(monkeypatch: pytest.MonkeyPatch, paths: Paths, seconds: float) -> None:
+    """Is waited for, but not without end."""
+    awaited = problem("password-awaited", server="office", reason="it did not come within 3.5 s")
+    slow = status(servers={"office": Server("proxy:1080", "connecting", problem=awaited)})
+    states = iter([slow, status(servers={"office": Server("proxy:1080", "up")})])
+    monkeypatch.setattr(save, "SETTLE_S", seconds)
+    monkeypatch.setattr(save, "settled", lambda _client, _seconds: next(states))
+    monkeypatch.setattr(save, "reload", lambda _paths: slow)
+    handlers = {"credentials.changed": _accept}
+    with fake_daemon(paths, handlers, first=slow):
+        found = save.start(plan("keyring"), paths)
+    assert found is not None
+    assert found.servers["office"].state == ("up" if seconds > 0 else "connecting")
 
 
 def test_starting_at_login(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from jeepney import DBusAddress, Properties
 from PIL import Image
 
 from fakes.panel import MISSING, Screen, panel, screen
-from fakes.session_bus import running, users_session_bus
+from fakes.session_bus import SessionBus, running, users_session_bus
 from fakes.socks5_server import FakeServer
 from fakes.tray import Tray, tray
 from fakes.waiting import wait_until
@@ -32,8 +33,9 @@ PATIENCE = 40.0
 class Scene:
     """A screen with a panel, the tray in it, and a daemon with one forward."""
 
-    def __init__(self, shown: Screen, icon: Tray, daemon: Daemon, port: int) -> None:
+    def __init__(self, shown: Screen, bus: SessionBus, icon: Tray, daemon: Daemon, port: int) -> None:
         self.screen = shown
+        self.bus = bus
         self.icon = icon
         self.daemon = daemon
         self.port = port
@@ -41,7 +43,30 @@ class Scene:
     def wait_for(self, ink: Ink) -> tuple[int, int]:
         """Where the icon is, once something in it has this colour."""
         red, green, blue = bytes.fromhex(INKS[True][ink].removeprefix("#"))
-        return self.screen.find((red, green, blue))
+        found: list[tuple[int, int]] = []
+
+        def is_seen() -> bool:
+            place = self.screen.where((red, green, blue))
+            found.extend([place] if place else [])
+            return bool(found)
+
+        try:
+            wait_until(is_seen, seconds=PATIENCE, what=f"{ink} on the screen")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; the tray says: {self.icon.log}") from None
+        return found[0]
+
+    def wait_for_title(self, end: str) -> None:
+        """Return once the title ends so; the menu is of the same moment, and may come later than the icon."""
+        name = f"org.kde.StatusNotifierItem-{self.icon.process.pid}-1"
+        item = DBusAddress("/StatusNotifierItem", bus_name=name, interface="org.kde.StatusNotifierItem")
+
+        def is_there() -> bool:
+            with self.bus.connect() as connection:
+                ((_, title),) = connection.send_and_get_reply(Properties(item).get("Title")).body
+            return bool(title.endswith(end))
+
+        wait_until(is_there, seconds=PATIENCE, what=f"the title {end!r}")
 
     def choose(self, *keys: str) -> None:
         """Open the menu, and press these keys in it."""
@@ -72,8 +97,9 @@ def scene(
         daemon.configure(daemon.server(f"{LOOPBACK}:{server.port}"), tcp("echo", port, targets.echo_port))
         desktop = {**bus.environment, "DISPLAY": shown.name}
         with tray(daemon.paths, desktop, "--panel", "dark") as icon:
-            made = Scene(shown, icon, daemon, port)
+            made = Scene(shown, bus, icon, daemon, port)
             made.wait_for("green")
+            made.wait_for_title("1/1 up")
             yield made
         daemon.cli("stop", "--grace", "0s")
 
@@ -85,7 +111,7 @@ def test_the_tray_starts_the_daemon_and_switches_it(scene: Scene) -> None:
     scene.wait_for("faint")
     assert not scene.daemon.status().tunnel.on
     scene.screen.click(scene.wait_for("faint"), "middle")
-    scene.wait_for("green")
+    scene.wait_for_title("1/1 up")
     scene.choose("Down", "Down", "Return")
     scene.wait_for("faint")
     assert not scene.daemon.status().tunnel.on
@@ -95,13 +121,9 @@ def test_a_forward_is_switched_from_the_menu(scene: Scene) -> None:
     """It is the first of its submenu."""
     scene.choose("Down", "Down", "Down", "Right", "Return")
     scene.daemon.wait_for(lambda status: status.forwards["echo"].state == "off")
-
-    def is_on_again() -> bool:
-        """A menu that has yet to follow would switch it off once more."""
-        scene.choose("Down", "Down", "Down", "Right", "Return")
-        return scene.daemon.status().forwards["echo"].state == "listening"
-
-    wait_until(is_on_again, seconds=PATIENCE, what="the forward")
+    scene.wait_for_title("0/1 up")
+    scene.choose("Down", "Down", "Down", "Right", "Return")
+    scene.daemon.wait_for(lambda status: status.forwards["echo"].state == "listening")
     assert echoes(scene.port)
 
 
